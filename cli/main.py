@@ -1,0 +1,73 @@
+"""The ``ctct`` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from ctct.cli.evaluate import evaluate
+from ctct.cli.export import export
+from ctct.cli.info import info
+from ctct.cli.predict import predict
+from ctct.cli.sample import sample
+from ctct.cli.train import train
+
+from ctct.errors import EXIT_INTERNAL, CtctError
+
+app = typer.Typer(
+    name="ctct",
+    help="Segment the heart in short-axis cine MRI with a CNN and a Transformer.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for command in (predict, sample, evaluate, train, export, info):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ctct {version('ctct')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and details of what is done.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Options that stand before every command."""
+    level = logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("ctct").setLevel(level)
+
+
+def run() -> None:
+    """Run the command line; an error becomes one line and an exit code."""
+    try:
+        app()
+    except CtctError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"ctct: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("ctct: interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(
+            f"ctct: internal error, {type(error).__name__}: {error}; run with --debug for details",
+            err=True,
+        )
+        sys.exit(EXIT_INTERNAL)

@@ -1,0 +1,84 @@
+"""``ctct predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ctct.inference.predict import Fate
+
+
+def predict(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="NIfTI files, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    model: Annotated[
+        str, typer.Option(help="'default', an .onnx file, or a folder that ctct train wrote.")
+    ] = "default",
+    runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
+    label_order: Annotated[
+        str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
+    ] = "acdc",
+    keep_all_components: Annotated[
+        bool,
+        typer.Option("--keep-all-components", help="Keep more than the largest of each structure."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the fate of each case.")] = False,
+) -> None:
+    """Label RV, myocardium and LV in every scan, and measure them.
+
+    Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv
+    (a row a patient), frames.csv (a row a frame) and run.json. Run it again to go on where it
+    stopped.
+    """
+    import json
+    from dataclasses import asdict
+
+    from ctct.cli.progress import ProgressBar
+
+    from ctct.errors import EXIT_SOME_FAILED, InputError
+    from ctct.inference.model_file import find_model
+    from ctct.inference.predict import FAILED, Options, predict_folder
+    from ctct.inference.segmenter import Segmenter
+    from ctct.io.discover import discover
+
+    cases, labels = discover(inputs)
+    if labels:
+        typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
+    options = Options(not keep_all_components, label_order, overwrite)
+    with ProgressBar(len(cases)) as observer:
+        fates = predict_folder(
+            cases,
+            out,
+            find_model(model),
+            lambda file: Segmenter.load(file, runtime, device, batch),
+            options,
+            observer,
+        )
+    failed = [fate for fate in fates if fate.status == FAILED]
+    for fate in failed:
+        typer.echo(f"ctct: {fate.reason}", err=True)
+    if as_json:
+        typer.echo(json.dumps([asdict(fate) for fate in fates], indent=2))
+    else:
+        typer.echo(_summary(fates, out))
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(fates) else InputError.exit_code)
+
+
+def _summary(fates: list[Fate], out: Path) -> str:
+    counts = [
+        f"{n} {status}"
+        for status in ("done", "skipped", "failed")
+        if (n := sum(fate.status == status for fate in fates))
+    ]
+    return f"{', '.join(counts)}; results in {out}"

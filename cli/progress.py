@@ -1,0 +1,60 @@
+"""A progress bar for runs over many cases; silent when standard error is not a terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ctct.inference.predict import Fate, Observer
+from ctct.io.discover import Case
+
+
+class ProgressBar(Observer):
+    """Cases done of ``total``, the case at work and its slices."""
+
+    def __init__(self, total: int) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[at]}", markup=False),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total, at="")
+        self._name = ""
+        self._ended = 0
+
+    def __enter__(self) -> ProgressBar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def case_started(self, case: Case) -> None:
+        """Show the case's name."""
+        self._name = case.name
+        self._progress.update(self._task, at=case.name)
+
+    def slices_done(self, done: int, total: int) -> None:
+        """Show how far the case is; its share counts towards the bar."""
+        self._progress.update(
+            self._task,
+            completed=self._ended + done / total,
+            at=f"{self._name}, slice {done}/{total}",
+        )
+
+    def case_ended(self, fate: Fate) -> None:
+        """Move on by a whole case."""
+        self._ended += 1
+        self._progress.update(self._task, completed=self._ended)

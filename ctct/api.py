@@ -1,0 +1,38 @@
+"""The public Python API, re-exported by :mod:`ctct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ctct.inference.segmenter import Segmentation, Segmenter, load_model
+from ctct.io.nifti import read_nifti
+from ctct.io.study import Study
+from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
+
+__all__ = ["Segmentation", "Segmenter", "Study", "load_model", "measure", "read_study"]
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a short-axis scan: a NIfTI file of two, three or four dimensions.
+
+    Returns:
+        A study whose ``voxels`` are (frames, slices, rows, columns).
+
+    Raises:
+        InputError: the file is missing, damaged or not a scan ctct can use.
+    """
+    return read_nifti(path)
+
+
+def measure(
+    segmentation: Segmentation, ed: int | None = None, es: int | None = None
+) -> Measurements:
+    """Volumes (mL) of every frame, and EDV, ESV, SV (mL), EF (%) and LV mass (g) of a cine.
+
+    Args:
+        segmentation: what :meth:`Segmenter.segment` returned.
+        ed: number of the end-diastolic frame; found from the LV volume where left out.
+        es: number of the end-systolic frame, likewise.
+    """
+    study = segmentation.study
+    return measure_frames(frame_volumes(segmentation.labels, study.voxel_ml, study.name), ed, es)

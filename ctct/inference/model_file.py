@@ -1,0 +1,117 @@
+"""A model on disk: which kind of file it is and what it says of itself.
+
+The description of an ONNX file is read straight from its protocol buffer, so that neither a runtime
+nor the onnx package has to be loaded for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ctct.errors import ModelError
+
+DEFAULT = "default"
+_DEFAULT_FILE = "ctct-acdc.onnx"
+
+# Field numbers of the ONNX ModelProto and its StringStringEntryProto (onnx.proto3).
+_METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model and its description.
+
+    Attributes:
+        path: an ``.onnx`` file, or a checkpoint of a training run.
+        description: metadata, see :mod:`ctct.inference.contract`; empty for a checkpoint.
+        sha256: digest of the file, to name it in results.
+    """
+
+    path: Path
+    description: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether every runtime can run it, not just PyTorch."""
+        return self.path.suffix == ".onnx"
+
+
+def find_model(model: str | Path = DEFAULT) -> ModelFile:
+    """The bundled model, an ``.onnx`` file, a run folder or a ``.safetensors`` checkpoint.
+
+    Raises:
+        ModelError: there is no such file, or it is not one of ctct's.
+    """
+    path = default_model_path() if str(model) == DEFAULT else Path(model)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if path.suffix not in (".onnx", ".safetensors"):
+        raise ModelError(
+            f"{path}: not a model; give an .onnx file, a folder that ctct train wrote, or 'default'"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if path.suffix != ".onnx":
+        return ModelFile(path, {}, digest)
+    try:
+        description = dict(_metadata(content))
+        if "grid" not in description:
+            raise KeyError("grid")
+    except (IndexError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not a model of ctct ({type(error).__name__}: {error}); "
+            "make one with ctct export"
+        ) from error
+    return ModelFile(path, description, digest)
+
+
+def default_model_path() -> Path:
+    """Where the bundled model lies."""
+    return Path(str(resources.files("ctct.weights") / _DEFAULT_FILE))
+
+
+def _metadata(content: bytes) -> Iterator[tuple[str, Any]]:
+    for number, value in _fields(content):
+        if number == _METADATA_PROPS:
+            entry = dict(_fields(value))
+            yield entry[_KEY].decode(), json.loads(entry[_VALUE])
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each length-delimited field of a protocol-buffer message."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        wire = key & 7
+        if wire == 0:
+            _, at = _varint(message, at)
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, at = _varint(message, at)
+            if at + length > len(message):
+                raise ValueError("truncated")
+            yield key >> 3, message[at : at + length]
+            at += length
+        else:
+            raise ValueError("not a protocol buffer")
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at

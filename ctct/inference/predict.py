@@ -1,0 +1,286 @@
+"""Segmenting many files into a folder: what ``ctct predict`` does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ctct import labels as label_orders
+from ctct.errors import ConfigError, CtctError, InputError
+from ctct.inference.model_file import ModelFile
+from ctct.inference.patients import measure_patients
+from ctct.inference.segmenter import Segmenter
+from ctct.io.discover import Case
+from ctct.io.nifti import read_nifti
+from ctct.io.study import Study
+from ctct.io.write import prepare_folder, write_atomic
+from ctct.labels import STRUCTURES
+from ctct.measurement.volumes import INDEX_COLUMNS, FrameVolumes, Measurements, frame_volumes
+
+log = logging.getLogger(__name__)
+
+RECORD = "run.json"
+DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+
+
+@dataclass
+class Fate:
+    """What became of one case.
+
+    Attributes:
+        case: its name.
+        path: the file read.
+        status: "done", "skipped" (complete from an earlier run) or "failed".
+        reason: why it failed.
+        output: the label map written.
+        slices: number of slices labelled.
+        seconds: time by stage: ``read``, ``segment``, ``write``.
+        mean_disagreement: mean over the voxels labelled as a structure, 0…1.
+    """
+
+    case: str
+    path: str
+    status: str = FAILED
+    reason: str = ""
+    output: str = ""
+    slices: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    mean_disagreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How :func:`predict_folder` works.
+
+    Attributes:
+        clean_up: keep only the largest 3-D component of each structure.
+        label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
+        overwrite: label cases again that an earlier run completed.
+    """
+
+    clean_up: bool = True
+    label_order: str = "acdc"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.label_order not in label_orders.ORDERS:
+            raise ConfigError(
+                f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
+            )
+
+
+def output_path(folder: Path, case: Case) -> Path:
+    """Where the label map of ``case`` goes."""
+    return folder / f"{case.name}_seg.nii.gz"
+
+
+class Observer:
+    """Told how a run goes on; this one ignores it."""
+
+    def case_started(self, case: Case) -> None:
+        """A case is about to be read."""
+
+    def slices_done(self, done: int, total: int) -> None:
+        """So many of the case's slices are labelled."""
+
+    def case_ended(self, fate: Fate) -> None:
+        """A case has come to its end."""
+
+
+def predict_folder(
+    cases: Sequence[Case],
+    folder: Path,
+    model: ModelFile,
+    load_segmenter: Callable[[ModelFile], Segmenter],
+    options: Options | None = None,
+    observer: Observer | None = None,
+) -> list[Fate]:
+    """Write a label map for every case, the measurements of every patient, and a record of the run.
+
+    A case that fails is recorded and the others go on. A case whose label map is there already is
+    measured from it and not segmented again; a file under its final name is always whole.
+
+    Args:
+        cases: what to segment.
+        folder: where results go; made where it is missing.
+        model: the model to use.
+        load_segmenter: loads it; called once, when the first case needs it.
+        options: see :class:`Options`.
+        observer: told how the run goes on.
+
+    Returns:
+        The fate of each case, in order.
+
+    Raises:
+        OutputError: nothing can be written into ``folder``.
+        ConfigError: ``folder`` holds label maps made with another model or other options.
+    """
+    options, observer = options or Options(), observer or Observer()
+    prepare_folder(folder)
+    settings = {
+        "model": model.path.name,
+        "model_sha256": model.sha256,
+        "clean_up": options.clean_up,
+        "label_order": options.label_order,
+    }
+    if not options.overwrite and any(output_path(folder, case).exists() for case in cases):
+        _check_same_settings(folder, settings)
+    started = time.monotonic()
+    record: dict[str, Any] = {
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings,
+        "model_description": model.description,
+        "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
+        | {"python": platform.python_version()},
+    }
+    _write_record(folder, record)
+    segmenter: Segmenter | None = None
+    fates: list[Fate] = []
+    measured: list[tuple[Case, list[FrameVolumes]]] = []
+    for case in cases:
+        observer.case_started(case)
+        target = output_path(folder, case)
+        fate = Fate(case.name, str(case.path))
+        try:
+            if target.exists() and not options.overwrite:
+                frames = _measure_written(target, case, options)
+                fate.status = SKIPPED
+            else:
+                segmenter = segmenter or load_segmenter(model)
+                frames = _segment_case(case, target, segmenter, options, fate, observer)
+                fate.status = DONE
+            fate.output = target.name
+            measured.append((case, frames))
+        except InputError as error:
+            fate.reason = str(error)
+            log.debug("%s", case.name, exc_info=True)
+        except CtctError:
+            raise  # the model, the runtime or the disk: no other case would fare better
+        except Exception as error:  # one strange file must not end a night's run
+            reason = f"{case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
+            fate.reason = " ".join(reason.split())
+            log.debug("%s", case.name, exc_info=True)
+        fates.append(fate)
+        observer.case_ended(fate)
+    patients = measure_patients(measured)
+    write_atomic(folder / "measurements.csv", _patients_csv(patients))
+    write_atomic(folder / "frames.csv", _frames_csv(patients))
+    if segmenter:
+        runtime = segmenter.runtime
+        record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
+    record |= {
+        "seconds": round(time.monotonic() - started, 3),
+        "cases": [asdict(fate) for fate in fates],
+    }
+    _write_record(folder, record)
+    return fates
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    write_atomic(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _check_same_settings(folder: Path, settings: dict[str, Any]) -> None:
+    try:
+        earlier = json.loads((folder / RECORD).read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = {}
+    differing = [
+        f"{k} {earlier.get(k)!r} and {v!r}" for k, v in settings.items() if earlier.get(k) != v
+    ]
+    if differing:
+        raise ConfigError(
+            f"{folder}: holds label maps of other settings ({'; '.join(differing)}); "
+            "use --overwrite or another output folder"
+        )
+
+
+def _segment_case(
+    case: Case,
+    target: Path,
+    segmenter: Segmenter,
+    options: Options,
+    fate: Fate,
+    observer: Observer,
+) -> list[FrameVolumes]:
+    clock = time.monotonic()
+
+    def lap(stage: str) -> None:
+        nonlocal clock
+        now = time.monotonic()
+        fate.seconds[stage] = round(now - clock, 3)
+        clock = now
+
+    study = read_nifti(case.path)
+    lap("read")
+    fate.slices = study.frames * study.slices
+    segmentation = segmenter.segment(
+        study, options.clean_up, lambda done: observer.slices_done(done, fate.slices)
+    )
+    foreground = segmentation.labels > 0
+    if foreground.any():
+        disagreement = segmentation.disagreement[foreground].mean(dtype=float)
+        fate.mean_disagreement = round(float(disagreement), 4)
+    lap("segment")
+    written = label_orders.remap(segmentation.labels, target=options.label_order)
+    if study.source is None:
+        raise InputError(f"{case.path}: read without its geometry")
+    write_atomic(target, study.source.encode_labels(written))
+    lap("write")
+    return frame_volumes(segmentation.labels, study.voxel_ml, case.name)
+
+
+def _measure_written(target: Path, case: Case, options: Options) -> list[FrameVolumes]:
+    written: Study = read_nifti(target)
+    own = label_orders.remap(written.voxels.astype("int16"), source=options.label_order)
+    return frame_volumes(own, written.voxel_ml, case.name)
+
+
+def _patients_csv(patients: dict[str, Measurements]) -> bytes:
+    rows = (
+        [
+            patient,
+            len(m.frames),
+            *(_number(m.indices.get(column)) for column in INDEX_COLUMNS),
+        ]
+        for patient, m in patients.items()
+    )
+    return _csv(["patient", "frames", *INDEX_COLUMNS], rows)
+
+
+def _frames_csv(patients: dict[str, Measurements]) -> bytes:
+    columns = [f"{structure} volume (mL)" for structure in STRUCTURES]
+    rows = (
+        [
+            patient,
+            frame.name,
+            frame.index,
+            {m.es: "ES", m.ed: "ED"}.get(number, ""),
+            *(_number(frame.volume_ml[s]) for s in STRUCTURES),
+        ]
+        for patient, m in patients.items()
+        for number, frame in enumerate(m.frames)
+    )
+    return _csv(["patient", "case", "frame", "phase", *columns], rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.2f}"
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()

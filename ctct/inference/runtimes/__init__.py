@@ -1,0 +1,115 @@
+"""One file a runtime, and the choice between them."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import logging
+import sys
+
+from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
+from ctct.inference.contract import Runtime
+from ctct.inference.model_file import ModelFile
+
+log = logging.getLogger(__name__)
+
+#: Package each runtime needs, and the extra of ctct that brings it.
+PACKAGES = {
+    "openvino": ("openvino", ""),
+    "onnxruntime": ("onnxruntime", "gpu"),
+    "torch": ("torch", "export"),
+}
+CHOICES = ("auto", *PACKAGES)
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def available() -> list[str]:
+    """Runtimes whose package is installed."""
+    return [name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)]
+
+
+def cuda_devices() -> int:
+    """Number of CUDA devices the driver reports; 0 without a driver. Loads no framework."""
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tuple[str, str, str]:
+    """Runtime, device ("cpu" or "cuda") and the reason for them in words.
+
+    Raises:
+        ConfigError: the name of a runtime or device is unknown.
+        ModelError: the runtime cannot run this kind of model file.
+        RuntimeUnavailableError: what was asked for is not on this machine.
+    """
+    if runtime not in CHOICES:
+        raise ConfigError(f"--runtime {runtime}: choose one of {', '.join(CHOICES)}")
+    if device not in DEVICES:
+        raise ConfigError(f"--device {device}: choose one of {', '.join(DEVICES)}")
+    found = available()
+    if runtime != "auto" and runtime not in found:
+        extra = PACKAGES[runtime][1]
+        package = f"ctct[{extra}]" if extra else "ctct"
+        raise RuntimeUnavailableError(
+            f"--runtime {runtime}: not installed; pip install '{package}', or use one of "
+            f"{', '.join(found) or 'none'}"
+        )
+    if not model.is_onnx and runtime not in ("auto", "torch"):
+        raise ModelError(
+            f"{model.path}: {runtime} needs an .onnx file; make one with ctct export, "
+            "or use --runtime torch"
+        )
+    gpus = cuda_devices() if device != "cpu" else 0
+    if device == "cuda" and not gpus:
+        raise RuntimeUnavailableError("--device cuda: no CUDA GPU or driver on this machine")
+    if device == "cuda" and runtime == "openvino":
+        raise RuntimeUnavailableError("--device cuda: openvino has none; use --runtime onnxruntime")
+    place = "cuda" if gpus and runtime != "openvino" else "cpu"
+    if not model.is_onnx:
+        if "torch" not in found:
+            raise RuntimeUnavailableError(
+                f"{model.path}: a checkpoint needs pip install 'ctct[export]'"
+            )
+        return "torch", place, "the model is a checkpoint"
+    if runtime != "auto":
+        return runtime, place, "as asked"
+    if place == "cuda":
+        for name in ("onnxruntime", "torch"):
+            if name in found:
+                return name, "cuda", f"{gpus} CUDA GPU found"
+        if device == "cuda":
+            raise RuntimeUnavailableError("--device cuda: pip install 'ctct[gpu]' to use the GPU")
+    for name in ("openvino", "onnxruntime", "torch"):
+        if name in found:
+            why = "device cpu asked for" if device == "cpu" else "no CUDA GPU found"
+            return name, "cpu", why if not gpus else "no GPU runtime installed"
+    raise RuntimeUnavailableError("no runtime installed; pip install ctct brings openvino")
+
+
+def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runtime:
+    """Load ``model`` into the chosen runtime and log one line that says which and why."""
+    name, place, why = choose(model, runtime, device)
+    loaded: Runtime
+    if name == "openvino":
+        from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+
+        loaded = OpenVinoRuntime(model.path)
+    elif name == "onnxruntime":
+        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
+
+        loaded = OnnxRuntime(model.path, place)
+    else:
+        from ctct.inference.runtimes.torch_eager import TorchRuntime
+
+        loaded = TorchRuntime(model, place)
+    if loaded.device != place:
+        why = f"{place} failed to start"
+    log.info("runtime %s on %s (%s)", loaded.name, loaded.device, why)
+    return loaded

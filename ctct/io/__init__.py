@@ -1,0 +1,1 @@
+"""Reading studies, finding them, and writing label maps."""

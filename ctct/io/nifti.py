@@ -1,0 +1,199 @@
+"""NIfTI-1 and NIfTI-2 files to :class:`Study` and back, gzip through isal."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from ctct.errors import InputError
+from ctct.io.study import SLICE_MM, Study
+
+log = logging.getLogger(__name__)
+
+ENDINGS = (".nii.gz", ".nii")
+
+#: A file that promises more voxel data than this is refused before it is unpacked.
+MAX_BYTES = 8 * 2**30
+
+GZIP_MAGIC = b"\x1f\x8b"
+_IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
+_TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; anything else is taken as mm
+
+
+@dataclass(frozen=True)
+class NiftiSource:
+    """Header of the file read and how its axes were moved, to write labels that overlay exactly."""
+
+    image_class: type[nib.Nifti1Image]
+    header: nib.Nifti1Header
+    shape: tuple[int, ...]
+    slice_axis: int
+
+    def encode_labels(self, labels: npt.NDArray[np.uint8]) -> bytes:
+        """gzip-compressed NIfTI of ``labels`` (T, Z, H, W), its geometry equal to the source's."""
+        array = np.moveaxis(labels.transpose(3, 2, 1, 0), 2, self.slice_axis)
+        header = self.header.copy()
+        header.set_data_dtype(np.uint8)
+        header.set_slope_inter(1, 0)
+        header["cal_min"], header["cal_max"] = 0, 0
+        # affine=None keeps qform, sform and their codes exactly as they were.
+        image = self.image_class(array.reshape(self.shape), None, header)
+        return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+
+
+def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
+    """A study made in memory and its labels (T, Z, H, W) as gzip-compressed NIfTI, by file stem.
+
+    Voxels are stored as 16-bit integers; the stems are the study's name, and that with ``_gt``.
+    """
+    zooms = (*study.spacing_mm[::-1], study.slice_spacing_mm, 0.0)
+    files = {}
+    for stem, array in (
+        (study.name, study.voxels.round().astype(np.int16)),
+        (f"{study.name}_gt", labels),
+    ):
+        image = nib.Nifti1Image(array.transpose(3, 2, 1, 0), study.affine)
+        image.header.set_zooms(zooms)
+        image.header.set_xyzt_units("mm", "sec")
+        files[stem] = cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+    return files
+
+
+def case_name(path: Path) -> str:
+    """File name without ``.nii`` or ``.nii.gz``."""
+    for ending in ENDINGS:
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.name
+
+
+def read_nifti(path: str | Path) -> Study:
+    """Read a NIfTI file of two, three or four dimensions (column, row, slice, frame).
+
+    Integer and floating types are taken, scl_slope and scl_inter honoured. The slice axis is the
+    third, unless another axis has a spacing at least 1.5 times that of both others (a volume whose
+    axes were reordered); the label map written for the study is in the file's own order again.
+
+    Raises:
+        InputError: the file is missing, damaged, not NIfTI, or not a scan ctct can use.
+    """
+    path = Path(path)
+    try:
+        image, pixdim = _load(path)
+        header = image.header
+        shape = tuple(int(n) for n in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        if dtype.kind not in "iuf":
+            kind = "RGB" if dtype.names else str(dtype)
+            raise InputError(f"{path}: voxels are {kind}; convert to one grey value a voxel")
+        if len(shape) < 2 or any(n != 1 for n in shape[4:]):
+            raise InputError(
+                f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
+            )
+        array = np.asarray(image.dataobj, dtype=np.float32)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, EOFError, isal_zlib.IsalError) as error:  # type: ignore[misc]
+        raise InputError(f"{path}: cannot be read ({error}); copy or download it again") from error
+    except (HeaderDataError, ImageFileError, WrapStructError, ValueError) as error:
+        raise InputError(f"{path}: not a usable NIfTI file ({_one_line(error)})") from error
+
+    array = array.reshape(shape[:4] + (1,) * (4 - len(shape)))  # (x, y, z, t), slice axis anywhere
+    factor = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
+    zooms = [abs(float(z)) * factor for z in pixdim[1:4]]
+    lone = array.shape[2] == 1
+    if len(shape) == 2 or (lone and zooms[2] == 0):
+        zooms[2] = float("nan")  # not given
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= factor
+    _warn_if_inconsistent(path, zooms, affine)
+    slice_axis = 2 if lone else _slice_axis(zooms)
+    order = [axis for axis in range(3) if axis != slice_axis] + [slice_axis]
+    return Study(
+        name=case_name(path),
+        voxels=np.ascontiguousarray(array.transpose(3, *order[::-1])),  # (T, Z, H, W)
+        spacing_mm=(zooms[order[1]], zooms[order[0]]),
+        slice_spacing_mm=zooms[slice_axis],
+        affine=affine[:, [*order, 3]],
+        path=path,
+        source=NiftiSource(type(image), header, shape, slice_axis),
+    )
+
+
+def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
+    """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
+    with path.open("rb") as raw:
+        packed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        stream = cast(BinaryIO, igzip.open(raw) if packed else raw)
+        head = stream.read(max(_IMAGE_CLASSES))
+        image_class, header, pixdim = _checked_header(path, head)
+        voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
+        promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
+        if promised > MAX_BYTES:
+            raise InputError(
+                f"{path}: header promises {promised / 2**30:.1f} GiB, the limit is "
+                f"{MAX_BYTES / 2**30:.0f} GiB; split the file by frames"
+            )
+        data = head + stream.read(max(promised - len(head), 0))
+        if len(data) < promised:
+            raise InputError(
+                f"{path}: truncated, {len(data)} of {promised} bytes; copy or download it again"
+            )
+        stream.read(1)  # at the end of a gzip stream this checks its CRC
+    return cast(nib.Nifti1Image, image_class.from_bytes(data)), pixdim
+
+
+def _checked_header(
+    path: Path, head: bytes
+) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header, npt.NDArray[np.floating]]:
+    """Header, after the checks nibabel does not make or words vaguely, and pixdim as filed."""
+    for size, image_class in _IMAGE_CLASSES.items():
+        for order in "<>":
+            if head[:4] == struct.pack(f"{order}i", size):
+                header = image_class.header_class(head[:size], order, check=False)
+                dim = header["dim"].tolist()
+                if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
+                    raise InputError(f"{path}: header gives dim {dim}; write the file again")
+                offset = float(header["vox_offset"])
+                if not size <= offset < MAX_BYTES:
+                    raise InputError(f"{path}: voxels start at byte {offset:g}; write it again")
+                pixdim = header["pixdim"].copy()
+                header.check_fix()
+                return image_class, header, pixdim
+    raise InputError(f"{path}: not a NIfTI file (starts with {head[:8]!r}); convert it to NIfTI")
+
+
+def _slice_axis(zooms: list[float]) -> int:
+    sizes = np.nan_to_num(zooms)
+    widest = int(sizes.argmax())
+    others = np.delete(sizes, widest).max()
+    return widest if 1.5 * others <= sizes[widest] <= SLICE_MM[1] else 2
+
+
+def _warn_if_inconsistent(path: Path, zooms: list[float], affine: npt.NDArray[np.float64]) -> None:
+    sizes = np.sqrt((affine[:3, :3] ** 2).sum(0))[: sum(np.isfinite(zooms))]
+    if not np.allclose(sizes, zooms[: len(sizes)], rtol=0.01):
+        log.warning(
+            "%s: pixdim gives %s mm, the affine %s mm; pixdim is used",
+            path,
+            "×".join(f"{z:g}" for z in zooms),
+            "×".join(f"{s:g}" for s in sizes),
+        )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

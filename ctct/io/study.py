@@ -1,0 +1,89 @@
+"""A study: the voxels of one short-axis acquisition and what is needed to write its labels back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import InputError
+
+#: In-plane spacing outside this range is a damaged header, not a cardiac scan.
+IN_PLANE_MM = (0.2, 5.0)
+SLICE_MM = (0.2, 50.0)
+
+
+class Source(Protocol):
+    """Where a study came from: knows how to write a label map with the same geometry."""
+
+    def encode_labels(self, labels: npt.NDArray[np.uint8]) -> bytes:
+        """The content of a label file for ``labels`` (T, Z, H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """Voxels of a short-axis acquisition.
+
+    Attributes:
+        name: name of the case, the stem of every file written for it.
+        voxels: (T, Z, H, W) float32, raw intensities; T is 1 for a single frame.
+        spacing_mm: (row, column) distance between neighbouring pixels of a slice.
+        slice_spacing_mm: distance between the centres of neighbouring slices; NaN for a lone 2-D
+            image, whose header does not give it.
+        affine: (4, 4), voxel index (column, row, slice) to millimetres (RAS+).
+        path: the file it was read from.
+        source: writes label maps in the geometry of that file; None for a study made in memory.
+
+    Raises:
+        InputError: the array is not 4-D, is empty, or a spacing is absurd.
+    """
+
+    name: str
+    voxels: npt.NDArray[np.float32]
+    spacing_mm: tuple[float, float]
+    slice_spacing_mm: float
+    affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    path: Path | None = None
+    source: Source | None = None
+
+    def __post_init__(self) -> None:
+        where = self.path or self.name
+        if self.voxels.ndim != 4 or 0 in self.voxels.shape:
+            raise InputError(
+                f"{where}: voxels must be (frames, slices, rows, columns), got {self.voxels.shape}"
+            )
+        low, high = IN_PLANE_MM
+        if not all(low <= s <= high for s in self.spacing_mm):
+            raise InputError(
+                f"{where}: pixel spacing is {_mm(*self.spacing_mm)}, expected {low} to {high} mm; "
+                "mend pixdim and the affine of the header"
+            )
+        low, high = SLICE_MM
+        if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
+            raise InputError(
+                f"{where}: slice spacing is {_mm(self.slice_spacing_mm)}, expected {low} to "
+                f"{high} mm; mend pixdim and the affine of the header"
+            )
+
+    @property
+    def frames(self) -> int:
+        """Number of cardiac phases, T."""
+        return int(self.voxels.shape[0])
+
+    @property
+    def slices(self) -> int:
+        """Number of slices, Z."""
+        return int(self.voxels.shape[1])
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in millilitres; NaN where the slice spacing is not known."""
+        return self.spacing_mm[0] * self.spacing_mm[1] * self.slice_spacing_mm / 1000
+
+
+def _mm(*values: float) -> str:
+    return " × ".join(f"{v:g}" for v in values) + " mm"

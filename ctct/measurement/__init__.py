@@ -1,0 +1,1 @@
+"""Numbers from label maps: volumes and function, overlap with a reference."""

@@ -1,0 +1,1 @@
+"""The two networks, the sampling rule and the graph that joins them. Needs torch."""

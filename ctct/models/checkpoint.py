@@ -1,0 +1,125 @@
+"""A trained pair on disk, and back as a :class:`SegmentationGraph`.
+
+``model.safetensors`` holds the averaged weights of both networks under ``cnn.`` and
+``transformer.``, and as metadata the configuration, the member weights and the validation Dice.
+An exported ONNX file holds the same under the same names, so it can be restored too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ctct.errors import ConfigError, ModelError
+from ctct.models.graph import SegmentationGraph
+from ctct.models.grid import NetworkGrid
+from ctct.models.swin_unet import SwinUNet
+from ctct.models.unet import UNet
+
+MODEL_FILE = "model.safetensors"
+
+#: Counters of batch normalisation, which inference does not use and an export does not hold.
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a model file says of itself.
+
+    Attributes:
+        config: the training configuration, as plain values.
+        step: optimiser steps taken.
+        member_weights: share of the CNN and of the Transformer in the mean.
+        validation_dice: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
+    """
+
+    config: dict[str, Any]
+    step: int
+    member_weights: tuple[float, float]
+    validation_dice: dict[str, float]
+
+    def to_metadata(self) -> dict[str, str]:
+        """Each attribute as JSON under its own name."""
+        return {name: json.dumps(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ModelDescription:
+        """The inverse of :meth:`to_metadata`; other entries are ignored."""
+        values = {name: json.loads(metadata[name]) for name in cls.__dataclass_fields__}
+        return cls(**{**values, "member_weights": tuple(values["member_weights"])})
+
+
+def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
+    """Both networks of a configuration, freshly initialised, in their graph."""
+    return SegmentationGraph(
+        UNet(),
+        SwinUNet(config["swin"], config["grid_size"], pretrained=config["pretrained"]),
+        NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
+    )
+
+
+def save_model(folder: Path, graph: SegmentationGraph, description: ModelDescription) -> None:
+    """Write ``folder/model.safetensors``, whole or not at all."""
+    partial = folder / f".{MODEL_FILE}.partial"
+    tensors = {name: tensor.contiguous() for name, tensor in graph.state_dict().items()}
+    save_file(tensors, partial, description.to_metadata())
+    partial.replace(folder / MODEL_FILE)
+
+
+def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
+    """The graph of a run folder, a ``.safetensors`` or an exported ``.onnx`` file, for evaluation.
+
+    Raises:
+        ModelError: the file is missing or is not one of ctct's.
+    """
+    path = Path(path)
+    path = path / MODEL_FILE if path.is_dir() else path
+    try:
+        tensors, metadata = (_read_onnx if path.suffix == ".onnx" else _read_safetensors)(path)
+        description = ModelDescription.from_metadata(metadata)
+        graph = build_graph({**description.config, "pretrained": False})
+        own = graph.state_dict()
+        counters = {name: tensor for name, tensor in own.items() if name.endswith(_COUNTER)}
+        graph.load_state_dict(counters | {k: v for k, v in tensors.items() if k in own})
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such model; train one with ctct train") from error
+    except (
+        *(SafetensorError, OSError, RuntimeError),
+        *(KeyError, TypeError, ValueError, ConfigError),  # of metadata that make no sense
+    ) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path}: not a model of ctct ({reason})") from error
+    return graph.eval(), description
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    import onnx  # only here: training does without it
+
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's DecodeError, without importing protobuf for its name
+        if isinstance(error, OSError):
+            raise
+        raise ModelError(f"{path}: not an ONNX file ({error})") from error
+    tensors = {
+        initialiser.name: torch.from_numpy(
+            np.array(onnx.numpy_helper.to_array(initialiser), dtype=np.float32)
+        )
+        for initialiser in model.graph.initializer
+        if initialiser.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    }
+    return tensors, {entry.key: entry.value for entry in model.metadata_props}

@@ -1,0 +1,169 @@
+"""The Transformer: Swin-UNet (Cao et al., arXiv 2105.05537) built from timm's Swin blocks.
+
+The encoder is timm's Swin Transformer; the decoder mirrors it with timm's Swin stages, patch
+expanding and skip connections. Feature maps are channels-last, (N, H, W, C), as in timm.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import timm
+import torch
+from timm.models.swin_transformer import SwinTransformer, SwinTransformerStage
+from torch import Tensor, nn
+
+from ctct.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+#: Embedding width of each named size. Both use depths 2, 2, 2, 2 and 3, 6, 12, 24 heads;
+#: "tiny" is the network of the cross-teaching paper (27 M parameters at 224²), "nano" has 7 M.
+WIDTHS = {"nano": 48, "tiny": 96}
+DEPTHS = (2, 2, 2, 2)
+HEADS = (3, 6, 12, 24)
+PATCH = 4
+IMAGENET_MODEL = "swin_tiny_patch4_window7_224"
+
+
+class PatchExpand(nn.Module):
+    """Make the map ``factor`` times larger a side by moving channels into space.
+
+    Shape:
+        (N, H, W, C) → (N, factor·H, factor·W, out_channels).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.expand = nn.Linear(in_channels, factor * factor * out_channels, bias=False)
+        self.norm = nn.LayerNorm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, h, w, _ = x.shape
+        f = self.factor
+        x = self.expand(x).view(n, h, w, f, f, -1)
+        x = x.permute(0, 1, 3, 2, 4, 5).reshape(n, h * f, w * f, -1)
+        normed: Tensor = self.norm(x)
+        return normed
+
+
+class DecoderStage(nn.Module):
+    """Expand, join the encoder's map of the same size, and mix with Swin blocks."""
+
+    def __init__(self, channels: int, size: int, heads: int, window: int, drop_path: float) -> None:
+        super().__init__()
+        self.expand = PatchExpand(2 * channels, channels, 2)
+        self.fuse = nn.Linear(2 * channels, channels)
+        self.blocks = SwinTransformerStage(
+            dim=channels,
+            out_dim=channels,
+            input_resolution=(size, size),
+            depth=2,
+            downsample=False,
+            num_heads=heads,
+            window_size=window,
+            drop_path=drop_path,
+        )
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        mixed: Tensor = self.blocks(self.fuse(torch.cat((self.expand(x), skip), dim=-1)))
+        return mixed
+
+
+class SwinUNet(nn.Module):
+    """A U-shaped network of shifted-window attention.
+
+    Args:
+        size: a key of :data:`WIDTHS`.
+        grid_size: pixels a side of the input; ``grid_size / 32`` must be whole.
+        window: attention window; every map's side must be a multiple of it, or it may be left out:
+            the side of the smallest map is used (7 at 224², 5 at 160²).
+        pretrained: start the encoder from ImageNet weights ("tiny" only). Where the model hub
+            cannot be reached a warning says so and the start is random.
+
+    Shape:
+        (N, 1, S, S) → (N, classes, S, S) logits, S = ``grid_size``.
+    """
+
+    def __init__(
+        self,
+        size: str = "nano",
+        grid_size: int = 160,
+        classes: int = 4,
+        window: int | None = None,
+        drop_path: float = 0.1,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        if size not in WIDTHS:
+            raise ConfigError(f"unknown Swin-UNet size {size!r}; choose one of {', '.join(WIDTHS)}")
+        smallest = grid_size // 32
+        window = window or smallest
+        if grid_size < 32 or grid_size % 32 or smallest % window:
+            raise ConfigError(
+                f"Swin-UNet needs a grid of 32 x window x k pixels; got grid {grid_size}, "
+                f"window {window}: use window {max(smallest, 1)} or another grid"
+            )
+        width = WIDTHS[size]
+        self.grid_size = grid_size
+        self.encoder = SwinTransformer(
+            img_size=grid_size,
+            patch_size=PATCH,
+            in_chans=1,
+            num_classes=0,
+            global_pool="",
+            embed_dim=width,
+            depths=DEPTHS,
+            num_heads=HEADS,
+            window_size=window,
+            drop_path_rate=drop_path,
+        )
+        self.decoder = nn.ModuleList(
+            DecoderStage(
+                width * 2**level, grid_size // PATCH // 2**level, HEADS[level], window, drop_path
+            )
+            for level in reversed(range(len(DEPTHS) - 1))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.expand = PatchExpand(width, width, PATCH)
+        self.head = nn.Linear(width, classes)
+        if pretrained:
+            _load_imagenet(self.encoder, width, grid_size, window)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2] != self.grid_size or x.shape[-1] != self.grid_size:
+            raise ConfigError(
+                f"this Swin-UNet takes {self.grid_size}×{self.grid_size} pixels, got "
+                f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
+            )
+        x = self.encoder.patch_embed(x)  # (N, S/4, S/4, C)
+        skips: list[Tensor] = []
+        for stage in self.encoder.layers:
+            x = stage(x)
+            skips.append(x)
+        skips.pop()
+        x = self.encoder.norm(x)
+        for stage in self.decoder:
+            x = stage(x, skips.pop())
+        x = self.head(self.expand(self.norm(x)))  # (N, S, S, classes)
+        return x.permute(0, 3, 1, 2)
+
+
+def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> None:
+    """Copy every ImageNet tensor of timm's Swin-T that has a place of the same name and shape."""
+    if width != WIDTHS["tiny"]:
+        log.warning("no ImageNet weights of this width exist; the Transformer starts at random")
+        return
+    try:
+        source = timm.create_model(
+            IMAGENET_MODEL, pretrained=True, in_chans=1, img_size=grid_size, window_size=window
+        )
+    except Exception as error:  # the hub's client raises errors of many libraries
+        log.warning("ImageNet weights not reachable (%s); the Transformer starts at random", error)
+        return
+    own = encoder.state_dict()
+    own.update(
+        {k: v for k, v in source.state_dict().items() if k in own and own[k].shape == v.shape}
+    )
+    encoder.load_state_dict(own)

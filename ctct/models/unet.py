@@ -1,0 +1,85 @@
+"""The CNN: a 2-D U-Net (Ronneberger et al., MICCAI 2015) as sized in Luo et al., MIDL 2022."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ctct.errors import ConfigError
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3×3 convolutions, each normalised and rectified, with dropout between."""
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(inplace=True),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(inplace=True),
+        )
+
+
+class UpBlock(nn.Module):
+    """Halve the channels, double the size, join the skip connection, convolve."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(in_channels, out_channels, 1)
+        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.convolve = ConvBlock(2 * out_channels, out_channels, dropout=0.0)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = self.upsample(self.reduce(x))
+        fused: Tensor = self.convolve(torch.cat((skip, x), dim=1))
+        return fused
+
+
+class UNet(nn.Module):
+    """U-Net with one block a level; 1.81 M parameters at its default widths.
+
+    Shape:
+        (N, 1, S, S) → (N, classes, S, S) logits, S a multiple of 16.
+    """
+
+    def __init__(
+        self,
+        classes: int = 4,
+        channels: Sequence[int] = (16, 32, 64, 128, 256),
+        dropout: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
+    ) -> None:
+        super().__init__()
+        widths = (1, *channels)
+        self.encoder = nn.ModuleList(
+            ConvBlock(widths[level], widths[level + 1], dropout[level])
+            for level in range(len(channels))
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.decoder = nn.ModuleList(
+            UpBlock(channels[level + 1], channels[level])
+            for level in reversed(range(len(channels) - 1))
+        )
+        self.head = nn.Conv2d(channels[0], classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        multiple = 2 ** len(self.decoder)
+        height, width = x.shape[-2:]
+        if height % multiple or width % multiple:
+            raise ConfigError(
+                f"this U-Net takes sides that are multiples of {multiple} pixels, got "
+                f"{height}×{width}; resample with ctct.models.grid.sample first"
+            )
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(self.pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        for block in self.decoder:
+            x = block(x, skips.pop())
+        logits: Tensor = self.head(x)
+        return logits

@@ -1,0 +1,1 @@
+"""Training of the pair by cross teaching. Needs torch (extra ``train``)."""

@@ -1,0 +1,77 @@
+"""Random changes of geometry and intensity, a draw for every slice of a batch.
+
+Geometry is returned as an affine that the sampling rule composes with its own, so an augmented
+slice is interpolated once. All draws come from the generator given.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far to go; a strength of zero switches that change off.
+
+    Attributes:
+        rotation_degrees: largest rotation either way.
+        quarter_turns: chance that the slice is also turned by a random right angle.
+        flip: chance of each of the two flips.
+        scale: largest relative change of size either way.
+        shift_mm: largest shift along each axis either way.
+        gamma: largest |ln γ| of the contrast curve.
+        bias_field: largest |ln gain| of the smooth multiplicative field.
+        noise: largest standard deviation of the noise, in units of the slice's own.
+        blur: chance of a 3×3 binomial blur.
+    """
+
+    rotation_degrees: float = 45.0
+    quarter_turns: float = 0.3
+    flip: float = 0.5
+    scale: float = 0.2
+    shift_mm: float = 12.0
+    gamma: float = 0.5
+    bias_field: float = 0.4
+    noise: float = 0.2
+    blur: float = 0.2
+
+    def geometry(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, 2, 3) random affines in millimetres about the centre, in (row, column) order."""
+
+        def uniform() -> Tensor:
+            return 2 * torch.rand(n, generator=generator) - 1
+
+        turns = torch.randint(4, (n,), generator=generator)
+        turns = turns * (torch.rand(n, generator=generator) < self.quarter_turns)
+        angle = math.radians(self.rotation_degrees) * uniform() + turns * (math.pi / 2)
+        scale = 1 + self.scale * uniform()
+        flips = 1 - 2 * (torch.rand(n, 2, generator=generator) < self.flip).float()
+        cos, sin = scale * angle.cos(), scale * angle.sin()
+        linear = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
+        shift = self.shift_mm * torch.stack((uniform(), uniform()), 1)
+        return torch.cat((linear * flips[:, None, :], shift[:, :, None]), 2)
+
+    def intensity(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Contrast, bias field, blur and noise on raw intensities (N, 1, H, W) of any scale."""
+        n, _, h, w = images.shape
+
+        def draw(*shape: int) -> Tensor:
+            return (2 * torch.rand(n, *shape, generator=generator) - 1).to(images.device)
+
+        peak = images.amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+        images = (images / peak).clamp_min(1e-6)
+        images = images ** (self.gamma * draw(1, 1, 1)).exp()
+        coarse = self.bias_field * draw(1, 4, 4)
+        field = F.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
+        images = images * field.exp()
+        kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device) / 4
+        blurred = F.conv2d(images, torch.outer(kernel, kernel)[None, None], padding=1)
+        images = torch.where(draw(1, 1, 1) < 2 * self.blur - 1, blurred, images)
+        level = self.noise * draw(1, 1, 1).abs() * images.std(dim=(1, 2, 3), keepdim=True)
+        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        return images + level * noise

@@ -1,0 +1,17 @@
+"""Weights and rates as functions of progress ``t`` in 0…1."""
+
+from __future__ import annotations
+
+import math
+
+
+def ramp_up(progress: float) -> float:
+    """Gaussian ramp-up ``exp(-5 (1 - t)²)`` from 0.0067 to 1 (Laine and Aila, ICLR 2017)."""
+    return math.exp(-5 * (1 - min(max(progress, 0.0), 1.0)) ** 2)
+
+
+def warm_cosine(progress: float, warm: float = 0.03) -> float:
+    """Linear from 0 to 1 over the first ``warm`` of training, then half a cosine down to 0."""
+    if progress < warm:
+        return progress / warm
+    return 0.5 * (1 + math.cos(math.pi * min((progress - warm) / (1 - warm), 1.0)))

@@ -1,0 +1,1 @@
+"""Turning a trained pair into files other runtimes can run. Needs torch."""

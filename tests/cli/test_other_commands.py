@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests_support import write_scan
+
+COMMANDS = ("predict", "sample", "evaluate", "train", "export", "info")
+
+
+def test_help_names_every_command(ctct: Callable[..., object]) -> None:
+    outcome = ctct("--help")
+    assert outcome.code == 0
+    for command in COMMANDS:
+        assert command in outcome.out
+        assert ctct(command, "--help").code == 0
+
+
+def test_version(ctct: Callable[..., object]) -> None:
+    from importlib.metadata import version
+
+    assert ctct("--version").out.strip() == f"ctct {version('ctct')}"
+
+
+def test_an_internal_error_is_one_line_and_code_1(
+    ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> object:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("ctct.inference.model_file.find_model", broken)
+    outcome = ctct("info")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].startswith("ctct: internal error, ZeroDivisionError: oh")
+
+
+def test_info_names_versions_runtimes_and_the_model(ctct: Callable[..., object]) -> None:
+    outcome = ctct("info", "--card")
+    assert outcome.code == 0
+    for word in ("ctct ", "runtime openvino: 2", "CUDA devices:", "validation_dice", "CC BY-NC-SA"):
+        assert word in outcome.out
+
+
+def test_sample_writes_a_cine_and_its_labels(ctct: Callable[..., object], tmp_path: Path) -> None:
+    outcome = ctct("sample", tmp_path, "--frames", 2, "--seed", 3)
+    assert outcome.code == 0
+    image_path, labels_path = map(Path, outcome.out.split())
+    image, labels = nib.load(image_path), nib.load(labels_path)
+    assert image.shape == labels.shape
+    assert image.shape[3] == 2
+    assert (image.affine == labels.affine).all()
+    assert set(np.unique(np.asarray(labels.dataobj))) == {0, 1, 2, 3}
+
+
+def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
+    def save(name: str, values: list[int]) -> None:
+        array = np.array(values, np.uint8).reshape(2, 2, 1)
+        nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 8, 1])), tmp_path / name)
+
+    save("a_seg.nii.gz", [1, 2, 3, 3])
+    save("a_gt.nii.gz", [1, 2, 3, 0])
+    outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "scores.csv")
+    assert outcome.code == 0
+    # LV: 2 x 1 / (2 + 1) = 0.6667; RV and MYO agree; the mean is (1 + 1 + 0.6667) / 3.
+    assert (tmp_path / "scores.csv").read_text().splitlines() == [
+        "case,RV Dice,MYO Dice,LV Dice,mean Dice",
+        "a,1.0000,1.0000,0.6667,0.8889",
+    ]
+    assert "mean  0.8889" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["evaluate", "empty", "empty"], 4, "no CASE_seg.nii.gz with a CASE_gt.nii.gz"),
+        (["train", "empty", "--splits", "gone.json", "-o", "run"], 2, "--splits gone.json"),
+        (["train", "empty", "--splits", "bad.json", "-o", "run"], 4, "not a splits file"),
+        (["train", "empty", "--splits", "bad.json", "-o", "run", "--steps", "0"], 2, "--steps"),
+        (["export", "empty", "-o", "x.onnx"], 7, "no such model"),
+        (["info", "--model", "bad.json"], 7, "not a model"),
+    ],
+)
+def test_exit_codes(
+    arguments: list[str],
+    code: int,
+    message: str,
+    ctct: Callable[..., object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.json").write_text(json.dumps({"train": []}))
+    write_scan(tmp_path / "scan.nii.gz")
+    outcome = ctct(*arguments)
+    assert outcome.code == code
+    assert message in outcome.err

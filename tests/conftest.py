@@ -1,0 +1,75 @@
+"""What tests of every folder share: a command runner, small scans, a quick runtime, the real data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from tests_support import ThresholdRuntime
+
+from ctct.inference.model_file import ModelFile, find_model
+from ctct.inference.segmenter import Segmenter
+from ctct.io.study import Study
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def acdc() -> Path:
+    """The real ACDC patients, in the layout of the official download."""
+    folder = SHARED / "acdc" / "training"
+    if not folder.is_dir():
+        pytest.skip(f"needs the ACDC data in {folder}")
+    return folder
+
+
+class Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ctct(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run the command line in this process."""
+    from ctct.cli.main import run
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["ctct", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            run()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Outcome(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def threshold() -> Segmenter:
+    """A segmenter that needs no weights."""
+    return Segmenter(ModelFile(Path("threshold.onnx"), {}, "0" * 64), ThresholdRuntime())
+
+
+@pytest.fixture(scope="session")
+def default_model() -> ModelFile:
+    """The bundled model."""
+    return find_model()
+
+
+@pytest.fixture(scope="session")
+def cine() -> tuple[Study, np.ndarray]:
+    """The synthetic cine of ``ctct sample``, four frames of it, and its true labels."""
+    from ctct.synthetic import synthetic_cine
+
+    return synthetic_cine(seed=0, frames=4)

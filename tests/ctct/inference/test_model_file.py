@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ctct.errors import ModelError
+from ctct.inference.model_file import default_model_path, find_model
+
+
+def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:
+    import json
+
+    onnx = pytest.importorskip("onnx")
+    model = find_model()
+    entries = {e.key: json.loads(e.value) for e in onnx.load(model.path).metadata_props}
+    assert model.description == entries
+    assert model.description["labels"] == {"background": 0, "RV": 1, "MYO": 2, "LV": 3}
+    assert model.description["licence"].startswith("CC BY-NC-SA")
+    assert model.sha256 == hashlib.sha256(model.path.read_bytes()).hexdigest()
+
+
+def test_the_bundled_model_is_small_and_self_contained() -> None:
+    path = default_model_path()
+    assert path.stat().st_size <= 25e6
+    assert [p.name for p in path.parent.glob("*.onnx*")] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.onnx", None, "cannot be read"),
+        ("model.txt", b"", "not a model; give an .onnx file"),
+        ("empty.onnx", b"", "make one with ctct export"),
+        ("text.onnx", b"no protocol buffer at all", "make one with ctct export"),
+        ("cut.onnx", "half of the bundled model", "make one with ctct export"),
+    ],
+)
+def test_what_is_not_a_model(
+    tmp_path: Path, name: str, content: bytes | str | None, message: str
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, str):
+        whole = default_model_path().read_bytes()
+        content = whole[: len(whole) // 2]
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=message) as caught:
+        find_model(path)
+    assert name in str(caught.value)
+
+
+def test_a_run_folder_means_its_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    model = find_model(tmp_path)
+    assert model.path == tmp_path / "model.safetensors"
+    assert not model.is_onnx

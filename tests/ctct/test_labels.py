@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ctct.errors import InputError
+from ctct.labels import CLASSES, COLOURS, ORDERS, STRUCTURES, VALUE, remap
+
+
+def test_ctct_works_in_the_acdc_order() -> None:
+    assert CLASSES == ("background", "RV", "MYO", "LV")
+    assert (
+        {name: VALUE[name] for name in STRUCTURES} == ORDERS["acdc"] == {"RV": 1, "MYO": 2, "LV": 3}
+    )
+
+
+def test_every_structure_has_a_colour_of_its_own() -> None:
+    assert set(COLOURS) == set(STRUCTURES)
+    assert len(set(COLOURS.values())) == len(STRUCTURES)
+    assert all(0 <= channel <= 255 for colour in COLOURS.values() for channel in colour)
+
+
+@pytest.mark.parametrize("order", ["mnms", "ukbb", "monai"])
+def test_remap_swaps_the_ventricles(order: str) -> None:
+    # There the left ventricle is 1 and the right one 3.
+    label_map = np.array([[0, 1], [2, 3]], np.uint8)
+    found = remap(label_map, source=order)
+    assert found.tolist() == [[0, 3], [2, 1]]
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("source", ORDERS)
+@pytest.mark.parametrize("target", ORDERS)
+def test_remap_there_and_back(source: str, target: str) -> None:
+    label_map = np.random.default_rng(0).integers(0, 4, (2, 3, 4, 5))
+    there = remap(label_map, source, target)
+    for structure in STRUCTURES:
+        np.testing.assert_array_equal(
+            there == ORDERS[target][structure], label_map == ORDERS[source][structure]
+        )
+    np.testing.assert_array_equal(remap(there, target, source), label_map)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i8", ">i2"])
+def test_remap_takes_every_integer(dtype: str) -> None:
+    assert remap(np.array([3, 0], dtype), "mnms").tolist() == [1, 0]
+
+
+def test_remap_of_nothing_is_nothing() -> None:
+    assert remap(np.zeros((0, 4), np.uint8)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("value", [4, -1, 255, 256, 70000])
+def test_remap_refuses_a_value_without_a_name(value: int) -> None:
+    with pytest.raises(InputError) as caught:
+        remap(np.array([0, 1, value]), "mnms")
+    message = str(caught.value)
+    assert f"[{value}]" in message
+    assert "'mnms'" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("orders", [("siemens", "acdc"), ("acdc", "siemens")])
+def test_remap_refuses_an_unknown_order(orders: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="'siemens'; choose one of acdc, mnms, ukbb, monai"):
+        remap(np.zeros(3, np.uint8), *orders)

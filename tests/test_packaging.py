@@ -1,0 +1,48 @@
+"""The wheel holds what the tree holds, under its own names, and its entry points load."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "exporters": "ctct/exporters"}
+DATA = (".py", ".onnx", ".md", ".typed")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of the files in a wheel built from a copy of the tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in (*MAPPED, "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    (path,) = (folder / "dist").glob("*.whl")
+    return {n for n in zipfile.ZipFile(path).namelist() if ".dist-info/" not in n}
+
+
+def test_wheel_and_tree_hold_the_same_files(wheel: set[str]) -> None:
+    expected = {
+        f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
+        for folder, target in MAPPED.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in DATA or path.name == "py.typed"
+    }
+    assert wheel == expected
+
+
+def test_entry_points_load() -> None:
+    (script,) = entry_points(group="console_scripts", name="ctct")
+    assert callable(script.load())
