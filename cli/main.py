@@ -46,9 +46,9 @@ def main(
     ] = False,
 ) -> None:
     """Options that stand before every command."""
-    level = logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("ctct").setLevel(level)
+    logger = logging.getLogger("ctct")
+    logger.setLevel(logging.DEBUG if debug else logging.INFO)
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
 
 
 def run() -> None:

@@ -29,6 +29,9 @@ def predict(
         bool,
         typer.Option("--keep-all-components", help="Keep more than the largest of each structure."),
     ] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Also write CASE.png, ED and ES with contours.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
     ] = False,
@@ -54,7 +57,7 @@ def predict(
     cases, labels = discover(inputs)
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
-    options = Options(not keep_all_components, label_order, overwrite)
+    options = Options(not keep_all_components, label_order, pictures, overwrite)
     with ProgressBar(len(cases)) as observer:
         fates = predict_folder(
             cases,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -66,17 +67,19 @@ def export_onnx(
     path = Path(path)
     slices, spacing_mm = torch.rand(2, 1, 96, 80), torch.tensor([[1.4, 1.4], [1.3, 1.5]])
     n, h, w = (torch.export.Dim(name, min=1, max=8192) for name in "NHW")
-    program = torch.onnx.export(
-        graph.eval(),
-        (slices, spacing_mm),
-        input_names=INPUTS,
-        output_names=OUTPUTS,
-        dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
-        opset_version=OPSET,
-        dynamo=True,
-        optimize=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name")  # N names two axes, as it should
+        program = torch.onnx.export(
+            graph.eval(),
+            (slices, spacing_mm),
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,  # keeps every weight under its own name, so the pair can be restored
+            verbose=False,
+        )
     if program is None:
         raise ModelError(f"{path}: torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto

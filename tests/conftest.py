@@ -1,4 +1,4 @@
-"""What tests of every folder share: a command runner, small scans, a quick runtime, the real data."""
+"""What tests of every folder share: a command runner, a quick runtime, a cine, the real data."""
 
 from __future__ import annotations
 

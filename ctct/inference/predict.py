@@ -25,7 +25,14 @@ from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.io.write import prepare_folder, write_atomic
 from ctct.labels import STRUCTURES
-from ctct.measurement.volumes import INDEX_COLUMNS, FrameVolumes, Measurements, frame_volumes
+from ctct.measurement.volumes import (
+    INDEX_COLUMNS,
+    FrameVolumes,
+    Measurements,
+    frame_volumes,
+    measure_frames,
+)
+from ctct.report.montage import montage_png
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +72,13 @@ class Options:
     Attributes:
         clean_up: keep only the largest 3-D component of each structure.
         label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
+        pictures: also write a picture of each case, ED and ES with their contours.
         overwrite: label cases again that an earlier run completed.
     """
 
     clean_up: bool = True
     label_order: str = "acdc"
+    pictures: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -82,6 +91,11 @@ class Options:
 def output_path(folder: Path, case: Case) -> Path:
     """Where the label map of ``case`` goes."""
     return folder / f"{case.name}_seg.nii.gz"
+
+
+def picture_path(folder: Path, case: Case) -> Path:
+    """Where the picture of ``case`` goes."""
+    return folder / f"{case.name}.png"
 
 
 class Observer:
@@ -152,12 +166,13 @@ def predict_folder(
         target = output_path(folder, case)
         fate = Fate(case.name, str(case.path))
         try:
-            if target.exists() and not options.overwrite:
+            pictured = not options.pictures or picture_path(folder, case).exists()
+            if target.exists() and pictured and not options.overwrite:
                 frames = _measure_written(target, case, options)
                 fate.status = SKIPPED
             else:
                 segmenter = segmenter or load_segmenter(model)
-                frames = _segment_case(case, target, segmenter, options, fate, observer)
+                frames = _segment_case(case, folder, segmenter, options, fate, observer)
                 fate.status = DONE
             fate.output = target.name
             measured.append((case, frames))
@@ -207,7 +222,7 @@ def _check_same_settings(folder: Path, settings: dict[str, Any]) -> None:
 
 def _segment_case(
     case: Case,
-    target: Path,
+    folder: Path,
     segmenter: Segmenter,
     options: Options,
     fate: Fate,
@@ -235,9 +250,15 @@ def _segment_case(
     written = label_orders.remap(segmentation.labels, target=options.label_order)
     if study.source is None:
         raise InputError(f"{case.path}: read without its geometry")
-    write_atomic(target, study.source.encode_labels(written))
+    frames = frame_volumes(segmentation.labels, study.voxel_ml, case.name)
+    if options.pictures:
+        m = measure_frames(frames)
+        rows = {"": 0} if m.ed is None or m.es is None else {"ED": m.ed, "ES": m.es}
+        picture = montage_png(study, segmentation.labels, rows)
+        write_atomic(picture_path(folder, case), picture)
+    write_atomic(output_path(folder, case), study.source.encode_labels(written))
     lap("write")
-    return frame_volumes(segmentation.labels, study.voxel_ml, case.name)
+    return frames
 
 
 def _measure_written(target: Path, case: Case, options: Options) -> list[FrameVolumes]:

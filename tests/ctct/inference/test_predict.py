@@ -83,6 +83,20 @@ def test_a_second_run_skips_what_is_complete_and_measures_the_same(
     assert {p.name: p.read_bytes() for p in out.glob("*.csv")} == before
 
 
+def test_pictures_are_made_up_for_where_they_are_missing(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz", (40, 36, 3, 2))
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    options = Options(pictures=True)
+    assert [f.status for f in run(threshold, tmp_path / "in", tmp_path / "out", options)] == [
+        "done"
+    ]
+    assert (tmp_path / "out" / "x.png").read_bytes().startswith(b"\x89PNG")
+    (fate,) = run(threshold, tmp_path / "in", tmp_path / "out", options)
+    assert fate.status == "skipped"
+
+
 def test_overwrite_does_everything_again(threshold: Segmenter, tmp_path: Path) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
@@ -93,7 +107,7 @@ def test_overwrite_does_everything_again(threshold: Segmenter, tmp_path: Path) -
 def test_results_of_other_settings_are_not_mixed(threshold: Segmenter, tmp_path: Path) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
-    with pytest.raises(ConfigError, match="label_order 'acdc' and 'mnms'.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"label_order 'acdc' and 'mnms'.*--overwrite"):
         run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
 
 

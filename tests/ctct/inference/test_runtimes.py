@@ -120,5 +120,5 @@ def test_one_line_says_which_runtime_and_why(
 def test_a_damaged_model_is_a_model_error(name: str, tmp_path: Path) -> None:
     path = tmp_path / "damaged.onnx"
     path.write_bytes(b"not a graph")
-    with pytest.raises(ModelError, match="damaged.onnx"):
+    with pytest.raises(ModelError, match=r"damaged\.onnx"):
         runtimes.load(ModelFile(path), name, "cpu")

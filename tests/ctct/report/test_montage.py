@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from ctct.io.study import Study
+from ctct.labels import COLOURS
+from ctct.report.montage import STRIP, TILE, montage_png
+
+
+def picture(
+    labels: np.ndarray, rows: dict[str, int], spacing_mm: tuple[float, float]
+) -> np.ndarray:
+    voxels = np.random.default_rng(0).random(labels.shape).astype(np.float32)
+    content = montage_png(Study("x", voxels, spacing_mm, 8.0), labels, rows)
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def painted(tile: np.ndarray, structure: str) -> np.ndarray:
+    """Rows and columns of the pixels in the structure's colour."""
+    return np.argwhere((tile == COLOURS[structure]).all(-1))
+
+
+def test_a_row_a_frame_a_tile_a_slice_and_at_most_six() -> None:
+    labels = np.zeros((2, 9, 40, 50), np.uint8)
+    assert picture(labels, {"ED": 0, "ES": 1}, (1, 1)).shape == (2 * TILE + STRIP, 6 * TILE, 3)
+    assert picture(labels[:, :2], {"": 0}, (1, 1)).shape == (TILE + STRIP, 2 * TILE, 3)
+
+
+def test_outlines_lie_on_the_edge_of_what_they_enclose_whatever_the_pixels_are() -> None:
+    labels = np.zeros((1, 1, 60, 120), np.uint8)
+    labels[0, 0, 20:40, 40:80] = 3  # 20 rows of 2 mm by 40 columns of 1 mm: 40 mm a side
+    tile = picture(labels, {"": 0}, (2.0, 1.0))[:TILE]
+    lv = painted(tile, "LV")
+    # The square fills 1 / 1.35 of the tile, 142 pixels, in its middle: from 25 to 167.
+    assert np.abs(lv.min(0) - 25).max() <= 2
+    assert np.abs(lv.max(0) - 166).max() <= 2
+    middle = lv[(lv[:, 0] > 60) & (lv[:, 0] < 130)]
+    assert set(np.unique(middle[:, 1] < TILE // 2)) == {True, False}  # a left and a right edge
+    assert len(middle) <= 2 * 2 * 70  # and nothing between: two lines of two pixels
+    # The LV alone is outlined as the epicardium too, under its own outline.
+    assert not len(painted(tile, "RV"))
+
+
+def test_the_epicardium_encloses_myocardium_and_cavity() -> None:
+    labels = np.zeros((1, 1, 60, 60), np.uint8)
+    labels[0, 0, 10:50, 10:50] = 2
+    labels[0, 0, 20:40, 20:40] = 3
+    tile = picture(labels, {"": 0}, (1.0, 1.0))[:TILE]
+    assert not (painted(tile, "MYO") == TILE // 2).all(1).any()
+    inner, outer = painted(tile, "LV"), painted(tile, "MYO")
+    assert (outer.min(0) < inner.min(0)).all()
+    assert (outer.max(0) > inner.max(0)).all()
+    # No green beside the orange: the endocardium is drawn once.
+    central = outer[(np.abs(outer - TILE / 2) < 60).all(1)]
+    assert not len(central)
+
+
+def test_a_study_without_a_heart_still_has_its_picture() -> None:
+    image = picture(np.zeros((1, 1, 40, 40), np.uint8), {"": 0}, (1.0, 1.0))[:TILE]
+    assert not any(len(painted(image, s)) for s in COLOURS)
+    assert image.std() > 10  # the slice is there
