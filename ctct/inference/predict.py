@@ -147,7 +147,11 @@ def predict_folder(
         "clean_up": options.clean_up,
         "label_order": options.label_order,
     }
-    if not options.overwrite and any(output_path(folder, case).exists() for case in cases):
+    earlier = [path for case in cases if (path := output_path(folder, case)).exists()]
+    if options.overwrite:
+        for path in earlier:
+            path.unlink()  # now: a run stopped half-way must not leave two kinds of label maps
+    elif earlier:
         _check_same_settings(folder, settings)
     started = time.monotonic()
     record: dict[str, Any] = {
@@ -167,7 +171,7 @@ def predict_folder(
         fate = Fate(case.name, str(case.path))
         try:
             pictured = not options.pictures or picture_path(folder, case).exists()
-            if target.exists() and pictured and not options.overwrite:
+            if target.exists() and pictured:
                 frames = _measure_written(target, case, options)
                 fate.status = SKIPPED
             else:
@@ -208,8 +212,11 @@ def _write_record(folder: Path, record: dict[str, Any]) -> None:
 def _check_same_settings(folder: Path, settings: dict[str, Any]) -> None:
     try:
         earlier = json.loads((folder / RECORD).read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        earlier = {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{folder}: holds label maps but no {RECORD} that says how they were made; "
+            "use --overwrite or another output folder"
+        ) from error
     differing = [
         f"{k} {earlier.get(k)!r} and {v!r}" for k, v in settings.items() if earlier.get(k) != v
     ]

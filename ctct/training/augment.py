@@ -63,8 +63,10 @@ class Augmentation:
         def draw(*shape: int) -> Tensor:
             return (2 * torch.rand(n, *shape, generator=generator) - 1).to(images.device)
 
-        peak = images.amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-        images = (images / peak).clamp_min(1e-6)
+        # To 0…1, which gamma needs; a scan without negative intensities keeps its zero.
+        low = images.amin(dim=(1, 2, 3), keepdim=True).clamp_max(0)
+        peak = (images - low).amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+        images = ((images - low) / peak).clamp_min(1e-6)
         images = images ** (self.gamma * draw(1, 1, 1)).exp()
         coarse = self.bias_field * draw(1, 4, 4)
         field = F.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ctct.errors import InputError
 from ctct.io.nifti import read_nifti
-from ctct.labels import CLASSES
+from ctct.labels import CLASSES, remap
 from ctct.models.grid import NetworkGrid, sample
 
 
@@ -59,14 +59,12 @@ def read_labelled(root: str | Path, patients: Sequence[str]) -> Iterator[Labelle
         for reference in references:
             name = reference.name.removesuffix("_gt.nii.gz")
             study = read_nifti(reference.with_name(f"{name}.nii.gz"))
-            labels = read_nifti(reference).voxels
+            labels = remap(read_nifti(reference).voxels.astype(np.int16))
             if labels.shape != study.voxels.shape:
                 raise InputError(
                     f"{reference}: labels are {labels.shape}, the image is {study.voxels.shape}"
                 )
-            yield LabelledVolume(
-                patient, name, study.voxels[0], labels[0].astype(np.uint8), study.spacing_mm
-            )
+            yield LabelledVolume(patient, name, study.voxels[0], labels[0], study.spacing_mm)
 
 
 class SliceSet:

@@ -12,7 +12,7 @@ from ctct.errors import ConfigError
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Settings of one run. Each field is the command line's flag of the same name.
+    """Settings of one run; ``ctct train`` has a flag of the same name for each.
 
     Attributes:
         data: folder in the layout of the ACDC download.
@@ -38,7 +38,7 @@ class TrainingConfig:
     data: str
     splits: str
     labelled: int | None = None
-    steps: int = 4500
+    steps: int = 6000
     batch: int = 8
     grid_size: int = 160
     grid_spacing_mm: float = 1.5

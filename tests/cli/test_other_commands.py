@@ -99,3 +99,19 @@ def test_exit_codes(
     outcome = ctct(*arguments)
     assert outcome.code == code
     assert message in outcome.err
+
+
+def test_train_has_a_flag_for_every_setting_with_the_same_default() -> None:
+    import dataclasses
+    import inspect
+
+    from ctct.cli.train import train
+
+    from ctct.training.config import TrainingConfig
+
+    flags = {name: p.default for name, p in inspect.signature(train).parameters.items()}
+    fields = {f.name: f.default for f in dataclasses.fields(TrainingConfig)}
+    assert set(flags) - set(fields) == {"out", "device"}
+    assert {n: d for n, d in fields.items() if d is not dataclasses.MISSING} == {
+        n: flags[n] for n, d in fields.items() if d is not dataclasses.MISSING
+    }
