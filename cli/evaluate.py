@@ -23,7 +23,8 @@ def evaluate(
     """Compare label maps with manual ones: Dice per case at native resolution, mean and spread."""
     from ctct.io.write import write_atomic
     from ctct.labels import STRUCTURES
-    from ctct.measurement.evaluate import evaluate_folder, scores_csv
+    from ctct.measurement.evaluate import evaluate_folder
+    from ctct.report.tables import scores_csv
 
     scores = evaluate_folder(predictions, references)
     if out is not None:

@@ -16,7 +16,7 @@ from ctct.cli.predict import predict
 from ctct.cli.sample import sample
 from ctct.cli.train import train
 
-from ctct.errors import EXIT_INTERNAL, CtctError
+from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError
 
 app = typer.Typer(
     name="ctct",
@@ -60,9 +60,10 @@ def run() -> None:
             traceback.print_exc()
         typer.echo(f"ctct: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("ctct: interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            typer.echo("ctct: interrupted; run the same command again to go on", err=True)
+        raise
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()

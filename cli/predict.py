@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.inference.predict import Fate
+    from ctct.inference.record import Fate
 
 
 def predict(
@@ -50,7 +50,8 @@ def predict(
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.model_file import find_model
-    from ctct.inference.predict import FAILED, Options, predict_folder
+    from ctct.inference.predict import Options, predict_folder
+    from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
 

@@ -7,7 +7,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ctct.inference.predict import Fate, Observer
+from ctct.inference.predict import Observer
+from ctct.inference.record import Fate
 from ctct.io.discover import Case
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
 
 
 class CtctError(Exception):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,50 +16,23 @@ from ctct import labels as label_orders
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference.model_file import ModelFile
 from ctct.inference.patients import measure_patients
+from ctct.inference.record import (
+    DONE,
+    SKIPPED,
+    Fate,
+    check_same_settings,
+    write_record,
+)
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import Case
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.io.write import prepare_folder, write_atomic
-from ctct.labels import STRUCTURES
-from ctct.measurement.volumes import (
-    INDEX_COLUMNS,
-    FrameVolumes,
-    Measurements,
-    frame_volumes,
-    measure_frames,
-)
+from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 from ctct.report.montage import montage_png
+from ctct.report.tables import frames_csv, patients_csv
 
 log = logging.getLogger(__name__)
-
-RECORD = "run.json"
-DONE, SKIPPED, FAILED = "done", "skipped", "failed"
-
-
-@dataclass
-class Fate:
-    """What became of one case.
-
-    Attributes:
-        case: its name.
-        path: the file read.
-        status: "done", "skipped" (complete from an earlier run) or "failed".
-        reason: why it failed.
-        output: the label map written.
-        slices: number of slices labelled.
-        seconds: time by stage: ``read``, ``segment``, ``write``.
-        mean_disagreement: mean over the voxels labelled as a structure, 0…1.
-    """
-
-    case: str
-    path: str
-    status: str = FAILED
-    reason: str = ""
-    output: str = ""
-    slices: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    mean_disagreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +122,7 @@ def predict_folder(
         for path in earlier:
             path.unlink()  # now: a run stopped half-way must not leave two kinds of label maps
     elif earlier:
-        _check_same_settings(folder, settings)
+        check_same_settings(folder, settings)
     started = time.monotonic()
     record: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -161,7 +131,7 @@ def predict_folder(
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},
     }
-    _write_record(folder, record)
+    write_record(folder, record)
     segmenter: Segmenter | None = None
     fates: list[Fate] = []
     measured: list[tuple[Case, list[FrameVolumes]]] = []
@@ -192,8 +162,8 @@ def predict_folder(
         fates.append(fate)
         observer.case_ended(fate)
     patients = measure_patients(measured)
-    write_atomic(folder / "measurements.csv", _patients_csv(patients))
-    write_atomic(folder / "frames.csv", _frames_csv(patients))
+    write_atomic(folder / "measurements.csv", patients_csv(patients))
+    write_atomic(folder / "frames.csv", frames_csv(patients))
     if segmenter:
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
@@ -201,30 +171,8 @@ def predict_folder(
         "seconds": round(time.monotonic() - started, 3),
         "cases": [asdict(fate) for fate in fates],
     }
-    _write_record(folder, record)
+    write_record(folder, record)
     return fates
-
-
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    write_atomic(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
-
-
-def _check_same_settings(folder: Path, settings: dict[str, Any]) -> None:
-    try:
-        earlier = json.loads((folder / RECORD).read_text())["settings"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{folder}: holds label maps but no {RECORD} that says how they were made; "
-            "use --overwrite or another output folder"
-        ) from error
-    differing = [
-        f"{k} {earlier.get(k)!r} and {v!r}" for k, v in settings.items() if earlier.get(k) != v
-    ]
-    if differing:
-        raise ConfigError(
-            f"{folder}: holds label maps of other settings ({'; '.join(differing)}); "
-            "use --overwrite or another output folder"
-        )
 
 
 def _segment_case(
@@ -272,43 +220,3 @@ def _measure_written(target: Path, case: Case, options: Options) -> list[FrameVo
     written: Study = read_nifti(target)
     own = label_orders.remap(written.voxels.astype("int16"), source=options.label_order)
     return frame_volumes(own, written.voxel_ml, case.name)
-
-
-def _patients_csv(patients: dict[str, Measurements]) -> bytes:
-    rows = (
-        [
-            patient,
-            len(m.frames),
-            *(_number(m.indices.get(column)) for column in INDEX_COLUMNS),
-        ]
-        for patient, m in patients.items()
-    )
-    return _csv(["patient", "frames", *INDEX_COLUMNS], rows)
-
-
-def _frames_csv(patients: dict[str, Measurements]) -> bytes:
-    columns = [f"{structure} volume (mL)" for structure in STRUCTURES]
-    rows = (
-        [
-            patient,
-            frame.name,
-            frame.index,
-            {m.es: "ES", m.ed: "ED"}.get(number, ""),
-            *(_number(frame.volume_ml[s]) for s in STRUCTURES),
-        ]
-        for patient, m in patients.items()
-        for number, frame in enumerate(m.frames)
-    )
-    return _csv(["patient", "case", "frame", "phase", *columns], rows)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value:.2f}"
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()

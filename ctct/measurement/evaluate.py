@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import numpy as np
 
 from ctct.errors import InputError
 from ctct.io.nifti import read_nifti
-from ctct.labels import STRUCTURES
 from ctct.measurement.overlap import dice_by_structure
 
 PREDICTION, REFERENCE = "_seg.nii.gz", "_gt.nii.gz"
@@ -62,13 +59,3 @@ def _dice(prediction: Path, reference: Path) -> dict[str, float]:
         raise InputError(f"{prediction}: {own.shape} voxels, {reference} has {manual.shape}")
     dice = dice_by_structure(own, manual)
     return dice | {"mean": float(np.mean(list(dice.values())))}
-
-
-def scores_csv(scores: list[CaseScore]) -> bytes:
-    """A row a case, a column a structure."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["case", *(f"{s} Dice" for s in (*STRUCTURES, "mean"))])
-    for score in scores:
-        writer.writerow([score.case, *(f"{score.dice[s]:.4f}" for s in (*STRUCTURES, "mean"))])
-    return text.getvalue().encode()

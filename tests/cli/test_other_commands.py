@@ -38,6 +38,18 @@ def test_an_internal_error_is_one_line_and_code_1(
     assert outcome.err.splitlines()[-1].startswith("ctct: internal error, ZeroDivisionError: oh")
 
 
+def test_ctrl_c_says_how_to_go_on(
+    ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(name: str) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ctct.inference.model_file.find_model", interrupted)
+    outcome = ctct("info")
+    assert outcome.code == 130
+    assert "run the same command again to go on" in outcome.err
+
+
 def test_info_names_versions_runtimes_and_the_model(ctct: Callable[..., object]) -> None:
     outcome = ctct("info", "--card")
     assert outcome.code == 0
