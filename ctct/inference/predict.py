@@ -20,7 +20,7 @@ from ctct.inference.record import (
     DONE,
     SKIPPED,
     Fate,
-    check_same_settings,
+    continued_inputs,
     write_record,
 )
 from ctct.inference.segmenter import Segmenter
@@ -107,7 +107,8 @@ def predict_folder(
 
     Raises:
         OutputError: nothing can be written into ``folder``.
-        ConfigError: ``folder`` holds label maps made with another model or other options.
+        ConfigError: ``folder`` holds label maps made with another model, of another scan or with
+            other options.
     """
     options, observer = options or Options(), observer or Observer()
     prepare_folder(folder)
@@ -117,16 +118,19 @@ def predict_folder(
         "clean_up": options.clean_up,
         "label_order": options.label_order,
     }
-    earlier = [path for case in cases if (path := output_path(folder, case)).exists()]
+    inputs = {case.name: str(case.path.absolute()) for case in cases}
+    complete = [case for case in cases if output_path(folder, case).exists()]
     if options.overwrite:
-        for path in earlier:
-            path.unlink()  # now: a run stopped half-way must not leave two kinds of label maps
-    elif earlier:
-        check_same_settings(folder, settings)
+        for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps
+            output_path(folder, case).unlink()
+    else:
+        known = continued_inputs(folder, settings, {c.name: inputs[c.name] for c in complete})
+        inputs = known | inputs
     started = time.monotonic()
     record: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
+        "inputs": inputs,
         "model_description": model.description,
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},

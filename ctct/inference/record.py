@@ -12,6 +12,7 @@ from ctct.errors import ConfigError
 from ctct.io.write import write_atomic
 
 RECORD = "run.json"
+_REMEDY = "use --overwrite or another output folder"
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 
@@ -45,24 +46,35 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_atomic(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
-def check_same_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse to add to label maps that were made with other settings.
+def continued_inputs(
+    folder: Path, settings: Mapping[str, Any], complete: Mapping[str, str]
+) -> dict[str, str]:
+    """Scans, by case, of the label maps in ``folder`` that were made with the same settings.
+
+    Args:
+        folder: where the label maps lie, with the record of the run that made them.
+        settings: of the run to come.
+        complete: the scan of each case that the run to come would take for done.
 
     Raises:
-        ConfigError: the record in ``folder`` says so, or there is none.
+        ConfigError: a label map taken for done was made of another scan, in another way, or nothing
+            says how.
     """
     try:
-        earlier = json.loads((folder / RECORD).read_text())["settings"]
+        record = json.loads((folder / RECORD).read_text())
+        made_with, made_of = dict(record["settings"]), dict(record["inputs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if not complete:
+            return {}
         raise ConfigError(
-            f"{folder}: holds label maps but no {RECORD} that says how they were made; "
-            "use --overwrite or another output folder"
+            f"{folder}: holds label maps but no {RECORD} that says how they were made; {_REMEDY}"
         ) from error
-    differing = [
-        f"{k} {earlier.get(k)!r} and {v!r}" for k, v in settings.items() if earlier.get(k) != v
-    ]
-    if differing:
-        raise ConfigError(
-            f"{folder}: holds label maps of other settings ({'; '.join(differing)}); "
-            "use --overwrite or another output folder"
-        )
+    if complete:
+        before, now = made_with | made_of, {**settings, **complete}
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise ConfigError(
+                    f"{folder}: holds label maps of another run ({name}: {before.get(name)!r} then, "
+                    f"{value!r} now); {_REMEDY}"
+                )
+    return made_of if made_with == settings else {}

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.labels import LV, MYO, RV, VALUE
+from ctct.measurement.volumes import MYOCARDIAL_DENSITY_G_PER_ML
 from ctct.synthetic.shapes import Field, ellipse, intersection
 
-MYOCARDIUM_G_PER_ML = 1.05
 #: End-systole, as a fraction of the cycle.
 END_SYSTOLE = 0.35
 #: The stack, in mm below the mitral valve at ED: it starts where the valve descends to at ES,
@@ -143,7 +143,7 @@ def outlines(heart: Heart, phase: float, grid: Grid) -> Outlines:
     wave = _ripple(heart, angle - heart.twist * c * depth)
 
     cavity_ml = heart.lv_edv_ml * (1 - heart.lv_ef * c)
-    whole_ml = cavity_ml + heart.lv_mass_g / MYOCARDIUM_G_PER_ML
+    whole_ml = cavity_ml + heart.lv_mass_g / MYOCARDIAL_DENSITY_G_PER_ML
     apex_mm = heart.lv_length_mm + 5
     radius = np.hypot(toward_rv, across)
     inner_mm = _radius_mm(cavity_ml, base_mm, heart.lv_length_mm, grid.z_mm)

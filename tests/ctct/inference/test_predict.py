@@ -108,8 +108,37 @@ def test_overwrite_does_everything_again(threshold: Segmenter, tmp_path: Path) -
 def test_results_of_other_settings_are_not_mixed(threshold: Segmenter, tmp_path: Path) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"label_order 'acdc' and 'mnms'.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now.*--overwrite"):
         run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
+
+
+def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        write_scan(tmp_path / folder / "cine.nii.gz")
+    run(threshold, tmp_path / "a", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"cine: '.*/a/cine.nii.gz' then, '.*/b/cine.nii.gz' now"):
+        run(threshold, tmp_path / "b", tmp_path / "out")
+
+
+def test_what_was_done_before_a_run_on_other_files_is_still_done_after_it(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / name / f"{name}.nii.gz")
+        run(threshold, tmp_path / name, tmp_path / "out")
+    (fate,) = run(threshold, tmp_path / "a", tmp_path / "out")
+    assert fate.status == "skipped"
+
+
+def test_label_maps_of_unknown_making_are_not_taken_for_done(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    write_scan(tmp_path / "out" / "x_seg.nii.gz")
+    with pytest.raises(ConfigError, match=r"no run\.json that says how"):
+        run(threshold, tmp_path / "in", tmp_path / "out")
 
 
 def test_label_order_is_of_the_file_not_of_the_measurements(
