@@ -73,8 +73,8 @@ def continued_inputs(
         before, now = made_with | made_of, {**settings, **complete}
         for name, value in now.items():
             if before.get(name) != value:
+                change = f"{name}: {before.get(name)!r} then, {value!r} now"
                 raise ConfigError(
-                    f"{folder}: holds label maps of another run ({name}: {before.get(name)!r} then, "
-                    f"{value!r} now); {_REMEDY}"
+                    f"{folder}: holds label maps of another run ({change}); {_REMEDY}"
                 )
     return made_of if made_with == settings else {}

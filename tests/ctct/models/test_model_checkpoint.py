@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ctct.errors import ModelError
+from ctct.models.checkpoint import (
+    MODEL_FILE,
+    ModelDescription,
+    build_graph,
+    load_model,
+    save_model,
+)
+from ctct.models.graph import SegmentationGraph
+
+DESCRIPTION = ModelDescription(
+    config={"swin": "nano", "grid_size": 64, "grid_spacing_mm": 1.4, "pretrained": False},
+    step=123,
+    member_weights=(0.25, 0.75),
+    validation_dice={"cnn": 0.8, "transformer": 0.9, "ensemble": 0.91},
+)
+
+
+@pytest.fixture(scope="module")
+def graph() -> SegmentationGraph:
+    torch.manual_seed(0)
+    graph = build_graph(DESCRIPTION.config).eval()
+    graph.member_weights.copy_(torch.tensor(DESCRIPTION.member_weights))
+    return graph
+
+
+@pytest.mark.parametrize("name", ["", MODEL_FILE])
+def test_round_trip(graph: SegmentationGraph, tmp_path: Path, name: str) -> None:
+    save_model(tmp_path, graph, DESCRIPTION)
+    found, description = load_model(tmp_path / name)
+    assert description == DESCRIPTION
+    assert found.grid == graph.grid
+    assert not found.training
+    slices = torch.rand(2, 1, 50, 60, generator=torch.Generator().manual_seed(0))
+    spacing_mm = torch.tensor([[1.2, 1.2], [1.5, 1.7]])
+    for loaded, saved in zip(found(slices, spacing_mm), graph(slices, spacing_mm), strict=True):
+        torch.testing.assert_close(loaded, saved, atol=1e-6, rtol=0)
+
+
+def test_nothing_but_the_model_is_left(graph: SegmentationGraph, tmp_path: Path) -> None:
+    save_model(tmp_path, graph, DESCRIPTION)
+    save_model(tmp_path, graph, replace(DESCRIPTION, step=124))
+    assert [path.name for path in tmp_path.iterdir()] == [MODEL_FILE]
+    assert load_model(tmp_path)[1].step == 124
+
+
+def test_loading_asks_no_hub(
+    graph: SegmentationGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hub(*_: object, **__: object) -> nn.Module:
+        raise AssertionError("the model hub was asked")
+
+    monkeypatch.setattr(timm, "create_model", hub)
+    config = {**DESCRIPTION.config, "pretrained": True}
+    save_model(tmp_path, graph, replace(DESCRIPTION, config=config))
+    assert load_model(tmp_path)[1].config == config
+
+
+@pytest.mark.parametrize("name", ["none", "none.safetensors", "none.onnx"])
+def test_missing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name}: no such model"):
+        load_model(tmp_path / name)
+
+
+def test_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"{MODEL_FILE}: no such model"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"text, not tensors",
+        lambda data: data[:1000],
+        lambda data: data[:-1000],
+        lambda data: data.replace(b'"member_weights"', b'"member-weights"'),
+        lambda data: data.replace(b'"step":"123"', b'"step":"one"'),
+        lambda data: data.replace(b"nano", b"vast"),  # a size that does not exist
+        lambda data: data.replace(b'\\"grid_size\\": 64', b'\\"grid_size\\": 96'),
+        lambda data: data.replace(b'\\"grid_size\\": 64', b'\\"grid_size\\": 65'),
+        lambda data: data.replace(b"cnn.head.bias", b"cnn.head.base"),
+    ],
+)
+def test_damaged(
+    graph: SegmentationGraph, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    save_model(tmp_path, graph, DESCRIPTION)
+    path = tmp_path / MODEL_FILE
+    content = path.read_bytes()
+    assert damage(content) != content
+    path.write_bytes(damage(content))
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(f"{path}: not a model of ctct (")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metadata", [None, {"config": "[]", "step": "1"}])
+def test_tensors_of_something_else(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata)
+    with pytest.raises(ModelError, match="not a model of ctct"):
+        load_model(tmp_path / "other.safetensors")
