@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from ctct.io.study import Study
 from ctct.labels import COLOURS, LV, MYO, STRUCTURES, VALUE
@@ -99,7 +98,7 @@ def _tile(
         inside = np.isin(
             labels, [VALUE[s] for s in ((MYO, LV) if structure == MYO else (structure,))]
         )
-        mask = enlarge(inside.astype(np.uint8) * 255) >= 128
-        edge = mask & ~ndimage.binary_erosion(mask, iterations=LINE, border_value=1)
-        picture[edge] = COLOURS[structure]
+        mask = np.where(enlarge(inside.astype(np.uint8) * 255) >= 128, 255, 0).astype(np.uint8)
+        eroded = np.asarray(Image.fromarray(mask).filter(ImageFilter.MinFilter(2 * LINE + 1)))
+        picture[mask > eroded] = COLOURS[structure]
     return Image.fromarray(picture)
