@@ -160,8 +160,9 @@ def validate(
 ) -> tuple[tuple[float, float], dict[str, float]]:
     """Mean Dice per case, at native resolution, of each network and of their weighted mean.
 
-    A network's weight is the *other's* share of the two errors (1 - Dice), so the better one counts
-    for more and equals count alike. Sets the weights of ``graph``.
+    Each network's weight is the inverse square of its error (1 - Dice), scaled to a sum of 1, as two
+    measurements are averaged by their inverse variance: equals count alike, and a weak member does
+    not spoil the mean. Sets the weights of ``graph``.
     """
     device = graph.member_weights.device
     spacings = [torch.tensor(v.spacing_mm, device=device).expand(len(v.voxels), 2) for v in volumes]
@@ -184,8 +185,8 @@ def validate(
 
     scores = {"cnn": mean_dice((1, 0)), "transformer": mean_dice((0, 1))}
     cnn_error, transformer_error = 1 - scores["cnn"], 1 - scores["transformer"]
-    error = cnn_error + transformer_error
-    share = transformer_error / error if error > 0 else 0.5
+    squares = cnn_error**2 + transformer_error**2
+    share = transformer_error**2 / squares if squares > 0 else 0.5
     weights = (share, 1 - share)
     scores["ensemble"] = mean_dice(weights)
     graph.member_weights.copy_(torch.tensor(weights))

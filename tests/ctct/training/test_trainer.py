@@ -132,9 +132,9 @@ class TestValidate:
     @pytest.mark.parametrize(
         ("cnn", "transformer", "scores", "weights"),
         [
-            # errors 1/3 and 2/3: the CNN's weight is the other's share, (2/3) / (1/3 + 2/3)
-            (NOTHING, RV, (2 / 3, 1 / 3, 2 / 3), (2 / 3, 1 / 3)),
-            (RV, NOTHING, (1 / 3, 2 / 3, 2 / 3), (1 / 3, 2 / 3)),
+            # errors 1/3 and 2/3: the inverse squares are 9 and 9/4, which is 4 to 1
+            (NOTHING, RV, (2 / 3, 1 / 3, 2 / 3), (0.8, 0.2)),
+            (RV, NOTHING, (1 / 3, 2 / 3, 2 / 3), (0.2, 0.8)),
             (LV, NOTHING, (1, 2 / 3, 1), (1, 0)),  # errors 0 and 1/3
             (NOTHING, NOTHING, (2 / 3, 2 / 3, 2 / 3), (0.5, 0.5)),
             (LV, LV, (1, 1, 1), (0.5, 0.5)),
