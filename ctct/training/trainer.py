@@ -160,9 +160,9 @@ def validate(
 ) -> tuple[tuple[float, float], dict[str, float]]:
     """Mean Dice per case, at native resolution, of each network and of their weighted mean.
 
-    Each network's weight is the inverse square of its error (1 - Dice), scaled to a sum of 1, as two
-    measurements are averaged by their inverse variance: equals count alike, and a weak member does
-    not spoil the mean. Sets the weights of ``graph``.
+    Each network's weight is the inverse square of its error (1 - Dice), scaled to a sum of 1, as
+    two measurements are averaged by their inverse variance: equals count alike, and a weak member
+    does not spoil the mean. Sets the weights of ``graph``.
     """
     device = graph.member_weights.device
     spacings = [torch.tensor(v.spacing_mm, device=device).expand(len(v.voxels), 2) for v in volumes]
