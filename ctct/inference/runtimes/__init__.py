@@ -13,19 +13,23 @@ from ctct.inference.model_file import ModelFile
 
 log = logging.getLogger(__name__)
 
-#: Package each runtime needs, and the extra of ctct that brings it.
+#: Modules each runtime needs, and the extra of ctct that brings them.
 PACKAGES = {
-    "openvino": ("openvino", ""),
-    "onnxruntime": ("onnxruntime", "gpu"),
-    "torch": ("torch", "export"),
+    "openvino": (("openvino",), ""),
+    "onnxruntime": (("onnxruntime",), "gpu"),
+    "torch": (("torch", "timm", "safetensors", "onnx"), "export"),
 }
 CHOICES = ("auto", *PACKAGES)
 DEVICES = ("auto", "cpu", "cuda")
 
 
 def available() -> list[str]:
-    """Runtimes whose package is installed."""
-    return [name for name, (module, _) in PACKAGES.items() if importlib.util.find_spec(module)]
+    """Runtimes whose packages are installed."""
+    return [
+        name
+        for name, (modules, _) in PACKAGES.items()
+        if all(importlib.util.find_spec(module) for module in modules)
+    ]
 
 
 def cuda_devices() -> int:
