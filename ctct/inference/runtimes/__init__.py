@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import logging
+import os
 import sys
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
@@ -12,6 +13,11 @@ from ctct.inference.contract import Runtime
 from ctct.inference.model_file import ModelFile
 
 log = logging.getLogger(__name__)
+
+# OpenVINO and ONNX Runtime report their use to their makers unless told otherwise before they are
+# imported. Where patients' scans are read nothing is sent anywhere.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 #: Modules each runtime needs, and the extra of ctct that brings them.
 PACKAGES = {

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +117,23 @@ def test_one_line_says_which_runtime_and_why(
     with caplog.at_level(logging.INFO, "ctct"):
         runtimes.load(default_model, "openvino", "cpu")
     assert caplog.messages == ["runtime openvino on cpu (as asked)"]
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_nothing_is_collected_to_be_reported(name: str, tmp_path: Path) -> None:
+    """Both keep an identifier and a queue in the home folder where their telemetry is on."""
+    program = (
+        "import numpy as np\n"
+        "from ctct.inference import runtimes\n"
+        "from ctct.inference.model_file import find_model\n"
+        f"runtime = runtimes.load(find_model(), {name!r}, 'cpu')\n"
+        "runtime(np.random.rand(1, 1, 64, 64).astype('f'), np.full((1, 2), 1.5, 'f'))\n"
+    )
+    # Without CI, which switches it off by itself.
+    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
