@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 Field: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -59,8 +58,15 @@ def darken_edge(canvas: Field, distance: Field, depth: Field | float, width_mm: 
 def smooth_noise(
     generator: np.random.Generator, shape: tuple[int, ...], sigma: float, axes: tuple[int, ...]
 ) -> Field:
-    """Normal noise blurred by ``sigma`` samples along ``axes``, periodic, of unit variance."""
+    """Normal noise blurred by ``sigma`` samples along ``axes``, periodic, of unit variance.
+
+    The blur is a product of spectra: the transform of a Gaussian is ``exp(-2 (π σ f)²)``.
+    """
     noise = generator.standard_normal(shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, sigma, mode="wrap", axes=axes)
+    spectrum = np.fft.fftn(noise, axes=axes)
+    for axis in axes:
+        gain = np.exp(-2 * (np.pi * sigma * np.fft.fftfreq(shape[axis])) ** 2)
+        spectrum *= gain.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    noise = np.fft.ifftn(spectrum, axes=axes).real.astype(np.float32)
     field: Field = noise / max(float(noise.std()), 1e-6)
     return field
