@@ -49,6 +49,8 @@ def main(
     logger = logging.getLogger("ctct")
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
+    # What nibabel mends by itself is said by our own one line a file, or not worth one.
+    logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 
 
 def run() -> None:

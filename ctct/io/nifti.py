@@ -119,10 +119,9 @@ def read_nifti(path: str | Path) -> Study:
         zooms[2] = float("nan")  # not given
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= factor
-    _warn_if_inconsistent(path, zooms, affine)
     slice_axis = 2 if lone else _slice_axis(zooms)
     order = [axis for axis in range(3) if axis != slice_axis] + [slice_axis]
-    return Study(
+    study = Study(
         name=case_name(path),
         voxels=np.ascontiguousarray(array.transpose(3, *order[::-1])),  # (T, Z, H, W)
         spacing_mm=(zooms[order[1]], zooms[order[0]]),
@@ -131,6 +130,8 @@ def read_nifti(path: str | Path) -> Study:
         path=path,
         source=NiftiSource(type(image), header, shape, slice_axis),
     )
+    _warn_if_inconsistent(path, zooms, affine)
+    return study
 
 
 def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:

@@ -59,14 +59,14 @@ class Study:
         low, high = IN_PLANE_MM
         if not all(low <= s <= high for s in self.spacing_mm):
             raise InputError(
-                f"{where}: pixel spacing is {_mm(*self.spacing_mm)}, expected {low} to {high} mm; "
-                "mend pixdim and the affine of the header"
+                f"{where}: pixel spacing is {_mm(*self.spacing_mm)}, expected {low:g} to "
+                f"{high:g} mm; mend pixdim and the affine of the header"
             )
         low, high = SLICE_MM
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
-                f"{where}: slice spacing is {_mm(self.slice_spacing_mm)}, expected {low} to "
-                f"{high} mm; mend pixdim and the affine of the header"
+                f"{where}: slice spacing is {_mm(self.slice_spacing_mm)}, expected {low:g} to "
+                f"{high:g} mm; mend pixdim and the affine of the header"
             )
 
     @property
