@@ -41,12 +41,6 @@ class RuntimeUnavailableError(CtctError):
     exit_code = 5
 
 
-class ParityError(CtctError):
-    """An exported model does not give the results of its source."""
-
-    exit_code = 6
-
-
 class ModelError(CtctError):
     """A model file is missing, damaged or not one of ctct's."""
 

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from ctct.errors import ConfigError
 from ctct.models.grid import NetworkGrid, normalise, sample
 
-#: Names of the two networks, in the order their weights are given.
-MEMBERS = ("cnn", "transformer")
-
 
 class SegmentationGraph(nn.Module):
     """Both networks, the resampling to and from their grid, and their weighted mean.

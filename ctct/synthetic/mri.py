@@ -28,7 +28,6 @@ class Contrast:
     liver: float
     spleen: float
     lv_blood: float = 1.0
-    air: float = 0.0
 
 
 def draw_contrast(generator: np.random.Generator) -> Contrast:
