@@ -32,5 +32,5 @@ def test_the_coil_is_on_the_chest(seed: int) -> None:
 
 def test_tissues_keep_their_order() -> None:
     contrast = draw_contrast(np.random.default_rng(0))
-    assert contrast.air < contrast.lung < contrast.muscle < contrast.myocardium
+    assert 0 < contrast.lung < contrast.muscle < contrast.myocardium
     assert contrast.myocardium < contrast.rv_blood < contrast.lv_blood <= contrast.fat
