@@ -69,8 +69,8 @@ def continued_inputs(
         raise ConfigError(
             f"{folder}: holds label maps but no {RECORD} that says how they were made; {_REMEDY}"
         ) from error
-    if complete:
-        before, now = made_with | made_of, {**settings, **complete}
+    # Apart, not as one table: a scan may be called like a setting.
+    for before, now in ((made_with, settings), (made_of, complete)) if complete else ():
         for name, value in now.items():
             if before.get(name) != value:
                 change = f"{name}: {before.get(name)!r} then, {value!r} now"

@@ -1,1 +1,1 @@
-"""Results as pictures."""
+"""Results as tables and pictures."""

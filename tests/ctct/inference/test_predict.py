@@ -112,6 +112,15 @@ def test_results_of_other_settings_are_not_mixed(threshold: Segmenter, tmp_path:
         run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
 
 
+def test_a_scan_called_like_a_setting_hides_no_change_of_it(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "label_order.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now"):
+        run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
+
+
 def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
     threshold: Segmenter, tmp_path: Path
 ) -> None:
