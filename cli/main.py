@@ -12,6 +12,7 @@ import typer
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
+from ctct.cli.pack import pack
 from ctct.cli.predict import predict
 from ctct.cli.sample import sample
 from ctct.cli.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (predict, sample, evaluate, train, export, info):
+for command in (predict, sample, evaluate, train, pack, export, info):
     app.command()(command)
 
 

@@ -1,11 +1,17 @@
-"""A progress bar for runs over many cases; silent when standard error is not a terminal."""
+"""Progress bars; silent when standard error is not a terminal."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from ctct.inference.predict import Observer
 from ctct.inference.record import Fate
@@ -59,3 +65,34 @@ class ProgressBar(Observer):
         """Move on by a whole case."""
         self._ended += 1
         self._progress.update(self._task, completed=self._ended)
+
+
+class StepBar:
+    """Steps done of a training run, steps a second and the time left."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, rate="")
+
+    def __enter__(self) -> StepBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def step_done(self, step: int, steps: int) -> None:
+        """Move on to ``step`` of ``steps``."""
+        speed = self._progress.tasks[0].speed
+        rate = f"{speed:.2f}/s" if speed else ""
+        self._progress.update(self._task, completed=step, total=steps, rate=rate)

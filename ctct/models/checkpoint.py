@@ -21,9 +21,7 @@ from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError
 from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import NetworkGrid
-from ctct.models.swin_unet import SwinUNet
-from ctct.models.unet import UNet
+from ctct.models.networks import build_graph
 
 MODEL_FILE = "model.safetensors"
 
@@ -56,15 +54,6 @@ class ModelDescription:
         """The inverse of :meth:`to_metadata`; other entries are ignored."""
         values = {name: json.loads(metadata[name]) for name in cls.__dataclass_fields__}
         return cls(**{**values, "member_weights": tuple(values["member_weights"])})
-
-
-def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
-    """Both networks of a configuration, freshly initialised, in their graph."""
-    return SegmentationGraph(
-        UNet(),
-        SwinUNet(config["swin"], config["grid_size"], pretrained=config["pretrained"]),
-        NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
-    )
 
 
 def save_model(folder: Path, graph: SegmentationGraph, description: ModelDescription) -> None:

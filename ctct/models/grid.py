@@ -41,7 +41,7 @@ class NetworkGrid:
 def centred_coordinates(
     out_size: tuple[int, int],
     out_spacing_mm: Tensor,
-    in_size: tuple[int, int],
+    in_size: tuple[int, int] | Tensor,
     in_spacing_mm: Tensor,
     transform: Tensor | None = None,
 ) -> Tensor:
@@ -50,7 +50,7 @@ def centred_coordinates(
     Args:
         out_size: rows and columns of the output.
         out_spacing_mm: (N, 2) row and column spacing of the output.
-        in_size: rows and columns of the input.
+        in_size: rows and columns of the input; (N, 2) where they differ from slice to slice.
         in_spacing_mm: (N, 2) row and column spacing of the input.
         transform: (N, 2, 3) affine in millimetres about the centre, (row, column) order, from
             output to input position; identity when left out.
@@ -70,9 +70,9 @@ def centred_coordinates(
         rows_mm, columns_mm = (
             a[:, k, 0] * rows_mm + a[:, k, 1] * columns_mm + a[:, k, 2] for k in range(2)
         )
-    extent_mm = in_spacing_mm * torch.tensor(
-        in_size, device=in_spacing_mm.device, dtype=in_spacing_mm.dtype
-    )
+    if not isinstance(in_size, Tensor):
+        in_size = torch.tensor(in_size, device=in_spacing_mm.device, dtype=in_spacing_mm.dtype)
+    extent_mm = in_spacing_mm * in_size
     y = 2 * rows_mm / extent_mm[:, 0, None, None]
     x = 2 * columns_mm / extent_mm[:, 1, None, None]
     shape = (out_spacing_mm.shape[0], *out_size)

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 
+#: Dropout at each level of the encoder, as in the cross-teaching paper's code.
+DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
+
 
 class ConvBlock(nn.Sequential):
     """Two 3×3 convolutions, each normalised and rectified, with dropout between."""
@@ -51,7 +54,7 @@ class UNet(nn.Module):
         self,
         classes: int = 4,
         channels: Sequence[int] = (16, 32, 64, 128, 256),
-        dropout: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
+        dropout: Sequence[float] = DROPOUT,
     ) -> None:
         super().__init__()
         widths = (1, *channels)

@@ -1,7 +1,7 @@
 """Random changes of geometry and intensity, a draw for every slice of a batch.
 
 Geometry is returned as an affine that the sampling rule composes with its own, so an augmented
-slice is interpolated once. All draws come from the generator given.
+slice is interpolated once. All draws come from the generator given, on its device.
 """
 
 from __future__ import annotations
@@ -42,18 +42,22 @@ class Augmentation:
 
     def geometry(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, 2, 3) random affines in millimetres about the centre, in (row, column) order."""
+        device = generator.device
 
-        def uniform() -> Tensor:
-            return 2 * torch.rand(n, generator=generator) - 1
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(n, *shape, generator=generator, device=device)
 
-        turns = torch.randint(4, (n,), generator=generator)
-        turns = turns * (torch.rand(n, generator=generator) < self.quarter_turns)
-        angle = math.radians(self.rotation_degrees) * uniform() + turns * (math.pi / 2)
-        scale = 1 + self.scale * uniform()
-        flips = 1 - 2 * (torch.rand(n, 2, generator=generator) < self.flip).float()
+        def either_way() -> Tensor:
+            return 2 * uniform() - 1
+
+        turns = torch.randint(4, (n,), generator=generator, device=device)
+        turns = turns * (uniform() < self.quarter_turns)
+        angle = math.radians(self.rotation_degrees) * either_way() + turns * (math.pi / 2)
+        scale = 1 + self.scale * either_way()
+        flips = 1 - 2 * (uniform(2) < self.flip).float()
         cos, sin = scale * angle.cos(), scale * angle.sin()
         linear = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
-        shift = self.shift_mm * torch.stack((uniform(), uniform()), 1)
+        shift = self.shift_mm * torch.stack((either_way(), either_way()), 1)
         return torch.cat((linear * flips[:, None, :], shift[:, :, None]), 2)
 
     def intensity(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -61,7 +65,7 @@ class Augmentation:
         n, _, h, w = images.shape
 
         def draw(*shape: int) -> Tensor:
-            return (2 * torch.rand(n, *shape, generator=generator) - 1).to(images.device)
+            return 2 * torch.rand(n, *shape, generator=generator, device=images.device) - 1
 
         # To 0…1, which gamma needs; a scan without negative intensities keeps its zero.
         low = images.amin(dim=(1, 2, 3), keepdim=True).clamp_max(0)
@@ -75,5 +79,54 @@ class Augmentation:
         blurred = F.conv2d(images, torch.outer(kernel, kernel)[None, None], padding=1)
         images = torch.where(draw(1, 1, 1) < 2 * self.blur - 1, blurred, images)
         level = self.noise * draw(1, 1, 1).abs() * images.std(dim=(1, 2, 3), keepdim=True)
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
+        noise = torch.randn(images.shape, generator=generator, device=images.device)
         return images + level * noise
+
+
+#: "paper": rotation and flips, as in the published method; "strong": everything.
+AUGMENTATIONS = {
+    "paper": Augmentation(
+        rotation_degrees=25,
+        quarter_turns=0,
+        scale=0,
+        shift_mm=0,
+        gamma=0,
+        bias_field=0,
+        noise=0,
+        blur=0,
+    ),
+    "strong": Augmentation(),
+}
+
+
+def rectangles(
+    n: int,
+    size: int,
+    chance: float,
+    generator: torch.Generator,
+    sides: tuple[float, float] = (0.2, 0.6),
+) -> Tensor:
+    """(n, size, size) masks for CutMix (Yun et al., ICCV 2019), each true in one rectangle or none.
+
+    The rectangle's centre lies in the middle half of the slice, where the heart is; what sticks
+    out is cut off.
+
+    Args:
+        n: masks wanted.
+        size: pixels a side.
+        chance: of a rectangle; without one the mask is false everywhere.
+        generator: of the draws, on whose device the masks are.
+        sides: smallest and largest side, as a fraction of ``size``.
+    """
+
+    def draw(low: float, high: float) -> Tensor:
+        values = torch.rand(n, 2, generator=generator, device=generator.device)
+        return low + (high - low) * values
+
+    centre, half_side = draw(0.25, 0.75), draw(*sides) / 2
+    used = torch.rand(n, generator=generator, device=generator.device) < chance
+    position = (torch.arange(size, device=generator.device) + 0.5) / size
+    rows, columns = (
+        (position - centre[:, k, None]).abs() <= half_side[:, k, None] for k in range(2)
+    )  # (n, size) each
+    return rows[:, :, None] & columns[:, None, :] & used[:, None, None]

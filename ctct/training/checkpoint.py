@@ -1,35 +1,107 @@
-"""Everything a run needs to go on where it was stopped."""
+"""Everything a run needs to go on exactly where it was stopped, as safetensors and JSON."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from ctct.errors import ModelError
+from ctct.errors import ModelError, OutputError
 
-RESUME_FILE = "resume.pt"
-
-
-def save_resume(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` as ``folder/resume.pt``, whole or not at all."""
-    partial = folder / f".{RESUME_FILE}.partial"
-    torch.save(state, partial)
-    partial.replace(folder / RESUME_FILE)
+RESUME_FILE = "resume.safetensors"
 
 
-def load_resume(folder: Path) -> dict[str, Any] | None:
-    """What :func:`save_resume` wrote, or None where there is nothing yet.
+def save_resume(
+    folder: Path,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    generators: dict[str, torch.Generator],
+    state: dict[str, Any],
+) -> None:
+    """Write ``folder/resume.safetensors``, whole or not at all; the one before it survives.
+
+    Args:
+        folder: of the run.
+        modules: networks by name.
+        optimiser: of them.
+        generators: random states by name; torch's own is saved too.
+        state: plain values, for JSON.
 
     Raises:
-        ModelError: the file is damaged.
+        OutputError: it cannot be written.
+    """
+    tensors = {
+        f"{name}.{key}": tensor
+        for name, module in modules.items()
+        for key, tensor in module.state_dict().items()
+    }
+    for number, slots in optimiser.state_dict()["state"].items():
+        for slot, value in slots.items():
+            tensors[f"optimiser.{number}.{slot}"] = torch.as_tensor(value)
+    for name, generator in generators.items():
+        tensors[f"generator.{name}"] = generator.get_state()
+    tensors["generator.torch"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["generator.cuda"] = torch.cuda.get_rng_state()
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    path, partial = folder / RESUME_FILE, folder / f".{RESUME_FILE}.partial"
+    try:
+        save_file(whole, partial, {"state": json.dumps(state)})
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        kept = "the one before it is kept" if path.exists() else "there is none before it"
+        raise OutputError(
+            f"{path}: the checkpoint cannot be written ({error}); {kept}; make room, then go on "
+            "with --resume"
+        ) from error
+
+
+def load_resume(
+    folder: Path,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    generators: dict[str, torch.Generator],
+) -> dict[str, Any] | None:
+    """Put back what :func:`save_resume` wrote, and give its ``state``; None where there is nothing.
+
+    Raises:
+        ModelError: the file is damaged or belongs to other networks.
     """
     path = folder / RESUME_FILE
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except Exception as error:  # unpickling damaged bytes raises errors of many kinds
-        raise ModelError(f"{path}: damaged; delete it to start the run afresh") from error
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state: dict[str, Any] = json.loads(file.metadata()["state"])
+        for name, module in modules.items():
+            module.load_state_dict(_below(tensors, name))
+        # The optimiser's own form: slots by the number of their parameter. What it holds of
+        # settings is the new run's.
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in _below(tensors, "optimiser").items():
+            number, slot = key.split(".")
+            slots.setdefault(int(number), {})[slot] = tensor
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        for name, generator in generators.items():
+            generator.set_state(tensors[f"generator.{name}"])
+        torch.set_rng_state(tensors["generator.torch"])
+        if torch.cuda.is_available() and "generator.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator.cuda"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path}: damaged, or of other networks ({reason}); delete it to start afresh"
+        ) from error
     return state
+
+
+def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}

@@ -15,3 +15,11 @@ def warm_cosine(progress: float, warm: float = 0.03) -> float:
     if progress < warm:
         return progress / warm
     return 0.5 * (1 + math.cos(math.pi * min((progress - warm) / (1 - warm), 1.0)))
+
+
+def polynomial(progress: float, power: float = 0.9) -> float:
+    """From 1 down to 0 as ``(1 - t)^power`` (Chen et al., DeepLab, 2017)."""
+    return float((1 - min(progress, 1.0)) ** power)
+
+
+SCHEDULES = {"cosine": warm_cosine, "poly": polynomial}

@@ -3,144 +3,252 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import logging
+import signal
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctct.errors import ConfigError
-from ctct.measurement.overlap import dice_by_structure
-from ctct.models.checkpoint import ModelDescription, build_graph, save_model
-from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import normalise
-from ctct.training.augment import Augmentation
-from ctct.training.cases import LabelledVolume, SliceSet, read_labelled, read_splits
-from ctct.training.checkpoint import load_resume, save_resume
+from ctct.errors import EXIT_INTERRUPTED, ConfigError, CtctError
+from ctct.io.write import prepare_folder, write_atomic
+from ctct.models.checkpoint import ModelDescription, save_model
+from ctct.models.networks import build_graph
+from ctct.training.checkpoint import RESUME_FILE, load_resume, save_resume
 from ctct.training.config import TrainingConfig
-from ctct.training.cross_teaching import cross_teaching_loss, supervised_loss
-from ctct.training.schedules import ramp_up, warm_cosine
+from ctct.training.devices import compiles, make_fabric
+from ctct.training.layouts import read_collection
+from ctct.training.monitor import Monitor
+from ctct.training.schedules import SCHEDULES, ramp_up
+from ctct.training.slices import SliceSet
+from ctct.training.split import split_patients, training_data
+from ctct.training.step import batch_loss, draw_batch, part_of
+from ctct.training.validation import validate
 
 log = logging.getLogger(__name__)
 
+CONFIG_FILE, SPLIT_FILE = "config.json", "split.json"
 
-def train(config: TrainingConfig, folder: str | Path, device: str = "cpu") -> dict[str, float]:
-    """Train the pair, or go on where a run in ``folder`` was stopped.
+#: Steps between two looks at the loss, which on a GPU is waited for.
+LOG_EVERY = 50
 
-    Writes ``config.json``, ``log.jsonl`` (a line a validation), ``resume.pt`` and the averaged
-    weights, ``model.safetensors``, into ``folder``.
+
+class DivergedError(CtctError):
+    """The loss is no longer a number."""
+
+
+class StoppedError(CtctError):
+    """The run was stopped from outside, and saved."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
+def train(
+    config: TrainingConfig,
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    devices: int = 1,
+    resume: bool = False,
+    observe: Callable[[int, int], None] = lambda step, steps: None,
+) -> dict[str, float]:
+    """Train the pair, or go on where the run in ``folder`` was stopped.
+
+    Writes into ``folder``: ``config.json``, ``split.json``, ``model.safetensors`` (the averaged
+    weights), ``resume.safetensors``, and what :class:`~ctct.training.monitor.Monitor` writes.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        device: "cpu", "cuda" or "auto".
+        devices: processes, each with its part of every batch.
+        resume: go on with the run in ``folder``.
+        observe: called after each step with its number and the number of all.
 
     Returns:
-        Mean validation Dice per case of ``cnn``, ``transformer`` and ``ensemble`` at the end.
+        Mean validation Dice per case of ``cnn``, ``transformer`` and ``ensemble`` of the weights
+        that were kept.
+
+    Raises:
+        StoppedError: by Ctrl-C or SIGTERM, after saving.
+        DivergedError: the loss is not a number.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-
-    patients, validation_patients = read_splits(config.splits)
-    slices = SliceSet(
-        list(read_labelled(config.data, patients)), labelled=patients[: config.labelled]
-    )
-    validation = list(read_labelled(config.data, validation_patients))
-    log.info(
-        "%d labelled and %d unlabelled slices, %d validation volumes",
-        len(slices.labelled),
-        len(slices.unlabelled),
-        len(validation),
-    )
+    if resume != (folder / RESUME_FILE).exists():
+        raise ConfigError(
+            f"{folder}: there is no run to go on with"
+            if resume
+            else f"{folder}: holds a run already; go on with --resume, or choose another folder"
+        )
+    prepare_folder(folder)
+    fabric = make_fabric(device, devices, config)
+    collection = read_collection(config.data, config.label_order, config.unlabelled)
+    split = split_patients(collection, config)
+    data = training_data(collection, split)
+    labelled = SliceSet(data.labelled, fabric.device)
+    unlabelled = SliceSet(data.unlabelled or data.labelled, fabric.device)
+    main = fabric.is_global_zero
+    if main:
+        for name, content in ((CONFIG_FILE, config.to_dict()), (SPLIT_FILE, split.to_dict())):
+            write_atomic(folder / name, (json.dumps(content, indent=2) + "\n").encode())
+        log.info(
+            "%d labelled and %d unlabelled patients (%d and %d slices), %d for validation, on %s",
+            *(len(split.labelled), len(split.unlabelled)),
+            *(len(labelled), len(unlabelled) if data.unlabelled else 0),
+            *(len(split.validation), fabric.device),
+        )
 
     torch.manual_seed(config.seed)
-    students = build_graph(config.to_dict()).to(device)
-    # channels-last halves the time of the convolutions on a CPU.
-    students.cnn.to(memory_format=torch.channels_last)
+    students = build_graph(config.to_dict()).to(fabric.device)
+    # channels-last halves the time of the convolutions on a CPU, and suits a GPU's.
+    students.to(memory_format=torch.channels_last)
+    if devices > 1 and fabric.device.type == "cuda":
+        students = nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-untyped-call]
     averaged = copy.deepcopy(students).eval()
-    if config.compile:
+    if compiles(config, fabric.device):
+        students.cnn.compile()
         students.transformer.compile()
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": students.cnn.parameters()},
-            {"params": students.transformer.parameters()},
-        ],
-        weight_decay=config.weight_decay,
-    )
-    augmentation = Augmentation()
-    generator = torch.Generator().manual_seed(config.seed)
-    step = 0
-    if state := load_resume(folder):
-        students.load_state_dict(state["students"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"])
-        step = state["step"]
-        log.info("going on from step %d", step)
+    groups = [
+        {"params": students.cnn.parameters()},
+        {"params": students.transformer.parameters()},
+    ]
+    optimiser: torch.optim.Optimizer
+    if config.optimiser == "sgd":
+        optimiser = torch.optim.SGD(groups, 0.01, 0.9, weight_decay=config.weight_decay)
+    else:
+        optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    generator = torch.Generator(fabric.device).manual_seed(config.seed)
+    torch.manual_seed(config.seed + fabric.global_rank)  # dropout differs between processes
+    modules: dict[str, nn.Module] = {"students": students, "averaged": averaged}
+    generators = {"batches": generator}
+    state = load_resume(folder, modules, optimiser, generators) if resume else None
+    step: int = state["step"] if state else 0
+    best: dict[str, float] = state["best"] if state else {}
     if step >= config.steps:
         raise ConfigError(f"{folder}: this run has had its {step} steps; raise --steps to go on")
+    networks = (fabric.setup_module(students.cnn), fabric.setup_module(students.transformer))
+    teachers = (averaged.cnn, averaged.transformer)
+    monitor = Monitor(folder, step) if main else None
 
+    def save() -> None:
+        if main:
+            values = {"step": step, "best": best}
+            save_resume(folder, modules, optimiser, generators, values)
+
+    recent: deque[tuple[int, list[Tensor]]] = deque(maxlen=LOG_EVERY)
+    nothing = torch.full((), -1, device=fabric.device)
+    first_bad, sums = nothing, torch.zeros(2, device=fabric.device)
+    pieces = 1  # of a batch, more where the GPU's memory is short
     started, first = time.monotonic(), step
-    while step < config.steps:
-        progress = step / config.steps
-        rates = (config.cnn_rate, config.transformer_rate)
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * warm_cosine(progress)
+    with _interruption() as interrupted:
+        while step < config.steps:
+            progress = step / config.steps
+            rates = (config.cnn_rate, config.transformer_rate)
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * SCHEDULES[config.schedule](progress)
+            cross_weight = config.cross_weight * ramp_up(progress / config.ramp)
+            alone = config.labelled_only or progress < config.warm_up
 
-        numbers = slices.draw(config.batch, generator)
-        raw, labels = slices.on_grid(
-            numbers, students.grid, augmentation.geometry(len(numbers), generator)
-        )  # (N, 1, S, S), (N, S, S)
-        images = normalise(augmentation.intensity(raw, generator)).to(device)
-        labels = labels.to(device)
-        # Labelled slices come first. With every patient labelled the pair teaches each other on
-        # the labelled slices as well: there is nothing else to learn from.
-        known = len(numbers) // 2 if slices.unlabelled else len(numbers)
-        taught = slice(known, None) if slices.unlabelled else slice(None)
+            students.train()
+            try:
+                optimiser.zero_grad(set_to_none=True)
+                for _ in range(pieces):
+                    piece = smaller(config, pieces)
+                    batch, numbers = draw_batch(
+                        labelled, None if alone else unlabelled, piece, students.grid, generator
+                    )
+                    batch = part_of(batch, fabric.global_rank, fabric.world_size)
+                    with fabric.autocast():
+                        loss, parts = batch_loss(batch, networks, teachers, piece, cross_weight)
+                    fabric.backward(loss / pieces)
+            except torch.OutOfMemoryError:
+                pieces *= 2
+                smaller(config, pieces)  # raises where the batch cannot be halved again
+                log.warning(
+                    "out of memory: each batch goes in %d pieces from step %d", pieces, step
+                )
+                torch.cuda.empty_cache()
+                continue
+            if config.clip:
+                nn.utils.clip_grad_norm_(students.parameters(), config.clip)
+            optimiser.step()
+            recent.append((step, numbers))
+            first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), step, first_bad)
+            sums += torch.stack((parts["supervised"], parts["crossed"]))
+            step += 1
+            update_average(averaged, students, min(config.ema_decay, (1 + step) / (10 + step)))
+            observe(step, config.steps)
 
-        students.train()
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            logits_cnn = students.cnn(images.contiguous(memory_format=torch.channels_last))
-            logits_transformer = students.transformer(images)
-        logits_cnn, logits_transformer = logits_cnn.float(), logits_transformer.float()
-        supervised = supervised_loss(logits_cnn[:known], labels[:known]) + supervised_loss(
-            logits_transformer[:known], labels[:known]
+            ends = step == config.steps or interrupted()
+            validates = step % config.validate_every == 0 or step == config.steps
+            saves = step % config.save_every == 0 or validates or ends
+            if step % LOG_EVERY == 0 or saves:
+                bad = int(first_bad.item())
+                if bad >= 0:
+                    raise DivergedError(_diverged(bad, dict(recent)[bad], labelled, unlabelled))
+            if step % LOG_EVERY == 0 and monitor:
+                supervised, crossed = (sums / LOG_EVERY).tolist()
+                rate = (step - first) / (time.monotonic() - started)
+                monitor.record(
+                    step,
+                    supervised=supervised,
+                    crossed=crossed,
+                    cross_weight=0.0 if alone else cross_weight,
+                    cnn_rate=optimiser.param_groups[0]["lr"],
+                    steps_per_s=rate,
+                )
+                log.info(
+                    "step %d/%d: labelled %.3f, pseudo-labels %.3f, %.2f steps/s, %.0f min left",
+                    *(step, config.steps, supervised, crossed, rate),
+                    (config.steps - step) / rate / 60,
+                )
+            if step % LOG_EVERY == 0:
+                sums = torch.zeros_like(sums)
+            if validates and monitor:
+                weights, scores = validate(averaged, data.validation)
+                log.info("step %d: %s", step, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+                if config.keep == "last" or scores["ensemble"] >= best.get("ensemble", 0.0):
+                    best = scores
+                    save_model(
+                        folder, averaged, ModelDescription(config.to_dict(), step, weights, scores)
+                    )
+                monitor.record(step, **{f"dice_{name}": dice for name, dice in scores.items()})
+                monitor.picture(step, batch, averaged, config)
+                monitor.curves()
+            if saves:
+                save()
+                fabric.barrier()
+            if ends and step < config.steps:
+                raise StoppedError(
+                    f"stopped at step {step} of {config.steps} and saved; "
+                    f"go on with: ctct train --resume -o {folder}"
+                )
+    if monitor:
+        monitor.close()
+    return best
+
+
+def smaller(config: TrainingConfig, pieces: int) -> TrainingConfig:
+    """``config`` with a batch ``pieces`` times smaller.
+
+    Raises:
+        ConfigError: it is not that large.
+    """
+    if pieces == 1:
+        return config
+    batch, known = config.batch // pieces, config.known_slices // pieces
+    if batch < 2 or known < 1:
+        raise ConfigError(
+            "out of memory even with a batch of two; choose a smaller grid or network"
         )
-        crossed = cross_teaching_loss(logits_cnn[taught], logits_transformer[taught])
-        loss = supervised + config.cross_weight * ramp_up(progress) * crossed
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(students.parameters(), 5.0)
-        optimiser.step()
-        step += 1
-        update_average(averaged, students, min(config.ema_decay, (1 + step) / (10 + step)))
-
-        if step % 50 == 0:
-            rate = (step - first) / (time.monotonic() - started)
-            log.info(
-                "step %d/%d, supervised %.3f, crossed %.3f, %.2f steps/s",
-                step,
-                config.steps,
-                supervised.item() / 2,
-                crossed.item() / 2,
-                rate,
-            )
-        if step % config.validate_every == 0 or step == config.steps:
-            weights, scores = validate(averaged, validation)
-            log.info("step %d: %s", step, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-            description = ModelDescription(config.to_dict(), step, weights, scores)
-            save_model(folder, averaged, description)
-            state = {
-                "students": students.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "generator": generator.get_state(),
-                "step": step,
-            }
-            save_resume(folder, state)
-            with (folder / "log.jsonl").open("a") as lines:
-                lines.write(json.dumps({"step": step, **scores}) + "\n")
-    return scores
+    return dataclasses.replace(config, batch=batch, labelled_batch=known)
 
 
 @torch.no_grad()
@@ -154,49 +262,32 @@ def update_average(averaged: nn.Module, current: nn.Module, decay: float) -> Non
             tensor.copy_(new[name])
 
 
-@torch.inference_mode()
-def validate(
-    graph: SegmentationGraph, volumes: Sequence[LabelledVolume]
-) -> tuple[tuple[float, float], dict[str, float]]:
-    """Mean Dice per case, at native resolution, of each network and of their weighted mean.
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came meanwhile; they no longer end the process at once."""
+    came: list[int] = []
 
-    Each network's weight is the inverse square of its error (1 - Dice), scaled to a sum of 1, as
-    two measurements are averaged by their inverse variance: equals count alike, and a weak member
-    does not spoil the mean. Sets the weights of ``graph``.
-    """
-    device = graph.member_weights.device
-    spacings = [torch.tensor(v.spacing_mm, device=device).expand(len(v.voxels), 2) for v in volumes]
-    members = [
-        graph.member_probabilities(torch.from_numpy(v.voxels)[:, None].to(device), spacing_mm)
-        for v, spacing_mm in zip(volumes, spacings, strict=True)
-    ]  # a pair of (Z, C, S, S) for every volume
+    def remember(number: int, frame: FrameType | None) -> None:
+        came.append(number)
 
-    def mean_dice(weights: tuple[float, float]) -> float:
-        return float(
-            np.mean(
-                [
-                    _mean_dice(graph, weights[0] * cnn + weights[1] * transformer, volume, spacing)
-                    for (cnn, transformer), volume, spacing in zip(
-                        members, volumes, spacings, strict=True
-                    )
-                ]
-            )
-        )
-
-    scores = {"cnn": mean_dice((1, 0)), "transformer": mean_dice((0, 1))}
-    cnn_error, transformer_error = 1 - scores["cnn"], 1 - scores["transformer"]
-    squares = cnn_error**2 + transformer_error**2
-    share = transformer_error**2 / squares if squares > 0 else 0.5
-    weights = (share, 1 - share)
-    scores["ensemble"] = mean_dice(weights)
-    graph.member_weights.copy_(torch.tensor(weights))
-    return weights, scores
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = [signal.signal(each, remember) for each in signals]
+    except ValueError:  # not the main thread: whoever runs it there decides
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(came)
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
 
 
-def _mean_dice(
-    graph: SegmentationGraph, probabilities: Tensor, volume: LabelledVolume, spacing_mm: Tensor
-) -> float:
-    """Mean Dice over structures of one volume, from probabilities (Z, C, S, S) on the grid."""
-    size = (volume.labels.shape[1], volume.labels.shape[2])
-    labels = graph.to_native(probabilities, size, spacing_mm).argmax(1).cpu().numpy()
-    return float(np.mean(list(dice_by_structure(labels, volume.labels).values())))
+def _diverged(step: int, numbers: list[Tensor], *sets: SliceSet) -> str:
+    names = [
+        slices.names[i] for slices, own in zip(sets, numbers, strict=False) for i in own.tolist()
+    ]
+    return (
+        f"the loss of step {step} is not a number; its batch was {', '.join(names)}; look at these "
+        "scans, or start again with smaller --cnn-rate and --transformer-rate, or --precision fp32"
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-COMMANDS = ("predict", "sample", "evaluate", "train", "export", "info")
+COMMANDS = ("predict", "sample", "evaluate", "train", "pack", "export", "info")
 
 
 def test_help_names_every_command(ctct: Callable[..., object]) -> None:
@@ -89,9 +89,15 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["evaluate", "empty", "empty"], 4, "no CASE_seg.nii.gz with a CASE_gt.nii.gz"),
-        (["train", "empty", "--splits", "gone.json", "-o", "run"], 2, "--splits gone.json"),
-        (["train", "empty", "--splits", "bad.json", "-o", "run"], 4, "not a splits file"),
-        (["train", "empty", "--splits", "bad.json", "-o", "run", "--steps", "0"], 2, "--steps"),
+        (["train", "empty", "-o", "run"], 4, "no scan to train on"),
+        (["train", "-o", "run"], 2, "DATA is missing"),
+        (["train", "gone", "-o", "run"], 2, "gone: no such file or folder"),
+        (["train", "empty", "-o", "run", "--steps", "0"], 2, "--steps"),
+        (["train", "empty", "-o", "run", "--preset", "worst"], 2, "unknown preset 'worst'"),
+        (["train", "empty", "-o", "run", "--networks", "unet,net"], 2, "unknown network 'net'"),
+        (["train", "empty", "-o", "run", "--config", "bad.json"], 2, "unknown setting stepz"),
+        (["train", "empty", "-o", "run", "--resume"], 2, "no run to go on with"),
+        (["pack", "empty", "-o", "slices.zip"], 2, "must end in .npz"),
         (["export", "empty", "-o", "x.onnx"], 7, "no such model"),
         (["info", "--model", "bad.json"], 7, "not a model"),
     ],
@@ -106,7 +112,7 @@ def test_exit_codes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    (tmp_path / "bad.json").write_text(json.dumps({"train": []}))
+    (tmp_path / "bad.json").write_text(json.dumps({"stepz": 3}))
     write_scan(tmp_path / "scan.nii.gz")
     outcome = ctct(*arguments)
     assert outcome.code == code

@@ -11,7 +11,8 @@ from ctct.exporters.onnx_graph import export_model
 
 from ctct.inference import runtimes
 from ctct.inference.model_file import find_model
-from ctct.models.checkpoint import ModelDescription, build_graph, load_model, save_model
+from ctct.models.checkpoint import ModelDescription, load_model, save_model
+from ctct.models.networks import build_graph
 
 CONFIG = {
     "swin": "nano",

@@ -14,11 +14,11 @@ from ctct.errors import ModelError
 from ctct.models.checkpoint import (
     MODEL_FILE,
     ModelDescription,
-    build_graph,
     load_model,
     save_model,
 )
 from ctct.models.graph import SegmentationGraph
+from ctct.models.networks import build_graph
 
 DESCRIPTION = ModelDescription(
     config={"swin": "nano", "grid_size": 64, "grid_spacing_mm": 1.4, "pretrained": False},

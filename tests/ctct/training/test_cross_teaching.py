@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ctct.training.cross_teaching import cross_teaching_loss, dice_loss, supervised_loss
+from ctct.errors import ConfigError
+from ctct.training.cross_teaching import dice_loss, pseudo_labels, segmentation_loss
 
 SURE = 50.0  # softmax of (50, 0) is 1 within float32
 
@@ -49,49 +50,58 @@ class TestDiceLoss:
         assert dice_loss(probabilities, classes(1, 0)).item() == pytest.approx(1, abs=1e-4)
 
 
-class TestSupervisedLoss:
+class TestSegmentationLoss:
     def test_worked_by_hand(self) -> None:
         logits = log(row((0.8, 0.2), (0.4, 0.6)))
         # cross-entropy: -(ln 0.8 + ln 0.6) / 2 = 0.3670; Dice loss as above: 0.1270
         cross_entropy = -(math.log(0.8) + math.log(0.6)) / 2
         expected = (cross_entropy + 1 - (1.6 / 1.8 + 1.2 / 1.4) / 2) / 2  # 0.2470
-        assert supervised_loss(logits, classes(0, 1)).item() == pytest.approx(expected, abs=1e-5)
+        assert segmentation_loss(logits, classes(0, 1)).item() == pytest.approx(expected, abs=1e-5)
 
     def test_certain_and_right_costs_nothing(self) -> None:
         logits = row((SURE, 0.0), (0.0, SURE))
-        assert supervised_loss(logits, classes(0, 1)).item() == pytest.approx(0, abs=1e-5)
+        assert segmentation_loss(logits, classes(0, 1)).item() == pytest.approx(0, abs=1e-5)
+
+    def test_only_pixels_with_weight_count(self) -> None:
+        logits = log(row((0.8, 0.2), (0.4, 0.6), (0.1, 0.9)))
+        weight = torch.tensor([1.0, 1.0, 0.0])[None, None]
+        for kind in ("dice", "ce", "both"):
+            found = segmentation_loss(logits, classes(0, 1, 0), weight, kind)
+            torch.testing.assert_close(
+                found, segmentation_loss(logits[..., :2], classes(0, 1), kind=kind)
+            )
+
+    def test_no_weight_at_all_costs_nothing(self) -> None:
+        found = segmentation_loss(row((1.0, 0.0)), classes(1), torch.zeros(1, 1, 1))
+        assert found.item() == pytest.approx(0, abs=1e-6)
+
+    def test_unknown_kind(self) -> None:
+        with pytest.raises(ConfigError, match="choose one of dice, ce, both"):
+            segmentation_loss(row((1.0, 0.0)), classes(1), kind="focal")
 
 
-class TestCrossTeachingLoss:
-    def test_worked_by_hand(self) -> None:
-        cnn = log(row((0.8, 0.2), (0.4, 0.6)))  # pseudo-labels 0, 1
-        transformer = log(row((0.7, 0.3), (0.9, 0.1)))  # pseudo-labels 0, 0
-        # CNN against 0, 0: class 0: 2 (0.8 + 0.4) / (0.64 + 0.16 + 2) = 2.4 / 2.8
-        #                   class 1: 0 / (0.04 + 0.36 + 0) = 0
-        of_cnn = 1 - (2.4 / 2.8 + 0) / 2  # 0.5714
-        # Transformer against 0, 1: class 0: 2 · 0.7 / (0.49 + 0.81 + 1) = 1.4 / 2.3
-        #                           class 1: 2 · 0.1 / (0.09 + 0.01 + 1) = 0.2 / 1.1
-        of_transformer = 1 - (1.4 / 2.3 + 0.2 / 1.1) / 2  # 0.6047
-        found = cross_teaching_loss(cnn, transformer).item()
-        assert found == pytest.approx(of_cnn + of_transformer, abs=1e-4)
+class TestPseudoLabels:
+    cnn = row((0.8, 0.2), (0.4, 0.6))
+    transformer = row((0.7, 0.3), (0.9, 0.1))
 
-    def test_perfect_agreement_costs_nothing(self) -> None:
-        logits = row((SURE, 0.0), (0.0, SURE))
-        assert cross_teaching_loss(logits, logits).item() == pytest.approx(0, abs=1e-4)
+    def test_cross_teaching_as_published_is_the_others_argmax(self) -> None:
+        labels, counts = pseudo_labels(self.cnn, self.transformer)
+        assert labels.tolist() == [[[0, 0]]]
+        assert counts.tolist() == [[[1, 1]]]
+        assert pseudo_labels(self.transformer, self.cnn)[0].tolist() == [[[0, 1]]]
 
-    def test_neither_network_is_special(self) -> None:
-        generator = torch.Generator().manual_seed(0)
-        cnn, transformer = torch.randn(2, 3, 4, 5, 6, generator=generator)
-        torch.testing.assert_close(
-            cross_teaching_loss(cnn, transformer), cross_teaching_loss(transformer, cnn)
-        )
+    def test_mean_of_both_and_confidence(self) -> None:
+        # 0.6 · transformer + 0.4 · cnn: (0.74, 0.26) and (0.70, 0.30)
+        labels, counts = pseudo_labels(self.cnn, self.transformer, 0.6, confidence=0.72)
+        assert labels.tolist() == [[[0, 0]]]
+        assert counts.tolist() == [[[1, 0]]]
 
-    def test_no_gradient_through_the_pseudo_labels(self) -> None:
-        generator = torch.Generator().manual_seed(0)
-        cnn, transformer = torch.randn(2, 2, 4, 5, 6, generator=generator).requires_grad_()
-        labels = transformer.detach().argmax(1)
-        (found,) = torch.autograd.grad(cross_teaching_loss(cnn, transformer), cnn)
-        # What is left is the CNN's gradient against labels that are just numbers.
-        (expected,) = torch.autograd.grad(dice_loss(cnn.softmax(1), labels), cnn)
-        assert expected.abs().sum() > 0
-        torch.testing.assert_close(found, expected)
+    def test_no_gradient_reaches_the_teachers(self) -> None:
+        own = self.cnn.clone().requires_grad_()
+        assert not pseudo_labels(own, self.transformer, 0.5)[1].requires_grad
+
+    def test_loss_of_cross_teaching_worked_by_hand(self) -> None:
+        # The CNN against 0, 0: class 0: 2 (0.8 + 0.4) / (0.64 + 0.16 + 2) = 2.4 / 2.8; class 1: 0
+        labels, counts = pseudo_labels(self.cnn, self.transformer)
+        found = segmentation_loss(log(self.cnn), labels, counts, "dice").item()
+        assert found == pytest.approx(1 - (2.4 / 2.8 + 0) / 2, abs=1e-4)

@@ -1,81 +1,109 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.models.checkpoint import load_model
-from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import NetworkGrid
-from ctct.training.cases import LabelledVolume
-from ctct.training.checkpoint import load_resume
 from ctct.training.config import TrainingConfig
-from ctct.training.trainer import train, update_average, validate
+from ctct.training.trainer import DivergedError, StoppedError, smaller, train, update_average
+
+SETTINGS = {
+    "steps": 4,
+    "batch": 4,
+    "grid_size": 64,
+    "labelled": 1,
+    "validate_every": 2,
+    "precision": "fp32",
+    "warm_up": 0.0,
+}
 
 
 def config(acdc: Path, **changes: object) -> TrainingConfig:
-    settings = {"steps": 4, "batch": 4, "grid_size": 64, "labelled": 1, "validate_every": 2}
-    return TrainingConfig(
-        data=str(acdc), splits=str(acdc / "splits.json"), **{**settings, **changes}
-    )
+    return TrainingConfig(data=str(acdc), **{**SETTINGS, **changes})
+
+
+def saved(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "resume.safetensors")
 
 
 class TestTrain:
     def test_what_it_writes(self, acdc: Path, tmp_path: Path) -> None:
         folder = tmp_path / "run"
-        scores = train(config(acdc), folder)
+        steps: list[int] = []
+        scores = train(config(acdc), folder, observe=lambda step, of: steps.append(step))
+        assert steps == [1, 2, 3, 4]
         assert {path.name for path in folder.iterdir()} == {
-            "config.json",
-            "log.jsonl",
-            "model.safetensors",
-            "resume.pt",
+            *("config.json", "split.json", "metrics.csv", "curves.png", "pictures", "tensorboard"),
+            *("model.safetensors", "resume.safetensors"),
         }
         assert TrainingConfig(**json.loads((folder / "config.json").read_text())) == config(acdc)
-        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        assert [line["step"] for line in lines] == [2, 4]
-        assert lines[-1] == {"step": 4, **scores}
+        assert json.loads((folder / "split.json").read_text()) == {
+            "labelled": ["patient099"],
+            "unlabelled": ["patient038"],
+            "validation": ["patient002"],
+        }
+        assert [p.name for p in sorted((folder / "pictures").iterdir())] == [
+            "step_000002.png",
+            "step_000004.png",
+        ]
         assert set(scores) == {"cnn", "transformer", "ensemble"}
-        assert all(0 <= score <= 1 for score in scores.values())
-
+        assert scores["ensemble"] >= max(scores["cnn"], scores["transformer"])
         graph, description = load_model(folder)
-        assert description.config == config(acdc).to_dict()
-        assert description.step == 4
+        assert TrainingConfig(**description.config) == config(acdc)
         assert description.validation_dice == scores
         assert sum(description.member_weights) == pytest.approx(1, abs=1e-6)
         assert all(tensor.isfinite().all() for tensor in graph.parameters())
 
-    def test_stop_and_go_on(
-        self, acdc: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level("INFO")
-        train(config(acdc, steps=2), tmp_path)
-        assert "3 labelled and 3 unlabelled slices, 1 validation volumes" in caplog.text
-        first = load_resume(tmp_path)
-        # At rates of next to nothing the students stay what they were.
-        train(config(acdc, cnn_rate=1e-12, transformer_rate=1e-12), tmp_path)
-        assert "going on from step 2" in caplog.text
-        second = load_resume(tmp_path)
-        assert first is not None
-        assert second is not None
-        assert (first["step"], second["step"]) == (2, 4)
-        assert {int(own["step"]) for own in second["optimiser"]["state"].values()} == {4}
-        assert not torch.equal(first["generator"], second["generator"])
-        for name in ("cnn.head.weight", "transformer.head.weight"):
-            student, average = first["students"][name], first["averaged"][name]
-            torch.testing.assert_close(second["students"][name], student, atol=1e-8, rtol=0)
-            assert (student - average).abs().max() > 1e-4  # they have learnt
-            # Two more steps of decay (1 + 3) / (10 + 3) and (1 + 4) / (10 + 4).
-            expected = student + 4 / 13 * 5 / 14 * (average - student)
-            torch.testing.assert_close(second["averaged"][name], expected, atol=1e-7, rtol=0)
+    def test_stopped_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
+        train(config(acdc), tmp_path / "whole")
 
+        def press_ctrl_c(step: int, steps: int) -> None:
+            if step == 3:
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(StoppedError, match=r"stopped at step 3 of 4.*--resume -o"):
+            train(config(acdc), tmp_path / "parts", observe=press_ctrl_c)
+        with pytest.raises(ConfigError, match="holds a run already; go on with --resume"):
+            train(config(acdc), tmp_path / "parts")
+        train(config(acdc), tmp_path / "parts", resume=True)
+        whole, parts = saved(tmp_path / "whole"), saved(tmp_path / "parts")
+        assert whole.keys() == parts.keys()
+        for name, tensor in whole.items():
+            torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
         with pytest.raises(ConfigError, match="had its 4 steps; raise --steps"):
-            train(config(acdc), tmp_path)
+            train(config(acdc), tmp_path / "parts", resume=True)
+
+    @pytest.mark.slow
+    def test_killed_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
+        run, changes = tmp_path / "run", {"steps": 12, "save_every": 2, "validate_every": 12}
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(config(acdc, **changes).to_dict()))
+        command = [sys.executable, "-m", "ctct.cli.main", "train", "--config", path, "-o", run]
+        command[1:3] = ["-c", "from ctct.cli.main import run; run()"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 120
+        while not (run / "resume.safetensors").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        train(config(acdc, **changes), run, resume=True)
+        train(config(acdc, **changes), tmp_path / "whole")
+        whole, parts = saved(tmp_path / "whole"), saved(run)
+        for name, tensor in whole.items():
+            torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
 
     def test_labels_of_unlabelled_patients_change_nothing(self, acdc: Path, tmp_path: Path) -> None:
         def weight_without_labels_of(patient: str | None) -> Tensor:
@@ -84,19 +112,41 @@ class TestTrain:
                 labels = nib.load(path)
                 nib.save(nib.Nifti1Image(0 * np.asarray(labels.dataobj), labels.affine), path)
             folder = tmp_path / f"without {patient}"
-            train(config(acdc, steps=2, cross_weight=1.0), folder)
-            state = load_resume(folder)
-            assert state is not None
-            return state["students"]["cnn.head.weight"]
+            train(config(acdc, steps=2, ramp=0.01, confidence=0.0), folder)
+            return saved(folder)["students.cnn.head.weight"]
 
-        # The first of the splits, patient002, is the labelled one.
         as_is = weight_without_labels_of(None)
-        torch.testing.assert_close(weight_without_labels_of("patient001"), as_is, atol=1e-7, rtol=0)
-        assert (weight_without_labels_of("patient002") - as_is).abs().max() > 1e-4
+        torch.testing.assert_close(weight_without_labels_of("patient038"), as_is, atol=1e-7, rtol=0)
+        assert (weight_without_labels_of("patient099") - as_is).abs().max() > 1e-4
 
-    def test_with_every_patient_labelled(self, acdc: Path, tmp_path: Path) -> None:
-        train(config(acdc, steps=1, labelled=None, batch=2), tmp_path)
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"labelled": None},  # every patient
+            {"labelled_only": True},
+            {"teacher": "student", "cut_mix": 0.0, "optimiser": "sgd", "schedule": "poly"},
+            {"networks": ("unet", "unet")},
+            {"swin": "nano", "stem": "patch", "precision": "bf16"},
+        ],
+    )
+    def test_other_settings(self, acdc: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+        train(config(acdc, steps=1, **changes), tmp_path)
         assert load_model(tmp_path)[1].step == 1
+
+    def test_a_loss_that_is_not_a_number(self, acdc: Path, tmp_path: Path) -> None:
+        with pytest.raises(
+            DivergedError, match=r"loss of step \d is not a number; its batch was pat"
+        ):
+            train(config(acdc, steps=8, cnn_rate=1e30, clip=0, optimiser="sgd"), tmp_path)
+        assert not (tmp_path / "resume.safetensors").exists() or all(
+            t.isfinite().all() for t in saved(tmp_path).values() if t.is_floating_point()
+        )
+
+    def test_smaller_pieces(self, acdc: Path) -> None:
+        piece = smaller(config(acdc, batch=8), 2)
+        assert (piece.batch, piece.known_slices) == (4, 2)
+        with pytest.raises(ConfigError, match="out of memory"):
+            smaller(config(acdc, batch=4), 4)
 
 
 class TestUpdateAverage:
@@ -110,49 +160,3 @@ class TestUpdateAverage:
         assert averaged.running_mean.tolist() == [2.0, 2.0]  # 0.75 · 0 + 0.25 · 8
         assert averaged.num_batches_tracked == 7  # a count is copied
         assert current.weight.tolist() == [3.0, 3.0]
-
-
-class Says(nn.Module):
-    """Sure of one class wherever the slice is bright, of the background elsewhere."""
-
-    def __init__(self, value: int) -> None:
-        super().__init__()
-        self.value = value
-
-    def forward(self, x: Tensor) -> Tensor:
-        labels = torch.where(x[:, 0] > 0, self.value, 0)
-        return 50.0 * nn.functional.one_hot(labels, 4).movedim(-1, 1)
-
-
-class TestValidate:
-    # The volume has an LV (3) and nothing else, and is bright there. A structure in neither label
-    # map has a Dice of 1, so the mean over RV, MYO and LV is, of a network that says
-    LV, NOTHING, RV = 3, 0, 1  # 1;  2/3, for the LV missed;  1/3, for an RV as well
-
-    @pytest.mark.parametrize(
-        ("cnn", "transformer", "scores", "weights"),
-        [
-            # errors 1/3 and 2/3: the inverse squares are 9 and 9/4, which is 4 to 1
-            (NOTHING, RV, (2 / 3, 1 / 3, 2 / 3), (0.8, 0.2)),
-            (RV, NOTHING, (1 / 3, 2 / 3, 2 / 3), (0.2, 0.8)),
-            (LV, NOTHING, (1, 2 / 3, 1), (1, 0)),  # errors 0 and 1/3
-            (NOTHING, NOTHING, (2 / 3, 2 / 3, 2 / 3), (0.5, 0.5)),
-            (LV, LV, (1, 1, 1), (0.5, 0.5)),
-        ],
-    )
-    def test_worked_by_hand(
-        self,
-        cnn: int,
-        transformer: int,
-        scores: tuple[float, float, float],
-        weights: tuple[float, float],
-    ) -> None:
-        labels = np.zeros((2, 40, 30), np.uint8)
-        labels[:, 10:20, 8:20] = self.LV
-        volume = LabelledVolume("a", "x", 100 * (labels > 0).astype(np.float32), labels, (1, 1))
-        graph = SegmentationGraph(Says(cnn), Says(transformer), NetworkGrid(64, 1.0), (0.9, 0.1))
-        found_weights, found = validate(graph, [volume, volume])
-        assert list(found) == ["cnn", "transformer", "ensemble"]
-        assert tuple(found.values()) == pytest.approx(scores, abs=1e-6)
-        assert found_weights == pytest.approx(weights, abs=1e-6)
-        assert graph.member_weights.tolist() == pytest.approx(weights, abs=1e-6)

@@ -1,0 +1,33 @@
+"""``ctct pack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pack(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of patients.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write, ending in .npz.")],
+    label_order: Annotated[str, typer.Option(help="Numbering of the labels.")] = "acdc",
+    unlabelled: Annotated[
+        list[Path] | None, typer.Option(help="Further folder of scans, used without labels.")
+    ] = None,
+) -> None:
+    """Put a training set into one file, for ctct train on a machine without the scans."""
+    from ctct.errors import ConfigError
+    from ctct.training.layouts import PACK, read_collection
+    from ctct.training.pack import write_pack
+
+    if out.suffix != PACK:
+        raise ConfigError(f"--out {out}: must end in {PACK}")
+    collection = read_collection(data, label_order, unlabelled or ())
+    write_pack(collection, out)
+    patients = {v.patient for v in collection.volumes}
+    labelled = sum(v.labels is not None for v in collection.volumes)
+    typer.echo(
+        f"{out}: {len(patients)} patients, {len(collection.volumes)} volumes, {labelled} labelled, "
+        f"{out.stat().st_size / 1e6:.1f} MB"
+    )

@@ -1,0 +1,74 @@
+"""The networks by name, and the pair of them that a configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ctct.errors import ConfigError
+from ctct.models.graph import SegmentationGraph
+from ctct.models.grid import NetworkGrid
+from ctct.models.swin_unet import SwinUNet
+from ctct.models.unet import DROPOUT, UNet
+
+UNET, SWIN_UNET, TIMM = "unet", "swin_unet", "timm:"
+
+#: The pair of the cross-teaching paper.
+DEFAULT_PAIR = (UNET, SWIN_UNET)
+
+
+def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
+    """Both networks of a configuration, freshly initialised, in their graph.
+
+    The first network takes the graph's place ``cnn`` and the second ``transformer``, whatever they
+    are. Settings that a configuration of an older version does not hold have their old meaning.
+
+    Args:
+        config: plain values of a :class:`~ctct.training.config.TrainingConfig`.
+
+    Raises:
+        ConfigError: a network is unknown, or does not fit the grid.
+    """
+    first, second = config.get("networks", DEFAULT_PAIR)
+    return SegmentationGraph(
+        build_network(first, config),
+        build_network(second, config),
+        NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
+    )
+
+
+def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
+    """The network called ``unet``, ``swin_unet`` or ``timm:ENCODER``.
+
+    Shape:
+        (N, 1, S, S) → (N, classes, S, S) logits, S = ``config["grid_size"]``.
+    """
+    pretrained = bool(config["pretrained"])
+    if name == UNET:
+        return UNet(dropout=[config.get("dropout", 1.0) * p for p in DROPOUT])
+    if name == SWIN_UNET:
+        return SwinUNet(
+            config["swin"],
+            config["grid_size"],
+            stem=config.get("stem", "patch"),
+            pretrained=pretrained,
+        )
+    if name.startswith(TIMM):
+        from ctct.models.timm_unet import TimmUNet
+
+        return TimmUNet(name.removeprefix(TIMM), pretrained=pretrained)
+    raise ConfigError(
+        f"unknown network {name!r}; choose {UNET}, {SWIN_UNET} or {TIMM} and an encoder of timm, "
+        f"as in {TIMM}resnet34"
+    )
+
+
+def check_networks(names: Sequence[str]) -> None:
+    """Raise ConfigError unless ``names`` are two networks that :func:`build_network` knows."""
+    if len(names) != 2:
+        raise ConfigError(f"--networks takes two names, as in unet,swin_unet; got {len(names)}")
+    for name in names:
+        if name not in (UNET, SWIN_UNET) and not name.startswith(TIMM):
+            build_network(name, {"pretrained": False})

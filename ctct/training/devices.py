@@ -1,0 +1,97 @@
+"""Devices, precision and compilation of a run, by way of Lightning Fabric."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from ctct.errors import ConfigError, RuntimeUnavailableError
+from ctct.models.networks import build_network
+from ctct.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
+
+#: A compilation of some minutes pays on a run of this many steps.
+LONG_RUN = 1000
+
+
+def make_fabric(device: str, devices: int, config: TrainingConfig) -> Fabric:
+    """Fabric, launched, on ``devices`` of a kind.
+
+    Raises:
+        RuntimeUnavailableError: there is no GPU, or not as many.
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:  # it is also a part of the larger package
+        from lightning.fabric import Fabric
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device must be auto, cpu or cuda, got {device!r}")
+    if devices < 1 or config.batch % (2 * devices):
+        raise ConfigError(
+            f"--devices {devices}: the batch of {config.batch} cannot be shared out evenly"
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and torch.cuda.device_count() < devices:
+        raise RuntimeUnavailableError(
+            f"{devices} CUDA GPU asked for, {torch.cuda.device_count()} found; use --device cpu"
+        )
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if device == "cuda" else quicker_on_cpu(config)
+        log.info("precision %s", precision)
+    fabric = Fabric(
+        accelerator=device,
+        devices=devices,
+        strategy="auto" if devices == 1 else "ddp",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def default_preset(device: str, announce: bool = True) -> str:
+    """The preset "best" on a GPU, "small" on a CPU."""
+    if device != "cpu" and torch.cuda.is_available():
+        return "best"
+    if announce:
+        log.info("no GPU: preset small, the recipe of best with smaller networks")
+    return "small"
+
+
+def quicker_on_cpu(config: TrainingConfig, rounds: int = 3) -> str:
+    """Whether "bf16" or "fp32", by a few steps of the first network: processors differ."""
+    state = torch.get_rng_state()
+    network = build_network(config.networks[0], config.to_dict() | {"pretrained": False})
+    network.to(memory_format=torch.channels_last)
+    images = torch.rand(2, 1, config.grid_size, config.grid_size)
+    seconds = {}
+    for name in ("fp32", "bf16"):
+        trial, times = copy.deepcopy(network), []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=name == "bf16"):
+                output = trial(images.contiguous(memory_format=torch.channels_last))
+            output.float().mean().backward()
+            times.append(time.perf_counter() - start)
+        seconds[name] = min(times)
+    torch.set_rng_state(state)
+    return min(seconds, key=lambda name: seconds[name])
+
+
+def compiles(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether to use torch.compile: as asked, else on long runs on a GPU with a compiler there."""
+    if config.compile is not None:
+        return config.compile
+    compiler = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+    return compiler and device.type == "cuda" and config.steps >= LONG_RUN

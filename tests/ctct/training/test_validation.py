@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ctct.models.graph import SegmentationGraph
+from ctct.models.grid import NetworkGrid
+from ctct.training.collection import Volume
+from ctct.training.validation import validate
+
+
+class Says(nn.Module):
+    """Sure of one class wherever the slice is bright, of the background elsewhere."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        labels = torch.where(x[:, 0] > 0, self.value, 0)
+        return 50.0 * nn.functional.one_hot(labels, 4).movedim(-1, 1)
+
+
+class TestValidate:
+    # The volume has an LV (3) and nothing else, and is bright there. A structure in neither label
+    # map has a Dice of 1, so the mean over RV, MYO and LV is, of a network that says
+    LV, NOTHING, RV = 3, 0, 1  # 1;  2/3, for the LV missed;  1/3, for an RV as well
+
+    @pytest.mark.parametrize(
+        ("cnn", "transformer", "scores", "weights"),
+        [
+            # errors 1/3 and 2/3: the inverse squares are 9 and 9/4, which is 4 to 1
+            (NOTHING, RV, (2 / 3, 1 / 3, 2 / 3), (0.8, 0.2)),
+            (RV, NOTHING, (1 / 3, 2 / 3, 2 / 3), (0.2, 0.8)),
+            (LV, NOTHING, (1, 2 / 3, 1), (1, 0)),  # errors 0 and 1/3
+            (NOTHING, NOTHING, (2 / 3, 2 / 3, 2 / 3), (0.5, 0.5)),
+            (LV, LV, (1, 1, 1), (0.5, 0.5)),
+        ],
+    )
+    def test_worked_by_hand(
+        self,
+        cnn: int,
+        transformer: int,
+        scores: tuple[float, float, float],
+        weights: tuple[float, float],
+    ) -> None:
+        labels = np.zeros((2, 40, 30), np.uint8)
+        labels[:, 10:20, 8:20] = self.LV
+        volume = Volume("a", "x", np.uint8(100) * (labels > 0), labels, (1, 1))
+        graph = SegmentationGraph(Says(cnn), Says(transformer), NetworkGrid(64, 1.0), (0.9, 0.1))
+        found_weights, found = validate(graph, [volume, volume])
+        assert list(found) == ["cnn", "transformer", "ensemble"]
+        assert tuple(found.values()) == pytest.approx(scores, abs=1e-6)
+        assert found_weights == pytest.approx(weights, abs=1e-6)
+        assert graph.member_weights.tolist() == pytest.approx(weights, abs=1e-6)
