@@ -119,7 +119,7 @@ def test_exit_codes(
     assert message in outcome.err
 
 
-def test_train_has_a_flag_for_every_setting_with_the_same_default() -> None:
+def test_every_flag_of_train_is_a_setting() -> None:
     import dataclasses
     import inspect
 
@@ -127,9 +127,6 @@ def test_train_has_a_flag_for_every_setting_with_the_same_default() -> None:
 
     from ctct.training.config import TrainingConfig
 
-    flags = {name: p.default for name, p in inspect.signature(train).parameters.items()}
-    fields = {f.name: f.default for f in dataclasses.fields(TrainingConfig)}
-    assert set(flags) - set(fields) == {"out", "device"}
-    assert {n: d for n, d in fields.items() if d is not dataclasses.MISSING} == {
-        n: flags[n] for n, d in fields.items() if d is not dataclasses.MISSING
-    }
+    flags = set(inspect.signature(train).parameters)
+    fields = {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert flags - fields == {"out", "resume", "config", "device", "devices"}
