@@ -47,7 +47,9 @@ def teaching_png(
         grey = ((images[i] + 2) * (255 / 5)).clip(0, 255).astype(np.uint8)
         plain = np.repeat(grey[..., None], 3, 2)
         apart = plain.copy()
-        apart[..., 0] = np.maximum(apart[..., 0], (disagreement[i] * 255).astype(np.uint8))
+        apart[..., 0] = np.maximum(
+            apart[..., 0], (np.nan_to_num(disagreement[i]) * 255).astype(np.uint8)
+        )
         tiles = [
             plain,
             _filled(plain, manual[i]) if i < len(manual) else np.zeros_like(plain),
