@@ -10,10 +10,11 @@ from torch import nn
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
+from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 from ctct.models.unet import DROPOUT, UNet
 
-UNET, SWIN_UNET, TIMM = "unet", "swin_unet", "timm:"
+UNET, SWIN_UNET, SWIN_HYBRID, TIMM = "unet", "swin_unet", "swin_hybrid", "timm:"
 
 #: The pair of the cross-teaching paper.
 DEFAULT_PAIR = (UNET, SWIN_UNET)
@@ -40,7 +41,7 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
-    """The network called ``unet``, ``swin_unet`` or ``timm:ENCODER``.
+    """The network called ``unet``, ``swin_unet``, ``swin_hybrid`` or ``timm:ENCODER``.
 
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S = ``config["grid_size"]``.
@@ -49,19 +50,16 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     if name == UNET:
         return UNet(dropout=[config.get("dropout", 1.0) * p for p in DROPOUT])
     if name == SWIN_UNET:
-        return SwinUNet(
-            config["swin"],
-            config["grid_size"],
-            stem=config.get("stem", "patch"),
-            pretrained=pretrained,
-        )
+        return SwinUNet(config["swin"], config["grid_size"], pretrained=pretrained)
+    if name == SWIN_HYBRID:
+        return SwinHybrid(config["swin"], config["grid_size"])
     if name.startswith(TIMM):
         from ctct.models.timm_unet import TimmUNet
 
         return TimmUNet(name.removeprefix(TIMM), pretrained=pretrained)
     raise ConfigError(
-        f"unknown network {name!r}; choose {UNET}, {SWIN_UNET} or {TIMM} and an encoder of timm, "
-        f"as in {TIMM}resnet34"
+        f"unknown network {name!r}; choose {UNET}, {SWIN_UNET}, {SWIN_HYBRID}, or {TIMM} and an "
+        f"encoder of timm, as in {TIMM}resnet34"
     )
 
 
@@ -70,5 +68,5 @@ def check_networks(names: Sequence[str]) -> None:
     if len(names) != 2:
         raise ConfigError(f"--networks takes two names, as in unet,swin_unet; got {len(names)}")
     for name in names:
-        if name not in (UNET, SWIN_UNET) and not name.startswith(TIMM):
+        if name not in (UNET, SWIN_UNET, SWIN_HYBRID) and not name.startswith(TIMM):
             build_network(name, {"pretrained": False})

@@ -23,7 +23,6 @@ WIDTHS = {"nano": 48, "tiny": 96}
 DEPTHS = (2, 2, 2, 2)
 HEADS = (3, 6, 12, 24)
 PATCH = 4
-STEMS = ("patch", "convolution")
 IMAGENET_MODEL = "swin_tiny_patch4_window7_224"
 
 
@@ -72,62 +71,6 @@ class DecoderStage(nn.Module):
         return mixed
 
 
-class ConvolutionalStem(nn.Module):
-    """Two strided convolutions in place of the one of 4 × 4 pixels, which helps a Transformer that
-    learns from few images (Xiao et al., NeurIPS 2021).
-
-    Shape:
-        (N, 1, S, S) → maps (N, width / 4, S, S), (N, width / 2, S/2, S/2), both for the decoder,
-        and (N, S/4, S/4, width).
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.at_full = _convolution(1, width // 4)
-        self.at_half = nn.Sequential(
-            _convolution(width // 4, width // 2, stride=2), _convolution(width // 2, width // 2)
-        )
-        self.quarter = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        full = self.at_full(x)
-        half = self.at_half(full)
-        return full, half, self.norm(self.quarter(half).permute(0, 2, 3, 1))
-
-
-class ConvolutionalHead(nn.Module):
-    """From the decoder's last map to logits, by way of the stem's maps.
-
-    Shape:
-        (N, S/4, S/4, width) and the stem's two maps → (N, classes, S, S).
-    """
-
-    def __init__(self, width: int, classes: int) -> None:
-        super().__init__()
-        self.to_half = nn.Conv2d(width, width // 2, 1)
-        self.at_half = _convolution(width, width // 2)
-        self.to_full = nn.Conv2d(width // 2, width // 4, 1)
-        self.at_full = _convolution(width // 2, width // 4)
-        self.classify = nn.Conv2d(width // 4, classes, 3, padding=1)
-        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-
-    def forward(self, x: Tensor, half: Tensor, full: Tensor) -> Tensor:
-        x = self.upsample(self.to_half(x.permute(0, 3, 1, 2)))
-        x = self.at_half(torch.cat((x, half), 1))
-        x = self.at_full(torch.cat((self.upsample(self.to_full(x)), full), 1))
-        logits: Tensor = self.classify(x)
-        return logits
-
-
-def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(inplace=True),
-    )
-
-
 class SwinUNet(nn.Module):
     """A U-shaped network of shifted-window attention.
 
@@ -136,8 +79,6 @@ class SwinUNet(nn.Module):
         grid_size: pixels a side of the input; ``grid_size / 32`` must be whole.
         window: attention window; every map's side must be a multiple of it, or it may be left out:
             the side of the smallest map is used (7 at 224², 5 at 160²).
-        stem: "patch", the published network, which cuts the slice into patches of 4 × 4 pixels; or
-            "convolution", which puts a few convolutions at its two ends.
         pretrained: start the encoder from ImageNet weights ("tiny" only). Where the model hub
             cannot be reached a warning says so and the start is random.
 
@@ -152,21 +93,10 @@ class SwinUNet(nn.Module):
         classes: int = 4,
         window: int | None = None,
         drop_path: float = 0.1,
-        stem: str = "patch",
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        if stem not in STEMS:
-            raise ConfigError(f"unknown stem {stem!r}; choose one of {', '.join(STEMS)}")
-        if size not in WIDTHS:
-            raise ConfigError(f"unknown Swin-UNet size {size!r}; choose one of {', '.join(WIDTHS)}")
-        smallest = grid_size // 32
-        window = window or smallest
-        if grid_size < 32 or grid_size % 32 or smallest % window:
-            raise ConfigError(
-                f"Swin-UNet needs a grid of 32 x window x k pixels; got grid {grid_size}, "
-                f"window {window}: use window {max(smallest, 1)} or another grid"
-            )
+        window = check_grid(size, grid_size, window)
         width = WIDTHS[size]
         self.grid_size = grid_size
         self.encoder = SwinTransformer(
@@ -188,13 +118,8 @@ class SwinUNet(nn.Module):
             for level in reversed(range(len(DEPTHS) - 1))
         )
         self.norm = nn.LayerNorm(width)
-        self.stem = ConvolutionalStem(width) if stem == "convolution" else None
-        if self.stem:
-            del self.encoder.patch_embed
-            self.head: nn.Module = ConvolutionalHead(width, classes)
-        else:
-            self.expand = PatchExpand(width, width, PATCH)
-            self.head = nn.Linear(width, classes)
+        self.expand = PatchExpand(width, width, PATCH)
+        self.head = nn.Linear(width, classes)
         if pretrained:
             _load_imagenet(self.encoder, width, grid_size, window)
 
@@ -204,11 +129,7 @@ class SwinUNet(nn.Module):
                 f"this Swin-UNet takes {self.grid_size}×{self.grid_size} pixels, got "
                 f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
             )
-        full = half = None
-        if self.stem:
-            full, half, x = self.stem(x)
-        else:
-            x = self.encoder.patch_embed(x)  # (N, S/4, S/4, C)
+        x = self.encoder.patch_embed(x)  # (N, S/4, S/4, C)
         skips: list[Tensor] = []
         for stage in self.encoder.layers:
             x = stage(x)
@@ -217,12 +138,26 @@ class SwinUNet(nn.Module):
         x = self.encoder.norm(x)
         for stage in self.decoder:
             x = stage(x, skips.pop())
-        x = self.norm(x)
-        if self.stem:
-            logits: Tensor = self.head(x, half, full)
-            return logits
-        x = self.head(self.expand(x))  # (N, S, S, classes)
+        x = self.head(self.expand(self.norm(x)))  # (N, S, S, classes)
         return x.permute(0, 3, 1, 2)
+
+
+def check_grid(size: str, grid_size: int, window: int | None = None) -> int:
+    """The attention window, in pixels a side, of a network of a named size on a grid.
+
+    Raises:
+        ConfigError: there is no such size, or the window does not fit the grid.
+    """
+    if size not in WIDTHS:
+        raise ConfigError(f"unknown Swin size {size!r}; choose one of {', '.join(WIDTHS)}")
+    smallest = grid_size // 32
+    window = window or smallest
+    if grid_size < 32 or grid_size % 32 or smallest % window:
+        raise ConfigError(
+            f"Swin networks need a grid of 32 x window x k pixels; got grid {grid_size}, "
+            f"window {window}: use window {max(smallest, 1)} or another grid"
+        )
+    return window
 
 
 def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> None:

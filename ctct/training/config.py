@@ -12,7 +12,7 @@ from typing import Any
 from ctct.errors import ConfigError
 from ctct.labels import ORDERS
 from ctct.models.networks import check_networks
-from ctct.models.swin_unet import STEMS, WIDTHS
+from ctct.models.swin_unet import WIDTHS
 from ctct.training.augment import AUGMENTATIONS
 from ctct.training.cross_teaching import LOSSES
 from ctct.training.schedules import SCHEDULES
@@ -22,7 +22,7 @@ from ctct.training.schedules import SCHEDULES
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         "swin": "tiny",
-        "stem": "patch",
+        "networks": ("unet", "swin_unet"),
         "pretrained": True,
         "dropout": 1.0,
         "grid_size": 224,
@@ -77,9 +77,9 @@ class TrainingConfig:
             the published split, or a tenth.
         labelled_only: learn from labelled slices alone, without cross teaching.
         preset: name of the settings that were started from.
-        networks: of the first and the second network, "unet", "swin_unet" or "timm:ENCODER".
-        swin: size of the Swin-UNet, "nano" or "tiny".
-        stem: "patch" or "convolution", see :class:`~ctct.models.swin_unet.SwinUNet`.
+        networks: of the first and the second network, "unet", "swin_unet",
+            "swin_hybrid" or "timm:ENCODER".
+        swin: size of the Swin networks, "nano" or "tiny".
         pretrained: start the Swin encoder, or timm's, from ImageNet weights.
         dropout: the U-Net's, relative to that of the paper's code.
         grid_size: pixels a side of the networks' grid.
@@ -121,9 +121,8 @@ class TrainingConfig:
     validation: str | None = None
     labelled_only: bool = False
     preset: str = "small"
-    networks: tuple[str, str] = ("unet", "swin_unet")
+    networks: tuple[str, str] = ("unet", "swin_hybrid")
     swin: str = "nano"
-    stem: str = "convolution"
     pretrained: bool = False
     dropout: float = 0.2
     grid_size: int = 160
@@ -243,7 +242,6 @@ def _flag(name: str) -> str:
 _CHOICES = {
     "label_order": tuple(ORDERS),
     "swin": tuple(WIDTHS),
-    "stem": STEMS,
     "optimiser": ("adamw", "sgd"),
     "schedule": tuple(SCHEDULES),
     "augmentation": tuple(AUGMENTATIONS),

@@ -13,8 +13,8 @@ CONFIG = {"swin": "nano", "grid_size": 64, "grid_spacing_mm": 1.4, "pretrained":
     ("name", "changes"),
     [
         ("unet", {"dropout": 0.0}),
-        ("swin_unet", {"stem": "patch"}),
-        ("swin_unet", {"stem": "convolution"}),
+        ("swin_unet", {}),
+        ("swin_hybrid", {}),
         ("timm:resnet18", {}),
         ("timm:mobilenetv3_small_050", {}),
     ],
@@ -40,9 +40,8 @@ def test_dropout_is_relative_to_the_papers() -> None:
 
 
 def test_a_configuration_of_an_older_version() -> None:
-    graph = build_graph(CONFIG)  # knows neither networks nor stem
+    graph = build_graph(CONFIG)  # does not know of networks by name
     assert [type(n).__name__ for n in (graph.cnn, graph.transformer)] == ["UNet", "SwinUNet"]
-    assert graph.transformer.stem is None
 
 
 @pytest.mark.parametrize("name", ["vnet", "timm:no_such_encoder", "timm:vit_tiny_patch16_224"])

@@ -126,7 +126,7 @@ class TestTrain:
             {"labelled_only": True},
             {"teacher": "student", "cut_mix": 0.0, "optimiser": "sgd", "schedule": "poly"},
             {"networks": ("unet", "unet")},
-            {"swin": "nano", "stem": "patch", "precision": "bf16"},
+            {"networks": ("unet", "swin_unet"), "precision": "bf16"},
         ],
     )
     def test_other_settings(self, acdc: Path, tmp_path: Path, changes: dict[str, object]) -> None:

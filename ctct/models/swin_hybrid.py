@@ -1,0 +1,90 @@
+"""The Transformer for few images: Swin stages between a convolutional stem and decoder."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.swin_transformer import SwinTransformerStage
+from torch import Tensor, nn
+
+from ctct.errors import ConfigError
+from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid
+from ctct.models.unet import UpBlock
+
+
+class SwinHybrid(nn.Module):
+    """Swin Transformer encoder (Liu et al., ICCV 2021) with convolutions at its two ends.
+
+    Without ImageNet weights a pure Swin-UNet learns slowly from few images. Here strided
+    convolutions stand in for the cut into patches (Xiao et al., NeurIPS 2021), and the U-Net's
+    decoder for the Swin one, as in Swin UNETR (Hatamizadeh et al., BrainLes 2021).
+
+    Args:
+        size: a key of :data:`~ctct.models.swin_unet.WIDTHS`; "nano" has 6 M parameters, "tiny" 23 M.
+        grid_size: pixels a side of the input, a multiple of 32.
+        classes: of the labels.
+        drop_path: largest rate of stochastic depth.
+
+    Shape:
+        (N, 1, S, S) → (N, classes, S, S) logits, S = ``grid_size``.
+    """
+
+    def __init__(
+        self, size: str = "nano", grid_size: int = 160, classes: int = 4, drop_path: float = 0.1
+    ) -> None:
+        super().__init__()
+        window = check_grid(size, grid_size)
+        width = WIDTHS[size]
+        self.grid_size = grid_size
+        # Multiples of 16 channels: with others, bf16 batch normalisation is ten times slower on
+        # a CPU.
+        full, half = width // 3, 2 * width // 3
+        self.at_full = _convolution(1, full)
+        self.at_half = nn.Sequential(_convolution(full, half, stride=2), _convolution(half, half))
+        self.to_quarter = nn.Conv2d(half, width, 3, stride=2, padding=1)
+        self.norm = nn.LayerNorm(width)
+        rates = torch.linspace(0, drop_path, sum(DEPTHS)).split(DEPTHS)
+        self.stages = nn.ModuleList(
+            SwinTransformerStage(
+                dim=width * 2 ** max(level - 1, 0),
+                out_dim=width * 2**level,
+                input_resolution=(grid_size // 4 // 2 ** max(level - 1, 0),) * 2,
+                depth=depth,
+                downsample=level > 0,
+                num_heads=heads,
+                window_size=window,
+                drop_path=rate.tolist(),
+            )
+            for level, (depth, heads, rate) in enumerate(zip(DEPTHS, HEADS, rates, strict=True))
+        )
+        channels = (full, half, *(width * 2**level for level in range(len(DEPTHS))))
+        self.decoder = nn.ModuleList(
+            UpBlock(channels[level + 1], channels[level])
+            for level in reversed(range(len(channels) - 1))
+        )
+        self.head = nn.Conv2d(full, classes, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2] != self.grid_size or x.shape[-1] != self.grid_size:
+            raise ConfigError(
+                f"this network takes {self.grid_size}×{self.grid_size} pixels, got "
+                f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
+            )
+        skips = [self.at_full(x)]
+        skips.append(self.at_half(skips[-1]))
+        x = self.norm(self.to_quarter(skips[-1]).permute(0, 2, 3, 1))  # (N, S/4, S/4, width)
+        for stage in self.stages:
+            x = stage(x)
+            skips.append(x.permute(0, 3, 1, 2))
+        x = skips.pop()
+        for block in self.decoder:
+            x = block(x, skips.pop())
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(inplace=True),
+    )
