@@ -19,7 +19,8 @@ class SwinHybrid(nn.Module):
     decoder for the Swin one, as in Swin UNETR (Hatamizadeh et al., BrainLes 2021).
 
     Args:
-        size: a key of :data:`~ctct.models.swin_unet.WIDTHS`; "nano" has 6 M parameters, "tiny" 23 M.
+        size: a key of :data:`~ctct.models.swin_unet.WIDTHS`; "nano" has 6.6 M parameters and
+            "tiny" 26 M.
         grid_size: pixels a side of the input, a multiple of 32.
         classes: of the labels.
         drop_path: largest rate of stochastic depth.
