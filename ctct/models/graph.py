@@ -5,11 +5,46 @@ Everything between is inside, so whoever runs the exported graph needs no code o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
+from ctct.labels import CLASSES
 from ctct.models.grid import NetworkGrid, normalise, sample
+
+#: The networks of a pair.
+MEMBERS = ("cnn", "transformer")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a graph does beyond, or short of, the mean of its two networks.
+
+    Attributes:
+        members: the networks that run. With one alone there is no disagreement: it is NaN.
+        tta: test-time augmentation: each network sees the slice in its eight orientations (four
+            right angles, mirrored or not), and their mean counts.
+        probabilities: also return the class probabilities.
+    """
+
+    members: tuple[str, ...] = MEMBERS
+    tta: bool = False
+    probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", tuple(self.members))
+        if self.members not in (MEMBERS, MEMBERS[:1], MEMBERS[1:]):
+            raise ConfigError(
+                f"--members must be cnn, transformer or cnn,transformer; got "
+                f"{','.join(self.members)!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; ``Variant(**d)`` gives an equal variant back."""
+        return {**vars(self), "members": list(self.members)}
 
 
 class SegmentationGraph(nn.Module):
@@ -20,7 +55,7 @@ class SegmentationGraph(nn.Module):
         transformer: the same.
         grid: the networks' grid.
         member_weights: share of each network in the mean of the class probabilities.
-        probabilities: also return the class probabilities.
+        variant: what else it does, or leaves out.
 
     Shape:
         - ``slices``: (N, 1, H, W) float32, raw intensities at native resolution.
@@ -36,7 +71,7 @@ class SegmentationGraph(nn.Module):
         transformer: nn.Module,
         grid: NetworkGrid,
         member_weights: tuple[float, float] = (0.5, 0.5),
-        probabilities: bool = False,
+        variant: Variant | None = None,
     ) -> None:
         super().__init__()
         if min(member_weights) < 0 or sum(member_weights) <= 0:
@@ -44,28 +79,48 @@ class SegmentationGraph(nn.Module):
         self.cnn = cnn
         self.transformer = transformer
         self.grid = grid
-        self.probabilities = probabilities
+        self.variant = variant or Variant()
         weights = torch.tensor(member_weights, dtype=torch.float32)
         self.register_buffer("member_weights", weights / weights.sum())
         self.member_weights: Tensor
 
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
-        cnn, transformer = self.member_probabilities(slices, spacing_mm)
-        mean = self.member_weights[0] * cnn + self.member_weights[1] * transformer
-        apart = 0.5 * (cnn - transformer).abs().sum(1, keepdim=True)
-        native_size = (slices.shape[-2], slices.shape[-1])
-        native = self.to_native(torch.cat((mean, apart), 1), native_size, spacing_mm)
-        probabilities, disagreement = native[:, :-1], native[:, -1]
+        x = self.to_grid(slices, spacing_mm)
+        each = [self._probabilities(getattr(self, name), x) for name in self.variant.members]
+        if len(each) == 2:
+            maps = self.member_weights[0] * each[0] + self.member_weights[1] * each[1]
+            apart = 0.5 * (each[0] - each[1]).abs().sum(1, keepdim=True)
+            maps = torch.cat((maps, apart), 1)
+        else:
+            maps = each[0]
+        maps = self.to_native(maps, (slices.shape[-2], slices.shape[-1]), spacing_mm)
+        probabilities = maps[:, : len(CLASSES)]
         labels = probabilities.argmax(1).to(torch.uint8)
-        if self.probabilities:
+        alone = torch.full_like(maps[:, 0], torch.nan)
+        disagreement = maps[:, len(CLASSES)] if len(each) == 2 else alone
+        if self.variant.probabilities:
             return labels, disagreement, probabilities
         return labels, disagreement
 
+    def to_grid(self, slices: Tensor, spacing_mm: Tensor) -> Tensor:
+        """What the networks see, (N, 1, S, S), of slices (N, 1, H, W)."""
+        size = (self.grid.size, self.grid.size)
+        return normalise(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
+
     def member_probabilities(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Class probabilities (N, C, S, S) of the CNN and of the Transformer, on their grid."""
-        size = (self.grid.size, self.grid.size)
-        x = normalise(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
-        return self.cnn(x).softmax(1), self.transformer(x).softmax(1)
+        x = self.to_grid(slices, spacing_mm)
+        return self._probabilities(self.cnn, x), self._probabilities(self.transformer, x)
+
+    def _probabilities(self, network: nn.Module, x: Tensor) -> Tensor:
+        if not self.variant.tta:
+            return network(x).softmax(1)
+        # All orientations of all slices are one batch, so that the graph is no larger.
+        views = [turned(x, turns, mirror) for turns, mirror in ORIENTATIONS]
+        p = network(torch.cat(views)).softmax(1)
+        p = p.reshape(len(views), -1, *p.shape[1:])  # (8, N, C, S, S)
+        back = [turned_back(p[i], *orientation) for i, orientation in enumerate(ORIENTATIONS)]
+        return torch.stack(back).mean(0)
 
     def to_native(self, maps: Tensor, size: tuple[int, int], spacing_mm: Tensor) -> Tensor:
         """Maps (N, C, S, S) on the networks' grid back at native (N, C, H, W); zero beyond it."""
@@ -73,3 +128,18 @@ class SegmentationGraph(nn.Module):
 
     def _spacing_like(self, spacing_mm: Tensor) -> Tensor:
         return torch.full_like(spacing_mm, self.grid.spacing_mm)
+
+
+#: Quarter turns, and whether mirrored before them.
+ORIENTATIONS = tuple((turns, mirror) for mirror in (False, True) for turns in range(4))
+
+
+def turned(x: Tensor, turns: int, mirror: bool) -> Tensor:
+    """Square maps (N, C, S, S), mirrored left to right if asked, then turned by right angles."""
+    return torch.rot90(x.flip(-1) if mirror else x, turns, (-2, -1))
+
+
+def turned_back(x: Tensor, turns: int, mirror: bool) -> Tensor:
+    """The inverse of :func:`turned`."""
+    x = torch.rot90(x, -turns, (-2, -1))
+    return x.flip(-1) if mirror else x

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
-from ctct.models.graph import SegmentationGraph
+from ctct.models.graph import (
+    ORIENTATIONS,
+    SegmentationGraph,
+    Variant,
+    turned,
+    turned_back,
+)
 from ctct.models.grid import NetworkGrid
 
 GRID = NetworkGrid(size=32, spacing_mm=1.0)
@@ -39,7 +47,7 @@ def one_mm(n: int = 1) -> Tensor:
 @pytest.mark.parametrize("size", [(32, 32), (31, 47), (20, 90), (1, 1)])
 @pytest.mark.parametrize("n", [1, 3])
 def test_maps_have_the_size_of_the_slices(n: int, size: tuple[int, int]) -> None:
-    graph = SegmentationGraph(Certain(3), Certain(2), GRID, probabilities=True)
+    graph = SegmentationGraph(Certain(3), Certain(2), GRID, variant=Variant(probabilities=True))
     labels, disagreement, probabilities = graph(torch.rand(n, 1, *size), 1.4 * one_mm(n))
     assert (labels.shape, labels.dtype) == ((n, *size), torch.uint8)
     assert (disagreement.shape, disagreement.dtype) == ((n, *size), torch.float32)
@@ -66,7 +74,9 @@ def test_labels_lie_there_at_another_spacing_as_well() -> None:
 
 def test_beyond_the_field_of_view_is_background() -> None:
     # The grid is 32 mm wide; of 48 rows of 1 mm it covers rows 8 to 39.
-    graph = SegmentationGraph(Certain(2, dark=2), Certain(2, dark=2), GRID, probabilities=True)
+    graph = SegmentationGraph(
+        Certain(2, dark=2), Certain(2, dark=2), GRID, variant=Variant(probabilities=True)
+    )
     labels, disagreement, probabilities = graph(torch.rand(1, 1, 48, 32), one_mm())
     assert labels[0, 8:40].eq(2).all()
     assert labels[0, :8].eq(0).all()
@@ -101,7 +111,9 @@ def test_opposite_certain_members_disagree_wholly() -> None:
 )
 def test_weights(weights: tuple[float, float], shares: tuple[float, float], label: int) -> None:
     # In the block the CNN is sure of LV (3), the Transformer of RV (1).
-    graph = SegmentationGraph(Certain(3), Certain(1), GRID, weights, probabilities=True)
+    graph = SegmentationGraph(
+        Certain(3), Certain(1), GRID, weights, variant=Variant(probabilities=True)
+    )
     labels, _, probabilities = graph(block(), one_mm())
     torch.testing.assert_close(probabilities[0, [3, 1], 10, 15], torch.tensor(shares))
     assert labels[0, 10, 15] == label
@@ -109,7 +121,9 @@ def test_weights(weights: tuple[float, float], shares: tuple[float, float], labe
 
 def test_mean_is_of_probabilities_not_of_logits() -> None:
     # The CNN leans to LV: p = e/(e + 3) = 0.4754, others 0.1749. The Transformer is sure of RV.
-    graph = SegmentationGraph(Certain(3, 3, margin=1), Certain(1, 1), GRID, probabilities=True)
+    graph = SegmentationGraph(
+        Certain(3, 3, margin=1), Certain(1, 1), GRID, variant=Variant(probabilities=True)
+    )
     _, disagreement, probabilities = graph(block(), one_mm())
     expected = torch.tensor([0.0874, 0.5874, 0.0874, 0.2377])
     torch.testing.assert_close(probabilities[0, :, 10, 15], expected, atol=1e-4, rtol=0)
@@ -131,3 +145,60 @@ def test_slices_of_a_batch_do_not_mix() -> None:
 def test_senseless_weights_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="member weights"):
         SegmentationGraph(Certain(3), Certain(1), GRID, weights)
+
+
+class Leftmost(nn.Module):
+    """Is sure of LV in the left half of the grid, whatever it sees, and of background elsewhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = torch.zeros(len(x), 4, *x.shape[2:])
+        logits[:, 3, :, : x.shape[3] // 2] = 50
+        logits[:, 0, :, x.shape[3] // 2 :] = 50
+        return logits
+
+
+@pytest.mark.parametrize(("members", "value"), [(("cnn",), 3), (("transformer",), 1)])
+def test_one_member_alone_has_no_disagreement(members: tuple[str, ...], value: int) -> None:
+    graph = SegmentationGraph(Certain(3), Certain(1), GRID, variant=Variant(members=members))
+    labels, disagreement = graph(block(), one_mm())
+    assert labels.unique().tolist() == [0, value]
+    assert disagreement.shape == labels.shape
+    assert disagreement.isnan().all()
+
+
+def test_orientations_are_eight_and_undone() -> None:
+    x = torch.arange(9.0).reshape(1, 1, 3, 3)
+    views = {tuple(turned(x, *orientation).flatten().tolist()) for orientation in ORIENTATIONS}
+    assert len(views) == 8
+    for orientation in ORIENTATIONS:
+        assert torch.equal(turned_back(turned(x, *orientation), *orientation), x)
+
+
+def test_tta_is_the_mean_over_the_orientations() -> None:
+    variant = Variant(tta=True, probabilities=True)
+    graph = SegmentationGraph(Leftmost(), Leftmost(), GRID, variant=variant)
+    _, _, probabilities = graph(torch.rand(2, 1, 32, 32), one_mm(2))
+    # Turned back, the left half of a view is each of the four halves twice: every pixel lies in
+    # its half of the columns twice, and in its half of the rows twice.
+    torch.testing.assert_close(probabilities[:, 3], torch.full((2, 32, 32), 0.5))
+    torch.testing.assert_close(probabilities[:, 0], torch.full((2, 32, 32), 0.5))
+
+
+def test_tta_changes_nothing_for_a_network_that_knows_no_orientation() -> None:
+    plain = SegmentationGraph(Certain(3), Certain(2), GRID)
+    turned_graph = SegmentationGraph(Certain(3), Certain(2), GRID, variant=Variant(tta=True))
+    for expected, got in zip(
+        plain(block(), one_mm()), turned_graph(block(), one_mm()), strict=True
+    ):
+        torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("members", [(), ("transformer", "cnn"), ("gan",)])
+def test_members_that_make_no_sense(members: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="--members must be cnn, transformer or"):
+        Variant(members=members)
+
+
+def test_a_variant_survives_json() -> None:
+    variant = Variant(("cnn",), tta=True)
+    assert Variant(**json.loads(json.dumps(variant.to_dict()))) == variant
