@@ -85,8 +85,12 @@ def load_resume(
         # The optimiser's own form: slots by the number of their parameter. What it holds of
         # settings is the new run's.
         slots: dict[int, dict[str, Tensor]] = {}
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
         for key, tensor in _below(tensors, "optimiser").items():
             number, slot = key.split(".")
+            like = parameters[int(number)]
+            if tensor.shape == like.shape:  # a fused optimiser relies on equal strides
+                tensor = torch.empty_like(like).copy_(tensor)
             slots.setdefault(int(number), {})[slot] = tensor
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": slots, "param_groups": groups})
@@ -95,7 +99,10 @@ def load_resume(
         torch.set_rng_state(tensors["generator.torch"])
         if torch.cuda.is_available() and "generator.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["generator.cuda"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        *(OSError, SafetensorError, LookupError),
+        *(TypeError, ValueError, RuntimeError),
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{path}: damaged, or of other networks ({reason}); delete it to start afresh"

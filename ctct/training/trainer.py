@@ -123,7 +123,7 @@ def train(
     if config.optimiser == "sgd":
         optimiser = torch.optim.SGD(groups, 0.01, 0.9, weight_decay=config.weight_decay)
     else:
-        optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
     generator = torch.Generator(fabric.device).manual_seed(config.seed)
     torch.manual_seed(config.seed + fabric.global_rank)  # dropout differs between processes
     modules: dict[str, nn.Module] = {"students": students, "averaged": averaged}
@@ -255,11 +255,10 @@ def smaller(config: TrainingConfig, pieces: int) -> TrainingConfig:
 def update_average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
     """Move every floating-point tensor of ``averaged`` towards ``current``; copy the others."""
     own, new = averaged.state_dict(), current.state_dict()
-    for name, tensor in own.items():
-        if tensor.is_floating_point():
-            tensor.lerp_(new[name], 1 - decay)
-        else:
-            tensor.copy_(new[name])
+    real = [name for name, tensor in own.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([own[name] for name in real], [new[name] for name in real], 1 - decay)
+    for name in own.keys() - set(real):
+        own[name].copy_(new[name])
 
 
 @contextmanager
