@@ -3,21 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ctct.exporters.export import Artefact
+
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that ctct train wrote.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The .onnx file to write.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="RUN_OR_MODEL", help="Folder of ctct train, a file, or 'default'."),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the exported files.")],
+    formats: Annotated[
+        str, typer.Option("--format", help="One or more of onnx, openvino, with commas between.")
+    ] = "onnx",
+    precision: Annotated[
+        str, typer.Option(help="fp32, fp16, bf16 or int8; kept only where the gate is passed.")
+    ] = "fp32",
+    members: Annotated[
+        str, typer.Option(help="cnn, transformer, or both with a comma between.")
+    ] = "cnn,transformer",
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Mean over eight orientations, inside the graph.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Class probabilities as a third output.")
+    ] = False,
+    verify_on: Annotated[
+        Path | None, typer.Option(help="Folder of scans for the gate; default: synthetic cines.")
+    ] = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Write without proof that nothing changed.")
+    ] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Folder of scans for int8; default: synthetic cines.")
+    ] = None,
     training_data: Annotated[
-        str, typer.Option(help="What the weights were trained on; kept in the file.")
-    ] = "",
-    licence: Annotated[str, typer.Option(help="Licence of the weights; kept in the file.")] = "",
+        str | None, typer.Option(help="What the weights were trained on; kept in the file.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights; kept in the file.")
+    ] = None,
 ) -> None:
-    """Write a trained pair as one self-contained ONNX file that every runtime can run."""
-    from ctct.exporters.onnx_graph import export_model
+    """Write a trained pair as files that other runtimes run, each proven to say the same.
 
-    export_model(run, out, training_data, licence)
-    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+    Every file is run beside the pair in PyTorch and float32; one that differs by more than its
+    precision may is not written.
+    """
+    from ctct.cli.progress import Spinner
+    from ctct.exporters.export import ExportRequest
+    from ctct.exporters.export import export as run
+
+    from ctct.models.graph import Variant
+
+    given = {"training_data": training_data, "licence": licence}
+    request = ExportRequest(
+        formats=tuple(formats.split(",")),
+        precision=precision,
+        variant=Variant(tuple(members.split(",")), tta, probabilities),
+        verify=not no_verify,
+        verify_on=verify_on,
+        calibration=calibration,
+        given={key: value for key, value in given.items() if value is not None},
+    )
+    with Spinner() as spinner:
+        artefacts = run(source, out, request, spinner.say)
+    for artefact in artefacts:
+        typer.echo(_summary(artefact))
+
+
+def _summary(artefact: Artefact) -> str:
+    size = artefact.path.stat().st_size
+    weights = artefact.path.with_suffix(".bin")
+    if artefact.format == "openvino":
+        size += weights.stat().st_size
+    lines = [f"{artefact.path}: {size / 1e6:.1f} MB"]
+    for attempt in artefact.attempts:
+        lines.append(f"  {attempt}")
+    return "\n".join(lines)

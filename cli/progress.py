@@ -96,3 +96,25 @@ class StepBar:
         speed = self._progress.tasks[0].speed
         rate = f"{speed:.2f}/s" if speed else ""
         self._progress.update(self._task, completed=step, total=steps, rate=rate)
+
+
+class Spinner:
+    """What is being done, beside a sign of life."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._status = console.status("") if console.is_terminal else None
+
+    def __enter__(self) -> Spinner:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def say(self, stage: str) -> None:
+        """Show another stage."""
+        if self._status:
+            self._status.update(stage)

@@ -41,6 +41,12 @@ class RuntimeUnavailableError(CtctError):
     exit_code = 5
 
 
+class ParityError(CtctError):
+    """An exported model does not say what the trained one says."""
+
+    exit_code = 6
+
+
 class ModelError(CtctError):
     """A model file is missing, damaged or not one of ctct's."""
 

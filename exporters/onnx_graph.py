@@ -2,69 +2,51 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ctct.errors import ModelError
+from ctct.errors import ModelError, OutputError
 from ctct.inference.contract import INPUTS, OUTPUTS
-from ctct.labels import VALUE
-from ctct.models.checkpoint import load_model
-from ctct.models.graph import SegmentationGraph
+from ctct.models.graph import MEMBERS, SegmentationGraph
 
-OPSET = 20
+#: The lowest that has all we use, for older runtimes; bfloat16 convolutions came with 22.
+OPSET, OPSET_BF16 = 20, 22
 
-
-def export_model(
-    source: str | Path, path: str | Path, training_data: str = "", licence: str = ""
-) -> None:
-    """Export the model of a run folder, or of a file it can be restored from, to an ONNX file.
-
-    Args:
-        source: see :func:`ctct.models.checkpoint.load_model`.
-        path: the ``.onnx`` file to write.
-        training_data: kept in the file.
-        licence: of the weights, kept in the file.
-    """
-    graph, description = load_model(source)
-    # Where the data lay on the training machine is nobody's business.
-    config = {k: v for k, v in description.config.items() if k not in ("data", "splits")}
-    metadata = {
-        "ctct_version": version("ctct"),
-        "labels": VALUE,
-        "grid": {"size": graph.grid.size, "spacing_mm": graph.grid.spacing_mm},
-        "training_data": training_data,
-        "licence": licence,
-        **vars(description),
-        "config": config,
-    }
-    export_onnx(graph, path, metadata)
+#: Where torch notes which module a node comes from.
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export_onnx(
-    graph: SegmentationGraph, path: str | Path, metadata: Mapping[str, object], half: bool = True
-) -> None:
-    """Write ``graph`` as an ONNX file with dynamic N, H and W.
+def to_onnx(
+    graph: SegmentationGraph,
+    metadata: Mapping[str, object],
+    fold: bool = False,
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """``graph`` as an ONNX model in float32 with dynamic N, H and W.
+
+    The name of each node of a network starts with ``cnn/`` or ``transformer/``.
 
     Args:
         graph: in evaluation mode.
-        path: the file to write; it holds the weights too, and appears whole or not at all.
-        metadata: kept in the file, each value as JSON; see ``ctct.inference.contract``.
-        half: store the weights as float16, cast to float32 when the file is loaded. Computation
-            stays in float32.
-
-    Raises:
-        ModelError: the exported file does not pass ONNX's own checks.
+        metadata: kept in the model, each value as JSON; see ``ctct.inference.contract``.
+        fold: fold batch normalisation into the convolutions. A change of precision wants that; the
+            pair cannot be restored from such a file.
+        opset: version of the operators.
     """
-    path = Path(path)
+    graph = fold_batch_norm(graph) if fold else graph
+    outputs = [*OUTPUTS, "probabilities"] if graph.variant.probabilities else OUTPUTS
     slices, spacing_mm = torch.rand(2, 1, 96, 80), torch.tensor([[1.4, 1.4], [1.3, 1.5]])
     n, h, w = (torch.export.Dim(name, min=1, max=8192) for name in "NHW")
     with warnings.catch_warnings():
@@ -73,30 +55,65 @@ def export_onnx(
             graph.eval(),
             (slices, spacing_mm),
             input_names=INPUTS,
-            output_names=OUTPUTS,
+            output_names=outputs,
             dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=True,
-            optimize=False,  # keeps every weight under its own name, so the pair can be restored
+            optimize=fold,  # which loses the names of the weights
             verbose=False,
         )
     if program is None:
-        raise ModelError(f"{path}: torch.onnx.export gave no program")
+        raise ModelError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
-    if half:
-        _store_as_half(model)
+    for node in model.graph.node:
+        notes = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = json.loads(notes.get(_SCOPES, "[]").replace("'", '"'))
+        if len(scopes) > 1 and scopes[1] in MEMBERS:
+            node.name = f"{scopes[1]}/{node.name}"
     _strip_debugging(model)
     for key, value in metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
+    return model
+
+
+def save_onnx(model: onnx.ModelProto, path: str | Path, store_half: bool = True) -> None:
+    """Write a model with its weights into one file, whole or not at all.
+
+    Args:
+        model: passes ONNX's checks and shape inference, or is refused.
+        path: the file to write.
+        store_half: store float32 weights as float16, cast to float32 when the file is loaded.
+            Computation stays in float32.
+
+    Raises:
+        ModelError: it does not pass ONNX's own checks.
+        OutputError: it cannot be written.
+    """
+    path = Path(path)
+    if store_half:
+        model = _store_as_half(model)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"{path}: the exported graph is not valid ONNX ({error})") from error
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        partial = Path(folder) / path.name
-        partial.write_bytes(model.SerializeToString())
-        partial.replace(path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            partial = Path(folder) / path.name
+            partial.write_bytes(model.SerializeToString())
+            partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def fold_batch_norm(graph: SegmentationGraph) -> SegmentationGraph:
+    """A copy in which each batch normalisation right after a convolution is part of it."""
+    graph = copy.deepcopy(graph).eval()
+    for block in [m for m in graph.modules() if isinstance(m, nn.Sequential)]:
+        for i, (first, second) in enumerate(pairwise(block)):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                block[i], block[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return graph
 
 
 def _strip_debugging(model: onnx.ModelProto) -> None:
@@ -106,12 +123,14 @@ def _strip_debugging(model: onnx.ModelProto) -> None:
         del part.metadata_props[:]
 
 
-def _store_as_half(model: onnx.ModelProto) -> None:
-    """Keep every sizeable float32 initialiser as float16, followed by a Cast of the old name.
+def _store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that keeps every sizeable float32 initialiser as float16, followed by a Cast.
 
     The initialiser is called ``<parameter>`` as before; the Cast's output, which the nodes now
     read, ``<parameter>.float32``.
     """
+    original, model = model, onnx.ModelProto()
+    model.CopyFrom(original)
     casts = []
     renamed: dict[str, str] = {}
     for tensor in model.graph.initializer:
@@ -125,7 +144,7 @@ def _store_as_half(model: onnx.ModelProto) -> None:
         tensor.CopyFrom(numpy_helper.from_array(stored, tensor.name))
         casts.append(
             onnx.helper.make_node(
-                "Cast", [tensor.name], [renamed[tensor.name]], to=onnx.TensorProto.FLOAT
+                *("Cast", [tensor.name], [renamed[tensor.name]]), to=onnx.TensorProto.FLOAT
             )
         )
     for node in model.graph.node:
@@ -137,3 +156,4 @@ def _store_as_half(model: onnx.ModelProto) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+    return model

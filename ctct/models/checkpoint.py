@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError
-from ctct.models.graph import SegmentationGraph
+from ctct.models.graph import MEMBERS, SegmentationGraph, Variant
 from ctct.models.networks import build_graph
 
 MODEL_FILE = "model.safetensors"
@@ -74,11 +74,24 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
     path = path / MODEL_FILE if path.is_dir() else path
     try:
         tensors, metadata = (_read_onnx if path.suffix == ".onnx" else _read_safetensors)(path)
+        if (precision := json.loads(metadata.get("precision", '"fp32"'))) != "fp32":
+            raise ModelError(
+                f"{path}: holds weights converted to {precision}; start from the run folder or "
+                "from its fp32 .onnx file"
+            )
         description = ModelDescription.from_metadata(metadata)
         graph = build_graph({**description.config, "pretrained": False})
+        graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
         own = graph.state_dict()
-        counters = {name: tensor for name, tensor in own.items() if name.endswith(_COUNTER)}
-        graph.load_state_dict(counters | {k: v for k, v in tensors.items() if k in own})
+        absent = set(MEMBERS) - set(graph.variant.members)
+        if absent:
+            absent.add("member_weights")
+        kept = {  # what such a file does not hold, and such a graph does not use
+            name: tensor
+            for name, tensor in own.items()
+            if name.endswith(_COUNTER) or name.split(".")[0] in absent
+        }
+        graph.load_state_dict(kept | {k: v for k, v in tensors.items() if k in own})
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such model; train one with ctct train") from error
     except (

@@ -6,35 +6,24 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
-from ctct.exporters.onnx_graph import export_model
+from ctct.exporters.onnx_graph import save_onnx
+from ctct.exporters.precision import Rung
+from ctct.exporters.source import Source
 
+from ctct.errors import ModelError, OutputError
 from ctct.inference import runtimes
 from ctct.inference.model_file import find_model
-from ctct.models.checkpoint import ModelDescription, load_model, save_model
-from ctct.models.networks import build_graph
-
-CONFIG = {
-    "swin": "nano",
-    "grid_size": 64,
-    "grid_spacing_mm": 3.0,
-    "pretrained": False,
-    "data": "/somewhere/private",
-    "splits": "/somewhere/private.json",
-}
+from ctct.models.checkpoint import load_model
+from ctct.models.graph import Variant
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def exported(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run folder with random weights and the ONNX file made of it."""
-    folder = tmp_path_factory.mktemp("run")
-    torch.manual_seed(0)
-    graph = build_graph(CONFIG)
-    graph.member_weights.copy_(torch.tensor([0.7, 0.3]))
-    scores = {"cnn": 0.9, "transformer": 0.8, "ensemble": 0.91}
-    save_model(folder, graph, ModelDescription(CONFIG, 5, (0.7, 0.3), scores))
-    export_model(folder, folder / "pair.onnx", "random numbers", "CC0")
-    return folder, folder / "pair.onnx"
+    path = tmp_path_factory.mktemp("onnx") / "pair.onnx"
+    source = Source(small_run, Variant(), given={"training_data": "random numbers"})
+    save_onnx(source.model(Rung("fp32")), path)
+    return small_run, path
 
 
 def test_the_file_is_valid_and_has_the_contract_names_and_dynamic_sizes(
@@ -93,3 +82,63 @@ def test_every_runtime_agrees_with_the_checkpoint_at_sizes_it_was_not_traced_wit
     result = runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
     assert np.mean(result.labels == expected.labels) >= 0.999
     assert np.abs(result.disagreement - expected.disagreement).max() < 0.005
+
+
+def test_nodes_are_named_by_their_network(exported: tuple[Path, Path]) -> None:
+    nodes = onnx.load(exported[1]).graph.node
+    convolutions = [node.name.split("/")[0] for node in nodes if node.op_type == "Conv"]
+    assert {name: convolutions.count(name) for name in set(convolutions)} == {
+        "cnn": 23,
+        "transformer": 20,
+    }
+    outside = {node.op_type for node in nodes if "/" not in node.name}
+    assert "GridSample" in outside
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [Variant(members=("cnn",)), Variant(members=("transformer",), tta=True), Variant(tta=True)],
+)
+def test_variants_are_in_the_file_and_come_back_from_it(
+    variant: Variant, small_run: Path, tmp_path: Path
+) -> None:
+    source, path = Source(small_run, variant), tmp_path / "variant.onnx"
+    save_onnx(source.model(Rung("fp32")), path)
+    restored, _ = load_model(path)
+    assert restored.variant == variant
+    slices = np.random.default_rng(0).random((2, 1, 71, 53), np.float32)
+    spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1]], np.float32)
+    answers = [
+        runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
+        for name in ("torch", "openvino", "onnxruntime")
+    ]
+    for answer in answers[1:]:
+        assert np.mean(answer.labels == answers[0].labels) >= 0.999
+        np.testing.assert_allclose(answer.disagreement, answers[0].disagreement, atol=0.005)
+    assert np.isnan(answers[0].disagreement).all() == (len(variant.members) == 1)
+
+
+def test_probabilities_are_a_third_output(small_run: Path, tmp_path: Path) -> None:
+    source, path = Source(small_run, Variant(probabilities=True)), tmp_path / "p.onnx"
+    save_onnx(source.model(Rung("fp32")), path)
+    assert [value.name for value in onnx.load(path).graph.output] == [
+        *("labels", "disagreement", "probabilities")
+    ]
+    slices = np.random.default_rng(0).random((1, 1, 64, 64), np.float32)
+    spacing_mm = np.full((1, 2), 3.0, np.float32)
+    for name in ("openvino", "onnxruntime", "torch"):  # which do without it
+        assert runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm).labels.any()
+
+
+def test_a_converted_file_is_no_source(small_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    save_onnx(Source(small_run, Variant()).model(Rung("fp16")), path, store_half=False)
+    with pytest.raises(
+        ModelError, match=r"half\.onnx: holds weights converted to fp16; start from"
+    ):
+        load_model(path)
+
+
+def test_a_folder_that_cannot_be_written(exported: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_onnx(onnx.load(exported[1]), tmp_path / "missing" / "m.onnx", store_half=False)

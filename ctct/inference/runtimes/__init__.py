@@ -117,8 +117,9 @@ def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runti
         loaded = OnnxRuntime(model.path, place)
     else:
         from ctct.inference.runtimes.torch_eager import TorchRuntime
+        from ctct.models.checkpoint import load_model
 
-        loaded = TorchRuntime(model, place)
+        loaded = TorchRuntime(load_model(model.path)[0], place)
     if loaded.device != place:
         why = f"{place} failed to start"
     log.info("runtime %s on %s (%s)", loaded.name, loaded.device, why)

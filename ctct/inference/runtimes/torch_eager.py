@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ctct.inference.contract import Prediction
-from ctct.inference.model_file import ModelFile
-from ctct.models.checkpoint import load_model
+from ctct.inference.contract import OUTPUTS, Prediction
+from ctct.models.graph import SegmentationGraph
 
 
 class TorchRuntime:
@@ -16,9 +15,9 @@ class TorchRuntime:
 
     name = "torch"
 
-    def __init__(self, model: ModelFile, device: str = "cpu") -> None:
+    def __init__(self, graph: SegmentationGraph, device: str = "cpu") -> None:
         self.device = device
-        self._graph = load_model(model.path)[0].to(device)
+        self._graph = graph.to(device)
 
     @torch.inference_mode()
     def __call__(
@@ -28,4 +27,4 @@ class TorchRuntime:
         outputs = self._graph(
             torch.from_numpy(slices).to(self.device), torch.from_numpy(spacing_mm).to(self.device)
         )
-        return Prediction(*(output.cpu().numpy() for output in outputs))
+        return Prediction(*(output.cpu().numpy() for output in outputs[: len(OUTPUTS)]))

@@ -1,0 +1,83 @@
+"""A trained pair, and what is made of it once for all formats."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx
+from ctct.exporters.onnx_graph import OPSET, OPSET_BF16, to_onnx
+from ctct.exporters.parity import segment_all
+from ctct.exporters.precision import Rung, to_half, to_int8
+from ctct.exporters.studies import Inputs, calibration_batches, verification_studies
+
+from ctct.inference.model_file import find_model
+from ctct.inference.runtimes.torch_eager import TorchRuntime
+from ctct.inference.segmenter import Segmentation, Segmenter
+from ctct.labels import VALUE
+from ctct.models.checkpoint import load_model
+from ctct.models.graph import Variant
+
+#: Settings of a training run that say where its data lay, which is nobody's business.
+PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation")
+
+
+class Source:
+    """A run folder, or a file that the pair can be restored from, as one variant of its graph.
+
+    Args:
+        path: see :func:`ctct.inference.model_file.find_model`; "default" is the bundled model.
+        variant: of the graph.
+        verify_on: folder of scans to verify on; None for synthetic cines.
+        calibration: folder of scans to calibrate on, likewise.
+        given: entries of the metadata that replace the source's own, as "licence".
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        variant: Variant,
+        verify_on: Path | None = None,
+        calibration: Path | None = None,
+        given: dict[str, str] | None = None,
+    ) -> None:
+        self.file = find_model(path)
+        self.graph, description = load_model(self.file.path)
+        self.graph.variant = variant
+        self._folders = verify_on, calibration
+        own = {key: self.file.description.get(key, "") for key in ("training_data", "licence")}
+        self.metadata: dict[str, Any] = {
+            "ctct_version": version("ctct"),
+            "labels": VALUE,
+            "grid": {"size": self.graph.grid.size, "spacing_mm": self.graph.grid.spacing_mm},
+            **own,
+            **(given or {}),
+            **vars(description),
+            "config": {k: v for k, v in description.config.items() if k not in PRIVATE},
+            "variant": variant.to_dict(),
+        }
+        self.model = cache(self._model)
+
+    @cached_property
+    def reference(self) -> list[Segmentation]:
+        """What the pair itself, in PyTorch and float32, says of the studies of verification."""
+        studies = verification_studies(self._folders[0])
+        return segment_all(Segmenter(self.file, TorchRuntime(self.graph)), studies)
+
+    @cached_property
+    def calibration(self) -> list[Inputs]:
+        """Batches of slices that give int8 the ranges of its activations."""
+        return calibration_batches(self._folders[1])
+
+    def _model(self, rung: Rung, symmetric: bool = False) -> onnx.ModelProto:
+        """The graph in ONNX at the precision of ``rung``; ``symmetric`` as in :func:`to_int8`."""
+        metadata = {**self.metadata, "precision": rung.precision}
+        if rung.precision == "fp32":
+            return to_onnx(self.graph, metadata)
+        opset = OPSET_BF16 if rung.precision == "bf16" else OPSET
+        folded = to_onnx(self.graph, metadata, fold=True, opset=opset)
+        if rung.precision == "int8":
+            return to_int8(folded, rung.members, self.calibration, symmetric)
+        return to_half(folded, rung.precision, rung.members)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ctct.exporters.parity import LIMITS, Limits, Parity, compare
+
+from ctct.inference.segmenter import Segmentation
+from ctct.io.study import Study
+
+#: One voxel is 1 × 1 × 10 mm = 0.01 mL.
+STUDY = Study("made", np.ones((2, 1, 40, 40), np.float32), (1.0, 1.0), 10.0)
+
+
+def segmentation(ed: int, es: int, rv: int = 100, disagreement: float = 0.25) -> Segmentation:
+    """Two frames with ``ed`` and ``es`` voxels of LV, 100 of MYO and ``rv`` of RV each."""
+    labels = np.zeros((2, 1600), np.uint8)
+    for frame, lv in enumerate((ed, es)):
+        labels[frame, :lv] = 3
+        labels[frame, 1000:1100] = 2
+        labels[frame, 1200 : 1200 + rv] = 1
+    labels = labels.reshape(2, 1, 40, 40)
+    return Segmentation(STUDY, labels, np.full(labels.shape, disagreement, np.float16))
+
+
+def test_equals_are_equal() -> None:
+    parity = compare([segmentation(800, 400)], [segmentation(800, 400)])
+    assert parity == Parity(1.0, {"RV": 1.0, "MYO": 1.0, "LV": 1.0}, 0.0, 0.0, 0.0, 0.0)
+    assert all(limits.failures(parity) == [] for limits in LIMITS.values())
+
+
+def test_worked_by_hand() -> None:
+    parity = compare([segmentation(800, 400)], [segmentation(700, 420, disagreement=0.75)])
+    assert parity.agreement == 1 - 120 / 3200  # 100 voxels at ED, 20 at ES
+    # Both frames together: 1200 and 1120 voxels, of which 700 + 400 in common.
+    assert parity.dice == {"RV": 1.0, "MYO": 1.0, "LV": 2 * 1100 / 2320}
+    assert parity.disagreement == 0.5
+    assert parity.edv_ml == pytest.approx(1.0)  # 100 voxels
+    assert parity.esv_ml == pytest.approx(0.2)
+    assert parity.ef_points == pytest.approx(50 - 100 * 280 / 700)  # 50 % and 40 %
+
+
+def test_the_frames_are_those_of_the_reference() -> None:
+    """Its ED is frame 0; that the candidate's curve is the other way round must not help it."""
+    parity = compare([segmentation(800, 400)], [segmentation(400, 800)])
+    assert parity.edv_ml == pytest.approx(4.0)
+
+
+def test_the_worst_study_and_ventricle_count() -> None:
+    same, worse = segmentation(800, 400), segmentation(800, 400, rv=60)
+    parity = compare([same, same, same], [same, worse, same])
+    assert parity.edv_ml == parity.esv_ml == pytest.approx(0.4)  # RV 40 voxels too few
+    assert parity.ef_points == 0.0  # no RV contracts
+
+
+def test_a_structure_that_is_gone() -> None:
+    parity = compare([segmentation(800, 400)], [segmentation(0, 0)])
+    assert parity.dice["LV"] == 0.0
+    assert parity.ef_points == math.inf
+    assert LIMITS["int8"].failures(parity) == [
+        "Dice LV 0.0000 < 0.99",
+        "ΔEDV 8.00 mL > 1.5 mL",
+        "ΔESV 4.00 mL > 1.5 mL",
+        "ΔEF inf > 0.7 points",
+    ]
+
+
+def test_one_frame_alone_has_a_volume() -> None:
+    study = replace(STUDY, voxels=STUDY.voxels[:1])
+    one, other = (
+        Segmentation(study, s.labels[:1], s.disagreement[:1])
+        for s in (segmentation(800, 0), segmentation(750, 0))
+    )
+    parity = compare([one], [other])
+    assert (parity.edv_ml, parity.esv_ml, parity.ef_points) == (pytest.approx(0.5), 0.0, 0.0)
+
+
+def test_what_is_not_a_number_does_not_pass() -> None:
+    parity = replace(compare([segmentation(8, 4)], [segmentation(8, 4)]), agreement=math.nan)
+    assert Limits(agreement=0.5).failures(parity) == ["agreement nan < 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "value", "passes"),
+    [("fp16", 0.9981, True), ("fp16", 0.9979, False), ("int8", 0.991, True), ("int8", 0.98, False)],
+)
+def test_limits_of_dice(precision: str, value: float, passes: bool) -> None:
+    parity = Parity(0.9999, {"RV": value, "MYO": 1.0, "LV": 1.0}, 0.0, 0.0, 0.0, 0.0)
+    assert (LIMITS[precision].failures(parity) == []) is passes
