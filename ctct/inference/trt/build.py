@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -129,21 +130,25 @@ class _Build:
         self._flavour, self._gpu = flavour, gpu
         self._content, self._profile, self._targets = content, profile, targets
         self._observe, self._name = observe, name
-        self._stop = threading.Event()
+        self._stop, self._done = threading.Event(), threading.Event()
         self._complaints: list[str] = []
         self._result: tuple[bytes, dict[str, str]] | None = None
         self._error: BaseException | None = None
 
     def run(self) -> tuple[bytes, dict[str, str]]:
         """The engine and the types of its inputs and outputs."""
-        worker = threading.Thread(target=self._work, name="build-engine", daemon=True)
-        worker.start()
+        # Not a daemon: Python must not end while TensorRT works, that would abort the process.
+        worker = threading.Thread(target=self._work, name="build-engine")
         try:
-            while worker.is_alive():
-                worker.join(0.1)
+            worker.start()
+            # An event of our own: Thread.join takes a thread for ended when Ctrl-C interrupts it.
+            while not self._done.wait(0.1):
+                pass
         except BaseException:
             self._stop.set()
-            worker.join()
+            while worker.ident is not None and not self._done.is_set():
+                with contextlib.suppress(KeyboardInterrupt):  # it is stopping already
+                    self._done.wait(0.1)
             raise
         if self._error is not None:
             raise self._error
@@ -153,9 +158,12 @@ class _Build:
 
     def _work(self) -> None:
         try:
-            self._result = self._build()
+            if not self._stop.is_set():
+                self._result = self._build()
         except BaseException as error:  # raised again by run, in the thread that asked
             self._error = self._error or error
+        finally:
+            self._done.set()
 
     def _build(self) -> tuple[bytes, dict[str, str]]:
         trt = self._flavour.module
