@@ -131,6 +131,8 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
                 f"{model.path}: a checkpoint needs pip install 'ctct[export]'"
             )
         return "torch", place, "the model is a checkpoint"
+    if runtime == "onnxruntime-trt" and not gpus:
+        return runtime, "cpu", "no CUDA GPU found"
     if runtime != "auto":
         return runtime, place, "as asked"
     if place == "cuda":

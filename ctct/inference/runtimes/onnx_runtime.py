@@ -40,10 +40,10 @@ class OnnxRuntime:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         providers: list[Any] = [_CPU]
-        if device == "cuda" or with_tensorrt:
+        if device == "cuda":
             providers.insert(0, _CUDA)
-        if with_tensorrt:
-            providers.insert(0, (_TENSORRT, tensorrt_options(cache_folder() / "onnxruntime")))
+            if with_tensorrt:
+                providers.insert(0, (_TENSORRT, tensorrt_options(cache_folder() / "onnxruntime")))
         wanted = _TENSORRT if with_tensorrt else providers[0]
         # What ONNX Runtime prints about libraries it does not find must not get into our output.
         with contextlib.redirect_stdout(sys.stderr):

@@ -13,7 +13,7 @@ from ctct.inference.contract import INPUTS, OUTPUTS, Prediction
 from ctct.inference.model_file import ModelFile
 from ctct.inference.trt.cache import cached_engine, discard
 from ctct.inference.trt.cuda import load_cuda
-from ctct.inference.trt.flavour import Flavour, current_gpu, find_flavour
+from ctct.inference.trt.flavour import Flavour, current_gpu, find_flavour, installed
 from ctct.inference.trt.profile import EngineProfile, batch_parts
 from ctct.inference.trt.session import EngineSession
 from ctct.inference.trt.sidecar import check, read_record
@@ -88,13 +88,14 @@ class TensorRtRuntime:
         return self._session
 
     def _load(self) -> EngineSession:
-        # The sidecar says which TensorRT made a bare engine; the other one could not load it.
-        made_with = read_record(self._model.path).package if self._model.is_engine else None
-        flavour = find_flavour(made_with)
         if self._model.is_engine:
+            # The TensorRT that made it, where it is here; otherwise the check names both sides.
+            made_with = read_record(self._model.path).package
+            flavour = find_flavour(made_with if made_with in installed() else None)
             record, content = check(self._model.path, flavour, current_gpu())
             self._profile = record.profile
             return self._start(content, flavour)
+        flavour = find_flavour()
         engine = cached_engine(self._model, self._profile, flavour=flavour.package)
         try:
             return self._start(engine.read_bytes(), flavour)

@@ -169,9 +169,10 @@ class _Build:
         trt = self._flavour.module
         logger = _logger(trt, self._complaints)
         builder = trt.Builder(logger)
-        # TensorRT-RTX knows only strongly typed networks: precision is what the ONNX file says.
-        strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-        network = builder.create_network(strongly_typed)
+        # Strongly typed: the precision of each layer is what the ONNX file says. TensorRT-RTX and
+        # TensorRT since 11 know no other networks, and the flag may go.
+        flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        network = builder.create_network(0 if flag is None else 1 << int(flag))
         parser = trt.OnnxParser(network, logger)
         if not parser.parse(self._content):
             reason = str(parser.get_error(0)) if parser.num_errors else self._reason()

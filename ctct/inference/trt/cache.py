@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -80,7 +81,9 @@ def cached_engine(
             "building a TensorRT engine of %s, once for this machine; it can take minutes",
             model.path.name,
         )
+        begun = time.monotonic()
         build_engine(model.path, engine, profile, targets, tensorrt.package, observe)
+        log.info("built in %.0f s: %s", time.monotonic() - begun, engine)
     return engine
 
 

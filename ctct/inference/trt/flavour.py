@@ -19,7 +19,11 @@ from ctct.inference import runtimes
 
 TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
 FLAVOURS = (TENSORRT, RTX)
+#: What brings each; the extra has the one that needs no GPU to build.
 INSTALL = "pip install 'ctct[tensorrt]'"
+_INSTALL = {TENSORRT: "pip install tensorrt", RTX: INSTALL, None: INSTALL}
+#: The first major version of TensorRT that has strongly typed networks and named tensors alone.
+_OLDEST_TENSORRT = 10
 
 #: The oldest GPUs that an engine of TensorRT-RTX runs on when it was built for no target: Ampere.
 OLDEST_RTX = (8, 0)
@@ -76,15 +80,21 @@ def find_flavour(name: str | None = None) -> Flavour:
         order = FLAVOURS if runtimes.cuda_devices() else FLAVOURS[::-1]
         wanted = next((package for package in order if package in found), None)
     if wanted is None or wanted not in found:
-        raise RuntimeUnavailableError(f"{wanted or 'TensorRT'}: not installed; {INSTALL}")
+        raise RuntimeUnavailableError(f"{wanted or 'TensorRT'}: not installed; {_INSTALL[wanted]}")
     try:
         module = importlib.import_module(wanted)
     except (ImportError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RuntimeUnavailableError(
-            f"{wanted}: installed, but cannot be loaded ({reason}); {INSTALL}"
+            f"{wanted}: installed, but cannot be loaded ({reason}); {_INSTALL[wanted]}"
         ) from error
-    return Flavour(wanted, str(module.__version__), module)
+    found_version = str(module.__version__)
+    if wanted == TENSORRT and int(found_version.split(".")[0]) < _OLDEST_TENSORRT:
+        raise RuntimeUnavailableError(
+            f"{wanted} {found_version}: too old, expected {_OLDEST_TENSORRT} or newer; "
+            f"{_INSTALL[wanted]} --upgrade"
+        )
+    return Flavour(wanted, found_version, module)
 
 
 def current_gpu() -> Gpu | None:

@@ -71,7 +71,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     flavour = Flavour("tensorrt", "10.9", machine.trt)
     monkeypatch.setattr(runtimes, "available", lambda: ["onnxruntime", "tensorrt"])
     monkeypatch.setattr(runtimes, "cuda_devices", lambda: 1)
-    monkeypatch.setattr(tensorrt_engine, "find_flavour", lambda name: flavour)
+    monkeypatch.setattr(tensorrt_engine, "installed", lambda: ["tensorrt"])
+    monkeypatch.setattr(tensorrt_engine, "find_flavour", lambda name=None: flavour)
     monkeypatch.setattr(tensorrt_engine, "current_gpu", lambda: GPU)
     monkeypatch.setattr(tensorrt_engine, "load_cuda", lambda: machine.cuda)
     monkeypatch.setattr(tensorrt_engine, "cached_engine", machine.cached_engine)
@@ -184,6 +185,7 @@ def test_a_bare_engine_runs_within_its_profile(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"package": "tensorrt_rtx"}, "made with tensorrt_rtx 10.9, here is tensorrt 10.9"),
         ({"version": "10.8"}, r"bare\.engine: made with tensorrt 10\.8, here is tensorrt 10\.9"),
         (
             {"gpu": "NVIDIA T4", "capability": (7, 5)},

@@ -79,7 +79,7 @@ def test_built_once(tiny: Path, own_cache: Path, caplog: pytest.LogCaptureFixtur
         again = cached_engine(model, PROFILE, flavour=RTX)
     assert engine == again
     assert engine.parent == own_cache
-    assert [message[:8] for message in caplog.messages] == ["building"]
+    assert [message.split()[0] for message in caplog.messages] == ["building", "built"]
     assert files(own_cache) == [".engine", ".json"]
 
 

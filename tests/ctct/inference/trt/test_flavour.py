@@ -15,7 +15,7 @@ from ctct.inference.trt.flavour import RTX, TENSORRT, Flavour, check_targets, fi
 from ctct.inference.trt.folder import cache_folder
 
 MODULE = SimpleNamespace(
-    __version__="1.0",
+    __version__="10.9",
     ComputeCapability=SimpleNamespace(
         __members__={"NONE": 0, "CURRENT": -1, "SM120": 120, "SM80": 80, "SM89": 89}
     ),
@@ -48,14 +48,30 @@ def test_tensorrt_where_there_is_a_gpu_and_rtx_otherwise(
 ) -> None:
     monkeypatch.setattr(flavours, "installed", lambda: installed)
     monkeypatch.setattr(runtimes, "cuda_devices", lambda: gpus)
-    assert find_flavour(asked) == Flavour(taken, "1.0", MODULE)
+    assert find_flavour(asked) == Flavour(taken, "10.9", MODULE)
 
 
-@pytest.mark.parametrize("asked", [None, TENSORRT])
-def test_none_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch, asked: str | None) -> None:
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        (None, r"pip install 'ctct\[tensorrt\]'"),
+        (RTX, r"pip install 'ctct\[tensorrt\]'"),
+        (TENSORRT, "pip install tensorrt"),
+    ],
+)
+def test_none_installed_names_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, remedy: str
+) -> None:
     monkeypatch.setattr(flavours, "installed", lambda: [])
-    with pytest.raises(RuntimeUnavailableError, match=r"not installed; pip install 'ctct\[tens"):
+    with pytest.raises(RuntimeUnavailableError, match=rf"not installed; {remedy}"):
         find_flavour(asked)
+
+
+def test_one_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, TENSORRT, SimpleNamespace(__version__="8.6.1"))
+    monkeypatch.setattr(flavours, "installed", lambda: [TENSORRT])
+    with pytest.raises(RuntimeUnavailableError, match=r"tensorrt 8\.6\.1: too old, expected 10"):
+        find_flavour(TENSORRT)
 
 
 def test_one_that_cannot_be_loaded_says_why(

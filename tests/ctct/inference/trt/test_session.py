@@ -6,6 +6,7 @@ import inspect
 import logging
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,6 +158,43 @@ def test_a_failing_capture_is_said_once_and_done_without(
     assert (trt.runs, cuda.launches) == (6, 0)
     (message,) = caplog.messages
     assert message.startswith("running without CUDA graphs (CUDA failed: ")
+
+
+def test_rtx_captures_by_itself(cuda: FakeCuda) -> None:
+    chosen: list[object] = []
+
+    class Rtx(FakeTensorRt):
+        __name__ = "tensorrt_rtx"
+        CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole")
+
+        def create_runtime_config(self) -> SimpleNamespace:
+            return SimpleNamespace(cuda_graph_strategy="none")
+
+        def create_execution_context(self, settings: SimpleNamespace) -> FakeTensorRt:
+            chosen.append(settings.cuda_graph_strategy)
+            return self
+
+    session = EngineSession(b"engine", PROFILE, Rtx(cuda), cuda, "a")
+    for _ in range(3):
+        assert_right(session(*inputs(2)), *inputs(2))
+    assert (chosen, cuda.launches) == (["whole"], 0)
+
+
+def test_the_names_used_of_rtx_are_there() -> None:
+    rtx = pytest.importorskip("tensorrt_rtx")
+    assert rtx.__name__ == "tensorrt_rtx"
+    assert rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE is not None
+    assert hasattr(rtx.IRuntimeConfig, "cuda_graph_strategy")
+    for holder, names in (
+        (
+            rtx.ICudaEngine,
+            ("create_runtime_config", "create_execution_context", "get_tensor_dtype"),
+        ),
+        (rtx.Runtime, ("deserialize_cuda_engine",)),
+        (rtx.IExecutionContext, ("set_input_shape", "get_tensor_shape", "set_tensor_address")),
+        (rtx.IExecutionContext, ("execute_async_v3",)),
+    ):
+        assert all(hasattr(holder, name) for name in names)
 
 
 def test_half_precision_outputs_keep_their_type(cuda: FakeCuda) -> None:
