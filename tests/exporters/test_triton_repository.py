@@ -9,12 +9,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-from ctct.exporters.triton_repository import (
-    check_config,
-    config_text,
-    onnx_types,
-    write_triton_repository,
-)
+from ctct.exporters.triton_config import check_config, config_text, onnx_types
+from ctct.exporters.triton_repository import write_triton_repository
 from trt_support import write_tiny_onnx
 
 from ctct.errors import ConfigError, ModelError, OutputError

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ctct.errors import CtctError, ModelError, RuntimeUnavailableError
 from ctct.inference.model_file import find_model
+from ctct.inference.trt.callbacks import Observe, make_logger, make_monitor
 from ctct.inference.trt.flavour import (
     INSTALL,
     RTX,
@@ -22,17 +22,11 @@ from ctct.inference.trt.flavour import (
     current_gpu,
     find_flavour,
 )
-from ctct.inference.trt.folder import cache_folder
 from ctct.inference.trt.folding import fold_constants
 from ctct.inference.trt.profile import EngineProfile
 from ctct.inference.trt.sidecar import EngineRecord, sidecar_path, write_record
+from ctct.inference.trt.timing import TimingCache
 from ctct.io.write import prepare_folder, write_atomic
-
-log = logging.getLogger(__name__)
-
-#: Told the steps done of a phase of the build, all of them, and the phase's name. Phases nest, and
-#: it is called from another thread.
-Observe = Callable[[int, int, str], object]
 
 
 def build_engine(
@@ -167,7 +161,7 @@ class _Build:
 
     def _build(self) -> tuple[bytes, dict[str, str]]:
         trt = self._flavour.module
-        logger = _logger(trt, self._complaints)
+        logger = make_logger(trt, self._complaints)
         builder = trt.Builder(logger)
         # Strongly typed: the precision of each layer is what the ONNX file says. TensorRT-RTX and
         # TensorRT since 11 know no other networks, and the flag may go.
@@ -178,7 +172,7 @@ class _Build:
             reason = str(parser.get_error(0)) if parser.num_errors else self._reason()
             raise self._failed("cannot read the graph", reason)
         config = self._config(trt, builder)
-        cache = _TimingCache(self._flavour, self._gpu, config)
+        cache = TimingCache(self._flavour, self._gpu, config)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
             if self._stop.is_set():
@@ -203,7 +197,7 @@ class _Build:
             for i, target in enumerate(check_targets(self._flavour, self._targets)):
                 config.set_compute_capability(target, i)
         # Kept, because TensorRT does not hold on to it by itself.
-        self._monitor = _monitor(trt, self._stop, self._observe, self._fail)
+        self._monitor = make_monitor(trt, self._stop, self._observe, self._fail)
         config.progress_monitor = self._monitor
         return config
 
@@ -218,83 +212,3 @@ class _Build:
         line = " ".join(reason.split())
         package = f"{self._flavour.package} {self._flavour.version}"
         return ModelError(f"{self._name}: {package} {what} ({line})")
-
-
-def _logger(trt: Any, complaints: list[str]) -> Any:
-    """A TensorRT logger that writes to ours and keeps the errors."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                complaints.append(message)
-            log.debug("%s: %s", trt.__name__, message)
-
-    return Logger()
-
-
-def _monitor(
-    trt: Any, stop: threading.Event, observe: Observe, fail: Callable[[BaseException], None]
-) -> Any:
-    """A progress monitor that tells ``observe``, and ends the build when ``stop`` is set."""
-    totals: dict[str, int] = {}
-
-    def tell(done: int, name: str) -> None:
-        try:
-            observe(done, totals.get(name, done), name)
-        except BaseException as error:  # must not pass through TensorRT
-            fail(error)
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            totals[phase_name] = num_steps
-            tell(0, phase_name)
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            tell(step + 1, phase_name)
-            return not stop.is_set()
-
-        def phase_finish(self, phase_name: str) -> None:
-            totals.pop(phase_name, None)
-
-    return Monitor()
-
-
-class _TimingCache:
-    """Times of kernels that TensorRT measured on this GPU, kept for the next build.
-
-    TensorRT-RTX measures none. A cache that cannot be read or written costs time and nothing else.
-    """
-
-    def __init__(self, flavour: Flavour, gpu: Gpu | None, config: Any) -> None:
-        self._path: Path | None = None
-        if flavour.is_rtx or gpu is None:
-            return
-        name = f"timing-{flavour.version}-{gpu.target}.cache"
-        self._path = cache_folder() / name
-        try:
-            before = self._path.read_bytes()
-        except OSError:
-            before = b""
-        cache = config.create_timing_cache(before)
-        # Times of another GPU or version are refused, and then an empty cache takes their place.
-        if cache is None or not config.set_timing_cache(cache, False):
-            config.set_timing_cache(config.create_timing_cache(b""), False)
-
-    def save(self, config: Any) -> None:
-        """Write what the build has added."""
-        if self._path is None:
-            return
-        cache = config.get_timing_cache()
-        if cache is None:
-            return
-        try:
-            prepare_folder(self._path.parent)
-            write_atomic(self._path, bytes(cache.serialize()))
-        except CtctError as error:
-            log.warning("the times of this build are not kept: %s", error)

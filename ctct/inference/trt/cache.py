@@ -14,7 +14,8 @@ from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
 from ctct.inference.model_file import ModelFile
-from ctct.inference.trt.build import Observe, build_engine, precision_of
+from ctct.inference.trt.build import build_engine, precision_of
+from ctct.inference.trt.callbacks import Observe
 from ctct.inference.trt.flavour import Flavour, Gpu, current_gpu, find_flavour
 from ctct.inference.trt.folder import cache_folder
 from ctct.inference.trt.profile import EngineProfile
