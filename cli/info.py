@@ -9,7 +9,10 @@ import typer
 
 def info(
     model: Annotated[
-        str, typer.Option(help="'default', an .onnx file, or a folder that ctct train wrote.")
+        str,
+        typer.Option(
+            help="'default', an .onnx or .engine file, or a folder that ctct train wrote."
+        ),
     ] = "default",
     card: Annotated[
         bool, typer.Option("--card", help="Print the bundled model's card too.")
@@ -18,8 +21,9 @@ def info(
     """Print versions, the runtimes and devices found, and what the model says of itself."""
     import platform
     from importlib import resources
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
+    from ctct.errors import RuntimeUnavailableError
     from ctct.inference import runtimes
     from ctct.inference.model_file import find_model
 
@@ -28,18 +32,15 @@ def info(
     for name, (_, extra) in runtimes.PACKAGES.items():
         if name not in found:
             typer.echo(f"runtime {name}: not installed, pip install 'ctct[{extra}]'")
-            continue
-        packages = (name, f"{name}-gpu")
-        for package in packages:
-            try:
-                typer.echo(f"runtime {name}: {version(package)}")
-                break
-            except PackageNotFoundError:
-                continue
+        else:
+            typer.echo(f"runtime {name}: {runtimes.describe(name)}")
     typer.echo(f"CUDA devices: {runtimes.cuda_devices()}")
     file = find_model(model)
-    name, place, why = runtimes.choose(file)
-    typer.echo(f"chosen by --runtime auto: {name} on {place} ({why})")
+    try:
+        name, place, why = runtimes.choose(file)
+        typer.echo(f"chosen by --runtime auto: {name} on {place} ({why})")
+    except RuntimeUnavailableError as error:
+        typer.echo(f"chosen by --runtime auto: none ({error})")
     typer.echo(f"model {file.path} (sha256 {file.sha256[:12]}…)")
     for key, value in file.description.items():
         if key != "config":

@@ -17,9 +17,15 @@ def predict(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     model: Annotated[
-        str, typer.Option(help="'default', an .onnx file, or a folder that ctct train wrote.")
+        str,
+        typer.Option(
+            help="'default', an .onnx or .engine file, or a folder that ctct train wrote."
+        ),
     ] = "default",
-    runtime: Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.")] = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(help="auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."),
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
     label_order: Annotated[

@@ -34,7 +34,7 @@ class Runtime(Protocol):
     """Something that runs the fused graph.
 
     Attributes:
-        name: "openvino", "onnxruntime" or "torch".
+        name: a key of ``ctct.inference.runtimes.PACKAGES``.
         device: where it runs, for instance "CPU" or "CUDA".
     """
 

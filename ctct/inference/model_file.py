@@ -28,7 +28,7 @@ class ModelFile:
     """A model and its description.
 
     Attributes:
-        path: an ``.onnx`` file, or a checkpoint of a training run.
+        path: an ``.onnx`` file, a TensorRT ``.engine``, or a checkpoint of a training run.
         description: metadata, see :mod:`ctct.inference.contract`; empty for a checkpoint.
         sha256: digest of the file, to name it in results.
     """
@@ -42,9 +42,14 @@ class ModelFile:
         """Whether every runtime can run it, not just PyTorch."""
         return self.path.suffix == ".onnx"
 
+    @property
+    def is_engine(self) -> bool:
+        """Whether it is a TensorRT engine, which only TensorRT can run."""
+        return self.path.suffix == ".engine"
+
 
 def find_model(model: str | Path = DEFAULT) -> ModelFile:
-    """The bundled model, an ``.onnx`` file, a run folder or a ``.safetensors`` checkpoint.
+    """The bundled model, an ``.onnx`` or ``.engine`` file, a run folder or a checkpoint.
 
     Raises:
         ModelError: there is no such file, or it is not one of ctct's.
@@ -52,15 +57,20 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
     path = default_model_path() if str(model) == DEFAULT else Path(model)
     if path.is_dir():
         path = path / "model.safetensors"
-    if path.suffix not in (".onnx", ".safetensors"):
+    if path.suffix not in (".onnx", ".engine", ".safetensors"):
         raise ModelError(
-            f"{path}: not a model; give an .onnx file, a folder that ctct train wrote, or 'default'"
+            f"{path}: not a model; give an .onnx file, an .engine file, a folder that ctct train "
+            "wrote, or 'default'"
         )
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(content).hexdigest()
+    if path.suffix == ".engine":
+        from ctct.inference.trt.sidecar import read_record
+
+        return ModelFile(path, read_record(path).description, digest)
     if path.suffix != ".onnx":
         return ModelFile(path, {}, digest)
     try:

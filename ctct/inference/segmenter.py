@@ -125,8 +125,9 @@ def load_model(
     """Load a model into a runtime.
 
     Args:
-        model: "default" (bundled), an ``.onnx`` file, or a checkpoint of a training run.
-        runtime: "auto", "openvino", "onnxruntime" or "torch".
+        model: "default" (bundled), an ``.onnx`` or ``.engine`` file, or a checkpoint of a training
+            run.
+        runtime: "auto" or a key of ``ctct.inference.runtimes.PACKAGES``.
         device: "auto", "cpu" or "cuda".
         batch: slices a call.
 

@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.inference.contract import Runtime
@@ -19,12 +20,27 @@ log = logging.getLogger(__name__)
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-#: Modules each runtime needs, and the extra of ctct that brings them.
+#: Modules each runtime needs, "a|b" being either, and the extra of ctct that brings them.
 PACKAGES = {
     "openvino": (("openvino",), ""),
     "onnxruntime": (("onnxruntime",), "gpu"),
+    "onnxruntime-trt": (("onnxruntime",), "gpu"),
+    "tensorrt": (("tensorrt|tensorrt_rtx", "cuda.bindings"), "tensorrt"),
     "torch": (("torch", "timm", "safetensors", "onnx"), "export"),
 }
+#: Distributions that may hold a runtime's code, in the order it looks for them.
+DISTRIBUTIONS = {
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime"),
+    "onnxruntime-trt": ("onnxruntime-gpu", "onnxruntime"),
+    "tensorrt": (
+        *("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+        *("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+    ),
+    "torch": ("torch",),
+}
+#: Runtimes of a GPU and nothing else.
+GPU_ONLY = ("onnxruntime-trt", "tensorrt")
 CHOICES = ("auto", *PACKAGES)
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,8 +50,25 @@ def available() -> list[str]:
     return [
         name
         for name, (modules, _) in PACKAGES.items()
-        if all(importlib.util.find_spec(module) for module in modules)
+        if all(any(_is_installed(name) for name in either.split("|")) for either in modules)
     ]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package it would be in is not there
+        return False
+
+
+def describe(runtime: str) -> str:
+    """Version of an installed runtime and what holds it, as in "2026.1 (openvino)"."""
+    for distribution in DISTRIBUTIONS[runtime]:
+        try:
+            return f"{version(distribution)} ({distribution})"
+        except PackageNotFoundError:
+            continue
+    return "version unknown"
 
 
 def cuda_devices() -> int:
@@ -71,14 +104,24 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
             f"--runtime {runtime}: not installed; pip install '{package}', or use one of "
             f"{', '.join(found) or 'none'}"
         )
+    if model.is_engine:
+        return _choose_for_engine(model, runtime, device, found)
     if not model.is_onnx and runtime not in ("auto", "torch"):
         raise ModelError(
             f"{model.path}: {runtime} needs an .onnx file; make one with ctct export, "
             "or use --runtime torch"
         )
+    if device == "cpu" and runtime in GPU_ONLY:
+        raise RuntimeUnavailableError(
+            f"--device cpu: {runtime} runs on a GPU; use --runtime openvino or onnxruntime"
+        )
     gpus = cuda_devices() if device != "cpu" else 0
     if device == "cuda" and not gpus:
         raise RuntimeUnavailableError("--device cuda: no CUDA GPU or driver on this machine")
+    if runtime == "tensorrt" and not gpus:
+        raise RuntimeUnavailableError(
+            "--runtime tensorrt: no CUDA GPU or driver on this machine; use --runtime openvino"
+        )
     if device == "cuda" and runtime == "openvino":
         raise RuntimeUnavailableError("--device cuda: openvino has none; use --runtime onnxruntime")
     place = "cuda" if gpus and runtime != "openvino" else "cpu"
@@ -88,6 +131,8 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
                 f"{model.path}: a checkpoint needs pip install 'ctct[export]'"
             )
         return "torch", place, "the model is a checkpoint"
+    if runtime == "onnxruntime-trt" and not gpus:
+        return runtime, "cpu", "no CUDA GPU found"
     if runtime != "auto":
         return runtime, place, "as asked"
     if place == "cuda":
@@ -103,6 +148,27 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
     raise RuntimeUnavailableError("no runtime installed; pip install ctct brings openvino")
 
 
+def _choose_for_engine(
+    model: ModelFile, runtime: str, device: str, found: list[str]
+) -> tuple[str, str, str]:
+    if runtime not in ("auto", "tensorrt"):
+        raise ModelError(
+            f"{model.path}: {runtime} cannot run a TensorRT engine; use --runtime tensorrt, or the "
+            ".onnx file it was made from"
+        )
+    if "tensorrt" not in found:
+        raise RuntimeUnavailableError(
+            f"{model.path}: a TensorRT engine needs pip install 'ctct[tensorrt]'"
+        )
+    if device == "cpu" or not cuda_devices():
+        why = "--device cpu" if device == "cpu" else "no CUDA GPU or driver on this machine"
+        raise RuntimeUnavailableError(
+            f"{model.path}: a TensorRT engine runs on a GPU ({why}); use the .onnx file it was "
+            "made from"
+        )
+    return "tensorrt", "cuda", "the model is a TensorRT engine"
+
+
 def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runtime:
     """Load ``model`` into the chosen runtime and log one line that says which and why."""
     name, place, why = choose(model, runtime, device)
@@ -111,10 +177,14 @@ def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runti
         from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 
         loaded = OpenVinoRuntime(model.path)
-    elif name == "onnxruntime":
+    elif name in ("onnxruntime", "onnxruntime-trt"):
         from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
 
-        loaded = OnnxRuntime(model.path, place)
+        loaded = OnnxRuntime(model.path, place, with_tensorrt=name == "onnxruntime-trt")
+    elif name == "tensorrt":
+        from ctct.inference.runtimes.tensorrt_engine import TensorRtRuntime
+
+        loaded = TensorRtRuntime(model)
     else:
         from ctct.inference.runtimes.torch_eager import TorchRuntime
         from ctct.models.checkpoint import load_model

@@ -18,6 +18,7 @@ from ctct.inference.model_file import ModelFile
 from ctct.io.study import Study
 
 ONNX, CHECKPOINT = ModelFile(Path("a.onnx")), ModelFile(Path("run/model.safetensors"))
+ENGINE = ModelFile(Path("a.engine"))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,18 @@ def test_a_slice_alone_and_in_company_gets_the_same_labels(
         (ONNX, ("onnxruntime", "auto"), ["openvino", "onnxruntime"], 0, ("onnxruntime", "cpu")),
         (ONNX, ("torch", "cuda"), ["openvino", "torch"], 1, ("torch", "cuda")),
         (CHECKPOINT, ("auto", "auto"), ["openvino", "torch"], 0, ("torch", "cpu")),
+        (
+            ONNX,
+            ("auto", "auto"),
+            ["openvino", "onnxruntime", "tensorrt"],
+            1,
+            ("onnxruntime", "cuda"),
+        ),
+        (ONNX, ("tensorrt", "auto"), ["openvino", "tensorrt"], 1, ("tensorrt", "cuda")),
+        (ONNX, ("onnxruntime-trt", "auto"), ["onnxruntime-trt"], 1, ("onnxruntime-trt", "cuda")),
+        (ONNX, ("onnxruntime-trt", "auto"), ["onnxruntime-trt"], 0, ("onnxruntime-trt", "cpu")),
+        (ENGINE, ("auto", "auto"), ["onnxruntime", "tensorrt"], 1, ("tensorrt", "cuda")),
+        (ENGINE, ("tensorrt", "cuda"), ["onnxruntime", "tensorrt"], 1, ("tensorrt", "cuda")),
     ],
 )
 def test_choice(
@@ -95,6 +108,33 @@ def test_choice(
         (ONNX, ("auto", "auto"), [], RuntimeUnavailableError, "no runtime installed"),
         (CHECKPOINT, ("openvino", "auto"), ["openvino"], ModelError, "needs an .onnx file"),
         (CHECKPOINT, ("auto", "auto"), ["openvino"], RuntimeUnavailableError, "a checkpoint needs"),
+        (ONNX, ("tensorrt", "auto"), ["openvino"], RuntimeUnavailableError, r"ctct\[tensorrt\]"),
+        (
+            ONNX,
+            ("tensorrt", "auto"),
+            ["tensorrt"],
+            RuntimeUnavailableError,
+            "no CUDA GPU or driver",
+        ),
+        (
+            ONNX,
+            ("tensorrt", "cpu"),
+            ["tensorrt"],
+            RuntimeUnavailableError,
+            "tensorrt runs on a GPU",
+        ),
+        (
+            ONNX,
+            ("onnxruntime-trt", "cpu"),
+            ["onnxruntime-trt"],
+            RuntimeUnavailableError,
+            "onnxruntime-trt runs on a GPU",
+        ),
+        (CHECKPOINT, ("tensorrt", "auto"), ["tensorrt"], ModelError, "needs an .onnx file"),
+        (ENGINE, ("auto", "auto"), ["openvino"], RuntimeUnavailableError, r"ctct\[tensorrt\]"),
+        (ENGINE, ("auto", "auto"), ["tensorrt"], RuntimeUnavailableError, "runs on a GPU"),
+        (ENGINE, ("auto", "cpu"), ["tensorrt"], RuntimeUnavailableError, r"\(--device cpu\)"),
+        (ENGINE, ("openvino", "auto"), ["openvino"], ModelError, "use --runtime tensorrt"),
     ],
 )
 def test_what_cannot_be_had_is_said(
@@ -109,6 +149,65 @@ def test_what_cannot_be_had_is_said(
     monkeypatch.setattr(runtimes, "cuda_devices", lambda: 0)
     with pytest.raises(error, match=message):
         runtimes.choose(model, *asked)
+
+
+def test_either_tensorrt_counts_as_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for installed, counts in [
+        ({"tensorrt", "cuda.bindings"}, True),
+        ({"tensorrt_rtx", "cuda.bindings"}, True),
+        ({"tensorrt_rtx"}, False),
+        ({"cuda.bindings"}, False),
+    ]:
+        monkeypatch.setattr(runtimes, "_is_installed", installed.__contains__)
+        assert ("tensorrt" in runtimes.available()) is counts
+    monkeypatch.undo()
+    assert not runtimes._is_installed("no_such_package.inside")
+
+
+def test_every_runtime_can_be_described() -> None:
+    assert set(runtimes.DISTRIBUTIONS) == set(runtimes.PACKAGES)
+    for name in runtimes.available():
+        assert runtimes.describe(name)[0].isdigit()
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-trt"])
+def test_a_gpu_that_cannot_be_used_is_announced_and_nothing_printed(
+    name: str,
+    default_model: ModelFile,
+    batch: tuple[np.ndarray, np.ndarray],
+    expected: Prediction,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    if runtimes.cuda_devices() or "CUDAExecutionProvider" not in ort.get_available_providers():
+        pytest.skip("is about ONNX Runtime for GPUs on a machine without one")
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
+    monkeypatch.setattr(runtimes, "cuda_devices", lambda: 1)
+    with caplog.at_level(logging.INFO, "ctct"):
+        runtime = runtimes.load(default_model, name)
+    assert (runtime.name, runtime.device) == (name, "cpu")
+    wanted = "TensorRT" if name.endswith("trt") else "CUDA"
+    assert caplog.messages == [
+        f"ONNX Runtime could not start {wanted}; running on the CPU instead",
+        f"runtime {name} on cpu (cuda failed to start)",
+    ]
+    assert capsys.readouterr().out == ""  # that is where ctct predict --json writes
+    assert np.mean(runtime(*batch).labels == expected.labels) >= 0.999
+
+
+def test_options_of_tensorrt_inside_onnx_runtime() -> None:
+    pytest.importorskip("onnxruntime")
+    from ctct.inference.runtimes.onnx_runtime import tensorrt_options
+    from ctct.inference.trt.profile import EngineProfile
+
+    options = tensorrt_options(Path("/cache"), EngineProfile((1, 2, 4), (32, 64, 96)))
+    assert options["trt_engine_cache_path"] == "/cache"
+    assert options["trt_profile_min_shapes"] == "slices:1x1x32x32,spacing_mm:1x2"
+    assert options["trt_profile_opt_shapes"] == "slices:2x1x64x64,spacing_mm:2x2"
+    assert options["trt_profile_max_shapes"] == "slices:4x1x96x96,spacing_mm:4x2"
 
 
 def test_one_line_says_which_runtime_and_why(

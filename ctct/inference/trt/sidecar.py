@@ -1,0 +1,176 @@
+"""What an engine says of itself, in ``<engine>.json`` beside it.
+
+TensorRT keeps no metadata of ours in an engine, and refuses one made elsewhere with an error that
+names neither side. So both are kept beside it, in a file that people can read too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ctct.errors import ConfigError, ModelError
+from ctct.inference.trt.flavour import OLDEST_RTX, RTX, Flavour, Gpu
+from ctct.inference.trt.profile import EngineProfile
+from ctct.io.write import write_atomic
+
+REMEDY = "build it again with ctct export"
+
+
+@dataclass(frozen=True)
+class EngineRecord:
+    """Where an engine comes from and what it is for.
+
+    Attributes:
+        engine_sha256: digest of the engine.
+        model_sha256: digest of the ONNX file it was built from.
+        package: "tensorrt" or "tensorrt_rtx".
+        version: of that package.
+        gpu: name of the GPU it was built on; empty where there was none.
+        capability: compute capability of that GPU, as in (8, 9); None where there was none.
+        targets: GPUs it was built for, as in ("sm80", "sm89"); empty when it was for no particular.
+        precision: of the ONNX file, "fp32" unless its description says otherwise.
+        profile: batches and sizes it takes.
+        types: NumPy's name of the type of each input and output.
+        description: the model's own, see :mod:`ctct.inference.contract`.
+        verification: what comparing it with the model gave; filled by the exporter.
+    """
+
+    engine_sha256: str
+    model_sha256: str
+    package: str
+    version: str
+    gpu: str
+    capability: tuple[int, int] | None
+    targets: tuple[str, ...]
+    precision: str
+    profile: EngineProfile
+    types: dict[str, str]
+    description: dict[str, Any] = field(default_factory=dict)
+    verification: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """A text that :meth:`from_json` reads back equal."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> EngineRecord:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: the text is damaged or holds other fields.
+        """
+        try:
+            values = json.loads(text)
+            if set(values) != {f.name for f in fields(cls)}:
+                raise ValueError("its fields are not those of an engine")
+            values["profile"] = EngineProfile.from_json(values["profile"])
+            values["targets"] = tuple(values["targets"])
+            if values["capability"] is not None:
+                major, minor = values["capability"]
+                values["capability"] = (int(major), int(minor))
+            return cls(**values)
+        except (TypeError, AttributeError, KeyError, ConfigError) as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def place(self) -> str:
+        """The GPUs it was built for, in words."""
+        if self.targets:
+            return ", ".join(self.targets)
+        if self.package == RTX:
+            return "sm{}{} or newer".format(*OLDEST_RTX)
+        return f"{self.gpu} (sm{''.join(map(str, self.capability or ()))})"
+
+
+def sidecar_path(engine: Path) -> Path:
+    """The sidecar of an engine."""
+    return engine.with_name(engine.name + ".json")
+
+
+def read_record(engine: Path) -> EngineRecord:
+    """The record of an engine, from its sidecar.
+
+    Raises:
+        ModelError: the sidecar is missing or damaged.
+    """
+    path = sidecar_path(engine)
+    try:
+        return EngineRecord.from_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}), and {engine.name} cannot be used without "
+            f"it; keep the two together, or {REMEDY}"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"{path}: damaged ({error}); {REMEDY}") from error
+
+
+def write_record(engine: Path, record: EngineRecord) -> None:
+    """Write the sidecar of an engine, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_atomic(sidecar_path(engine), record.to_json().encode())
+
+
+def mismatch(
+    record: EngineRecord,
+    content: bytes,
+    flavour: Flavour,
+    gpu: Gpu | None,
+    model_sha256: str | None = None,
+) -> str:
+    """Why an engine cannot be used here, both sides named; empty when it can.
+
+    Args:
+        record: what its sidecar says.
+        content: the engine.
+        flavour: the TensorRT here.
+        gpu: the GPU here; None where there is none, and then GPUs are not compared.
+        model_sha256: of the ONNX file at hand; left out for a bare engine.
+    """
+    here = hashlib.sha256(content).hexdigest()
+    if here != record.engine_sha256:
+        return f"damaged: its sidecar names {record.engine_sha256[:12]}…, it is {here[:12]}…"
+    if model_sha256 is not None and model_sha256 != record.model_sha256:
+        return f"made from model {record.model_sha256[:12]}…, here is {model_sha256[:12]}…"
+    made, have = f"{record.package} {record.version}", f"{flavour.package} {flavour.version}"
+    if made != have:
+        return f"made with {made}, here is {have}"
+    if gpu is not None and not _runs_on(record, gpu):
+        return f"made for {record.place}, here is {gpu}"
+    return ""
+
+
+def _runs_on(record: EngineRecord, gpu: Gpu) -> bool:
+    if record.targets:
+        return gpu.target in record.targets
+    if record.package == RTX:
+        return gpu.capability >= OLDEST_RTX
+    return (gpu.name, gpu.capability) == (record.gpu, record.capability)
+
+
+def check(
+    engine: Path,
+    flavour: Flavour,
+    gpu: Gpu | None,
+    model_sha256: str | None = None,
+) -> tuple[EngineRecord, bytes]:
+    """Record and content of an engine that can be used here; arguments as of :func:`mismatch`.
+
+    Raises:
+        ModelError: it cannot be read, or was made for another place; both sides are named.
+    """
+    record = read_record(engine)
+    try:
+        content = engine.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{engine}: cannot be read ({error.strerror}); {REMEDY}") from error
+    if reason := mismatch(record, content, flavour, gpu, model_sha256):
+        raise ModelError(f"{engine}: {reason}; {REMEDY} on this machine")
+    return record, content
