@@ -18,8 +18,12 @@ def export(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the exported files.")],
     formats: Annotated[
-        str, typer.Option("--format", help="One or more of onnx, openvino, with commas between.")
-    ] = "onnx",
+        str | None,
+        typer.Option(
+            "--format", help="Of onnx, openvino, engine, triton, with commas; default: onnx."
+        ),
+    ] = None,
+    trt: Annotated[bool, typer.Option("--trt", help="The same as --format engine.")] = False,
     precision: Annotated[
         str, typer.Option(help="fp32, fp16, bf16 or int8; kept only where the gate is passed.")
     ] = "fp32",
@@ -32,6 +36,16 @@ def export(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Class probabilities as a third output.")
     ] = False,
+    batch: Annotated[
+        str, typer.Option(metavar="MIN,OPT,MAX", help="Slices a call of an engine or of Triton.")
+    ] = "1,16,32",
+    size: Annotated[
+        str, typer.Option(metavar="MIN,OPT,MAX", help="Pixels a side that an engine takes.")
+    ] = "32,256,512",
+    target: Annotated[
+        str,
+        typer.Option(help="GPUs an engine is for, as in sm80,sm89; default: the one here."),
+    ] = "",
     verify_on: Annotated[
         Path | None, typer.Option(help="Folder of scans for the gate; default: synthetic cines.")
     ] = None,
@@ -54,20 +68,23 @@ def export(
     precision may is not written.
     """
     from ctct.cli.progress import Spinner
-    from ctct.exporters.export import ExportRequest
     from ctct.exporters.export import export as run
+    from ctct.exporters.request import ExportRequest
 
+    from ctct.inference.trt.profile import EngineProfile
     from ctct.models.graph import Variant
 
     given = {"training_data": training_data, "licence": licence}
     request = ExportRequest(
-        formats=tuple(formats.split(",")),
+        formats=_names(formats, trt),
         precision=precision,
         variant=Variant(tuple(members.split(",")), tta, probabilities),
         verify=not no_verify,
         verify_on=verify_on,
         calibration=calibration,
         given={key: value for key, value in given.items() if value is not None},
+        profile=EngineProfile(_numbers("--batch", batch), _numbers("--size", size)),
+        targets=tuple(filter(None, target.split(","))),
     )
     with Spinner() as spinner:
         artefacts = run(source, out, request, spinner.say)
@@ -75,12 +92,29 @@ def export(
         typer.echo(_summary(artefact))
 
 
+def _names(formats: str | None, trt: bool) -> tuple[str, ...]:
+    names = formats.split(",") if formats else []
+    if trt and "engine" not in names:
+        names.append("engine")
+    return tuple(names) or ("onnx",)
+
+
+def _numbers(flag: str, text: str) -> tuple[int, int, int]:
+    from ctct.errors import ConfigError
+
+    try:
+        least, usual, most = map(int, text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{flag} {text}: give MIN,OPT,MAX as whole numbers") from error
+    return least, usual, most
+
+
 def _summary(artefact: Artefact) -> str:
-    size = artefact.path.stat().st_size
-    weights = artefact.path.with_suffix(".bin")
+    path = artefact.path
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
     if artefact.format == "openvino":
-        size += weights.stat().st_size
-    lines = [f"{artefact.path}: {size / 1e6:.1f} MB"]
+        files.append(path.with_suffix(".bin"))
+    lines = [f"{path}: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB"]
     for attempt in artefact.attempts:
         lines.append(f"  {attempt}")
     return "\n".join(lines)

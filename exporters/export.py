@@ -2,67 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.openvino_model import write_openvino
+from ctct.exporters.formats import FORMATS, STEM, Observe
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
-from ctct.exporters.precision import PRECISIONS, Rung, ladder
+from ctct.exporters.precision import Rung, ladder
+from ctct.exporters.request import ExportRequest
 from ctct.exporters.source import Source
 
-from ctct.errors import ConfigError, OutputError, ParityError
+from ctct.errors import OutputError, ParityError
 from ctct.inference.contract import Runtime
 from ctct.inference.segmenter import Segmenter
 from ctct.io.write import prepare_folder, write_atomic
-from ctct.models.graph import Variant
 
 log = logging.getLogger(__name__)
-
-FORMATS = ("onnx", "openvino")
-#: What every artefact is called, up to its ending.
-STEM = "model"
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """What to export.
-
-    Attributes:
-        formats: of :data:`FORMATS`.
-        precision: wished for, of :data:`~ctct.exporters.precision.PRECISIONS`.
-        variant: of the graph.
-        verify: whether to hold each artefact against the pair in PyTorch, in float32.
-        verify_on: folder of scans for that; None for synthetic cines.
-        calibration: folder of scans for int8, likewise.
-        given: entries of the metadata that replace the source's own: training_data, licence.
-    """
-
-    formats: tuple[str, ...] = ("onnx",)
-    precision: str = "fp32"
-    variant: Variant = field(default_factory=Variant)
-    verify: bool = True
-    verify_on: Path | None = None
-    calibration: Path | None = None
-    given: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.formats or any(name not in FORMATS for name in self.formats):
-            raise ConfigError(
-                f"--format must be one or more of {', '.join(FORMATS)}; got "
-                f"{','.join(self.formats)!r}"
-            )
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"--precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
 
 
 @dataclass(frozen=True)
@@ -110,7 +69,7 @@ def export(
     source: str | Path,
     folder: str | Path,
     request: ExportRequest,
-    observe: Callable[[str], None] = lambda stage: None,
+    observe: Observe = lambda stage: None,
 ) -> list[Artefact]:
     """Write ``folder/model.onnx`` and the like, each with what it is and how it was verified.
 
@@ -140,23 +99,22 @@ def _export(
     name: str,
     folder: Path,
     request: ExportRequest,
-    observe: Callable[[str], None],
+    observe: Observe,
 ) -> Artefact:
     """One format, at the best precision that passes."""
     attempts: list[Attempt] = []
+    write, run = FORMATS[name]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
         for rung in ladder(request.precision, request.variant.members):
             observe(f"{name}: writing {rung}")
-            path = _WRITERS[name](pair, rung, Path(scratch))
+            path = write(pair, rung, Path(scratch), request, observe)
             attempt = Attempt(rung)
             if request.verify:
                 observe(f"{name}: verifying {rung}")
-                attempt = verify(pair, rung, _RUNNERS[name](path, rung))
+                attempt = verify(pair, rung, run(path, rung))
             attempts.append(attempt)
             if not attempt.failures:
-                final = _move(path, folder)
-                _write_sidecar(final, name, pair, attempts)
-                return Artefact(name, final, tuple(attempts))
+                return Artefact(name, _keep(path, folder, name, pair, attempts), tuple(attempts))
             log.warning("%s: %s fails the gate: %s", name, rung, "; ".join(attempt.failures))
     raise ParityError(
         f"{folder}: no {name} model was written, for none says what the trained pair says "
@@ -175,61 +133,36 @@ def verify(pair: Source, rung: Rung, runtime: Runtime) -> Attempt:
     return Attempt(rung, runtime.name, parity, failures)
 
 
-def _write_onnx(pair: Source, rung: Rung, folder: Path) -> Path:
-    path = folder / f"{STEM}.onnx"
-    save_onnx(pair.model(rung), path, store_half=rung.precision == "fp32")
-    return path
+def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Attempt]) -> Path:
+    """Give a verified artefact its final name, after its sidecar and its weights if apart."""
+    sidecar = path.with_name(f"{path.name}.json")
+    verification = {
+        "studies": [s.study.name for s in pair.reference] if attempts[-1].parity else [],
+        "attempts": [attempt.to_dict() for attempt in attempts],
+    }
+    if name == "engine":
+        from ctct.inference.trt.sidecar import read_record, write_record
 
-
-def _run_onnx(path: Path, rung: Rung) -> Runtime:
-    # ONNX Runtime has no bfloat16 convolution for the CPU.
-    if rung.precision != "bf16" and importlib.util.find_spec("onnxruntime"):
-        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
-
-        return OnnxRuntime(path)
-    return _run_openvino(path, rung)
-
-
-def _write_openvino(pair: Source, rung: Rung, folder: Path) -> Path:
-    path = folder / f"{STEM}.xml"
-    write_openvino(_write_onnx(pair, rung, folder), path)
-    return path
-
-
-def _run_openvino(path: Path, rung: Rung) -> Runtime:
-    from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
-
-    return OpenVinoRuntime(path)
-
-
-#: How each format is written into a folder, and what runs it to verify it.
-_WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino}
-_RUNNERS = {"onnx": _run_onnx, "openvino": _run_openvino}
-
-
-def _move(path: Path, folder: Path) -> Path:
-    """Give a verified artefact its final name; its weights, if they are apart, come first."""
+        write_record(path, replace(read_record(path), verification=verification))
+    else:
+        content = {
+            "format": name,
+            "model_sha256": pair.file.sha256,
+            "description": {**pair.metadata, "precision": attempts[-1].rung.precision},
+            "verification": verification,
+        }
+        write_atomic(sidecar, (json.dumps(content, indent=2) + "\n").encode())
     try:
-        if path.suffix == ".xml":
+        sidecar.replace(folder / sidecar.name)
+        if name == "openvino":
             path.with_suffix(".bin").replace(folder / f"{STEM}.bin")
+        if name == "triton":  # other models of the repository are left alone
+            (model,) = path.iterdir()
+            path = folder / path.name / model.name
+            shutil.rmtree(path, ignore_errors=True)
+            path.parent.mkdir(exist_ok=True)
+            model.replace(path)
+            return path.parent
         return path.replace(folder / path.name)
     except OSError as error:
         raise OutputError(f"{folder / path.name}: cannot be written ({error.strerror})") from error
-
-
-def _write_sidecar(path: Path, name: str, pair: Source, attempts: list[Attempt]) -> None:
-    kept = attempts[-1]
-    content = {
-        "format": name,
-        "precision": str(kept.rung),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "model_sha256": pair.file.sha256,
-        "description": {**pair.metadata, "precision": kept.rung.precision},
-        "verification": {
-            "studies": [s.study.name for s in pair.reference] if kept.parity else [],
-            "attempts": [attempt.to_dict() for attempt in attempts],
-        },
-    }
-    write_atomic(
-        path.with_name(f"{path.name}.json"), (json.dumps(content, indent=2) + "\n").encode()
-    )

@@ -16,6 +16,7 @@ from ctct.exporters.studies import Inputs, calibration_batches, verification_stu
 from ctct.inference.model_file import find_model
 from ctct.inference.runtimes.torch_eager import TorchRuntime
 from ctct.inference.segmenter import Segmentation, Segmenter
+from ctct.io.discover import discover
 from ctct.labels import VALUE
 from ctct.models.checkpoint import load_model
 from ctct.models.graph import Variant
@@ -33,6 +34,10 @@ class Source:
         verify_on: folder of scans to verify on; None for synthetic cines.
         calibration: folder of scans to calibrate on, likewise.
         given: entries of the metadata that replace the source's own, as "licence".
+
+    Raises:
+        InputError: a folder holds no scan.
+        ModelError: the pair cannot be read.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Source:
         calibration: Path | None = None,
         given: dict[str, str] | None = None,
     ) -> None:
+        for folder in filter(None, (verify_on, calibration)):
+            discover([folder])  # now, not after minutes of work
         self.file = find_model(path)
         self.graph, description = load_model(self.file.path)
         self.graph.variant = variant

@@ -28,7 +28,8 @@ class ModelFile:
     """A model and its description.
 
     Attributes:
-        path: an ``.onnx`` file, a TensorRT ``.engine``, or a checkpoint of a training run.
+        path: an ``.onnx`` file, OpenVINO's ``.xml``, a TensorRT ``.engine``, or a checkpoint of a
+            training run.
         description: metadata, see :mod:`ctct.inference.contract`; empty for a checkpoint.
         sha256: digest of the file, to name it in results.
     """
@@ -43,13 +44,18 @@ class ModelFile:
         return self.path.suffix == ".onnx"
 
     @property
+    def is_openvino(self) -> bool:
+        """Whether it is in OpenVINO's own format."""
+        return self.path.suffix == ".xml"
+
+    @property
     def is_engine(self) -> bool:
         """Whether it is a TensorRT engine, which only TensorRT can run."""
         return self.path.suffix == ".engine"
 
 
 def find_model(model: str | Path = DEFAULT) -> ModelFile:
-    """The bundled model, an ``.onnx`` or ``.engine`` file, a run folder or a checkpoint.
+    """The bundled model, an ``.onnx``, ``.xml`` or ``.engine`` file, a run folder or a checkpoint.
 
     Raises:
         ModelError: there is no such file, or it is not one of ctct's.
@@ -57,16 +63,24 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
     path = default_model_path() if str(model) == DEFAULT else Path(model)
     if path.is_dir():
         path = path / "model.safetensors"
-    if path.suffix not in (".onnx", ".engine", ".safetensors"):
+    if path.suffix not in (".onnx", ".xml", ".engine", ".safetensors"):
         raise ModelError(
-            f"{path}: not a model; give an .onnx file, an .engine file, a folder that ctct train "
+            f"{path}: not a model; give an .onnx, .xml or .engine file, a folder that ctct train "
             "wrote, or 'default'"
         )
     try:
         content = path.read_bytes()
+        if path.suffix == ".xml":
+            content += path.with_suffix(".bin").read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{error.filename}: no such model; train one with ctct train, or use 'default'"
+        ) from error
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(content).hexdigest()
+    if path.suffix == ".xml":
+        return ModelFile(path, _sidecar_description(path), digest)
     if path.suffix == ".engine":
         from ctct.inference.trt.sidecar import read_record
 
@@ -83,6 +97,24 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
             "make one with ctct export"
         ) from error
     return ModelFile(path, description, digest)
+
+
+def _sidecar_description(path: Path) -> dict[str, Any]:
+    """What ``<file>.json`` beside a file of another format says of the model in it."""
+    sidecar = path.with_name(f"{path.name}.json")
+    try:
+        description = json.loads(sidecar.read_bytes())["description"]
+        description["grid"]
+    except OSError as error:
+        raise ModelError(
+            f"{sidecar}: cannot be read ({error.strerror}), and {path.name} cannot be used without "
+            "it; keep the two together, or make them again with ctct export"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{sidecar}: damaged ({type(error).__name__}: {error}); make it with ctct export"
+        ) from error
+    return dict(description)
 
 
 def default_model_path() -> Path:

@@ -106,6 +106,8 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
         )
     if model.is_engine:
         return _choose_for_engine(model, runtime, device, found)
+    if model.is_openvino:
+        return _choose_for_openvino(model, runtime, device, found)
     if not model.is_onnx and runtime not in ("auto", "torch"):
         raise ModelError(
             f"{model.path}: {runtime} needs an .onnx file; make one with ctct export, "
@@ -146,6 +148,21 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
             why = "device cpu asked for" if device == "cpu" else "no CUDA GPU found"
             return name, "cpu", why if not gpus else "no GPU runtime installed"
     raise RuntimeUnavailableError("no runtime installed; pip install ctct brings openvino")
+
+
+def _choose_for_openvino(
+    model: ModelFile, runtime: str, device: str, found: list[str]
+) -> tuple[str, str, str]:
+    if runtime not in ("auto", "openvino"):
+        raise ModelError(
+            f"{model.path}: {runtime} cannot run OpenVINO's format; use --runtime openvino, or an "
+            ".onnx file"
+        )
+    if "openvino" not in found:
+        raise RuntimeUnavailableError(f"{model.path}: needs pip install openvino")
+    if device == "cuda":
+        raise RuntimeUnavailableError("--device cuda: openvino has none; use an .onnx file")
+    return "openvino", "cpu", "the model is in OpenVINO's format"
 
 
 def _choose_for_engine(

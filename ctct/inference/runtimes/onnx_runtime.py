@@ -15,8 +15,8 @@ import onnxruntime as ort
 
 from ctct.errors import ModelError
 from ctct.inference.contract import INPUTS, OUTPUTS, Prediction
-from ctct.inference.trt.folder import cache_folder
 from ctct.inference.trt.profile import EngineProfile
+from ctct.io.cache import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,9 @@ class OnnxRuntime:
         if device == "cuda":
             providers.insert(0, _CUDA)
             if with_tensorrt:
-                providers.insert(0, (_TENSORRT, tensorrt_options(cache_folder() / "onnxruntime")))
+                providers.insert(
+                    0, (_TENSORRT, tensorrt_options(cache_folder("engines") / "onnxruntime"))
+                )
         wanted = _TENSORRT if with_tensorrt else providers[0]
         # What ONNX Runtime prints about libraries it does not find must not get into our output.
         with contextlib.redirect_stdout(sys.stderr):

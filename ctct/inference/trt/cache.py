@@ -17,9 +17,9 @@ from ctct.inference.model_file import ModelFile
 from ctct.inference.trt.build import build_engine, precision_of
 from ctct.inference.trt.callbacks import Observe
 from ctct.inference.trt.flavour import Flavour, Gpu, current_gpu, find_flavour
-from ctct.inference.trt.folder import cache_folder
 from ctct.inference.trt.profile import EngineProfile
 from ctct.inference.trt.sidecar import check, sidecar_path
+from ctct.io.cache import cache_folder
 from ctct.io.write import prepare_folder
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def cached_engine(
     """
     profile = profile or EngineProfile()
     tensorrt, gpu = find_flavour(flavour), current_gpu()
-    folder = cache_folder()
+    folder = cache_folder("engines")
     engine = folder / f"{cache_key(model, tensorrt, gpu, profile, targets)}.engine"
     if _usable(engine, tensorrt, gpu, model):
         return engine

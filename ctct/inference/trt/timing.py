@@ -8,7 +8,7 @@ from typing import Any
 
 from ctct.errors import CtctError
 from ctct.inference.trt.flavour import Flavour, Gpu
-from ctct.inference.trt.folder import cache_folder
+from ctct.io.cache import cache_folder
 from ctct.io.write import prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class TimingCache:
         if flavour.is_rtx or gpu is None:
             return
         name = f"timing-{flavour.version}-{gpu.target}.cache"
-        self._path = cache_folder() / name
+        self._path = cache_folder("engines") / name
         try:
             before = self._path.read_bytes()
         except OSError:

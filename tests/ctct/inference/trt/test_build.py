@@ -59,13 +59,13 @@ def test_an_engine_and_what_it_says_of_itself(tiny: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_pair_of_networks_becomes_an_engine(tmp_path: Path) -> None:
-    from ctct.exporters.onnx_graph import export_onnx
+    from ctct.exporters.onnx_graph import save_onnx, to_onnx
 
     from ctct.models.networks import build_graph
 
     config = {"swin": "nano", "grid_size": 64, "grid_spacing_mm": 3.0, "pretrained": False}
     metadata = {"grid": {"size": 64, "spacing_mm": 3.0}, "precision": "fp32"}
-    export_onnx(build_graph(config), tmp_path / "pair.onnx", metadata)
+    save_onnx(to_onnx(build_graph(config), metadata), tmp_path / "pair.onnx")
     record = build_engine(tmp_path / "pair.onnx", tmp_path / "pair.engine", PROFILE, flavour=RTX)
     assert record.types["labels"] == "uint8"
     assert find_model(tmp_path / "pair.engine").description == metadata

@@ -12,7 +12,6 @@ from ctct.errors import ConfigError, RuntimeUnavailableError
 from ctct.inference import runtimes
 from ctct.inference.trt import flavour as flavours
 from ctct.inference.trt.flavour import RTX, TENSORRT, Flavour, check_targets, find_flavour
-from ctct.inference.trt.folder import cache_folder
 
 MODULE = SimpleNamespace(
     __version__="10.9",
@@ -110,17 +109,3 @@ def test_targets_that_cannot_be_had(package: str, targets: tuple[str, ...], mess
 def test_targets_of_the_installed_rtx() -> None:
     module = pytest.importorskip(RTX)
     assert {"sm80", "sm86", "sm89", "sm120"} <= set(flavours.known_targets(module))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the places are those of Linux")
-@pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"CTCT_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a/engines")),
-        ({"XDG_CACHE_HOME": "/b"}, Path("/b/ctct/engines")),
-        ({"XDG_CACHE_HOME": "relative"}, Path.home() / ".cache/ctct/engines"),
-        ({}, Path.home() / ".cache/ctct/engines"),
-    ],
-)
-def test_where_engines_are_kept(environment: dict[str, str], folder: Path) -> None:
-    assert cache_folder(environment) == folder

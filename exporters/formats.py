@@ -1,0 +1,127 @@
+"""How each format is written, and what runs it to see whether it is right."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from ctct.exporters.onnx_graph import save_onnx
+from ctct.exporters.openvino_model import write_openvino
+from ctct.exporters.precision import Rung
+from ctct.exporters.request import ExportRequest
+from ctct.exporters.source import Source
+
+from ctct.inference.contract import Runtime
+from ctct.inference.model_file import find_model
+
+log = logging.getLogger(__name__)
+
+#: What every artefact is called, up to its ending.
+STEM = "model"
+
+#: Told what is being done.
+Observe = Callable[[str], None]
+
+
+def _write_onnx(
+    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+) -> Path:
+    path = folder / f"{STEM}.onnx"
+    save_onnx(pair.model(rung), path, store_half=rung.precision == "fp32")
+    return path
+
+
+def _run_onnx(path: Path, rung: Rung) -> Runtime:
+    # ONNX Runtime has no bfloat16 convolution for the CPU.
+    if rung.precision != "bf16" and importlib.util.find_spec("onnxruntime"):
+        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(path)
+    return _run_openvino(path, rung)
+
+
+def _write_openvino(
+    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+) -> Path:
+    path = folder / f"{STEM}.xml"
+    write_openvino(_write_onnx(pair, rung, folder, request, observe), path)
+    return path
+
+
+def _run_openvino(path: Path, rung: Rung) -> Runtime:
+    from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+
+    return OpenVinoRuntime(path, keep=False)
+
+
+def _write_engine(
+    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+) -> Path:
+    from ctct.inference.trt.build import build_engine
+
+    source, path = folder / f"{STEM}.onnx", folder / f"{STEM}.engine"
+    save_onnx(pair.model(rung, symmetric=True), source, store_half=rung.precision == "fp32")
+
+    def say(done: int, total: int, phase: str) -> None:
+        observe(f"engine: building {rung}, {phase} {done}/{total}")
+
+    build_engine(source, path, request.profile, request.targets, observe=say)
+    return path
+
+
+def _run_engine(path: Path, rung: Rung) -> Runtime:
+    """The engine itself where it can run, otherwise the ONNX graph it was built from."""
+    from ctct.inference.trt.flavour import current_gpu, find_flavour
+    from ctct.inference.trt.sidecar import mismatch, read_record
+
+    gpu, record = current_gpu(), read_record(path)
+    reason = "there is no GPU"
+    if gpu:
+        reason = mismatch(record, path.read_bytes(), find_flavour(record.package), gpu)
+    if not reason:
+        from ctct.inference.runtimes.tensorrt_engine import TensorRtRuntime
+
+        return TensorRtRuntime(find_model(path))
+    log.warning("the engine cannot run here (%s): the ONNX it was built from is verified", reason)
+    return _run_onnx(path.with_suffix(".onnx"), rung)
+
+
+def _write_triton(
+    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+) -> Path:
+    from ctct.exporters.triton_repository import write_triton_repository
+
+    kind = "engine" if "engine" in request.formats and _triton_loads_engines() else "onnx"
+    model = (_write_engine if kind == "engine" else _write_onnx)(
+        pair, rung, folder, request, observe
+    )
+    repository = folder / "triton"
+    _, usual, most = request.profile.batch
+    write_triton_repository(repository, model, kind=kind, max_batch=most, preferred=(usual,))
+    return repository
+
+
+def _triton_loads_engines() -> bool:
+    from ctct.inference.trt.flavour import TENSORRT, find_flavour
+
+    return find_flavour().package == TENSORRT
+
+
+def _run_triton(path: Path, rung: Rung) -> Runtime:
+    engine = path.with_name(f"{STEM}.engine")
+    return (
+        _run_engine(engine, rung)
+        if engine.exists()
+        else _run_onnx(path.with_name(f"{STEM}.onnx"), rung)
+    )
+
+
+#: How each format is written into a folder, and what then runs it to verify it.
+FORMATS = {
+    "onnx": (_write_onnx, _run_onnx),
+    "openvino": (_write_openvino, _run_openvino),
+    "engine": (_write_engine, _run_engine),
+    "triton": (_write_triton, _run_triton),
+}

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from ctct.exporters import export as exporting
+from ctct.exporters import formats
+from ctct.exporters.export import export, verify
+from ctct.exporters.onnx_graph import save_onnx
+from ctct.exporters.parity import LIMITS, Limits
+from ctct.exporters.precision import Rung
+from ctct.exporters.request import ExportRequest
+from ctct.exporters.source import Source
+
+from ctct.errors import ConfigError, ModelError, ParityError
+from ctct.inference.model_file import find_model
+from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+from ctct.io.nifti import encode_study
+from ctct.models.graph import Variant
+from ctct.synthetic import synthetic_cine
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short synthetic cine, for the gate."""
+    folder = tmp_path_factory.mktemp("scans")
+    for stem, content in encode_study(*synthetic_cine(seed=0, frames=2, slices=5)).items():
+        (folder / f"{stem}.nii.gz").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(scans: Path) -> Source:
+    """The bundled pair, and what it says of that cine."""
+    source = Source("default", Variant(), verify_on=scans)
+    assert len(source.reference) == 1
+    return source
+
+
+def damaged(model: onnx.ModelProto, damage: Callable[[np.ndarray], np.ndarray]) -> onnx.ModelProto:
+    """A copy whose convolutions' weights went through ``damage``."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for tensor in copy.graph.initializer:
+        if len(tensor.dims) == 4 and tensor.data_type == onnx.TensorProto.FLOAT:
+            values = damage(onnx.numpy_helper.to_array(tensor)).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    return copy
+
+
+def two_bits(weights: np.ndarray) -> np.ndarray:
+    """Over-quantised: four levels for a whole layer."""
+    step = np.abs(weights).max() / 2
+    return np.clip(np.round(weights / step), -2, 1) * step
+
+
+class TestGate:
+    def test_passes_the_graph_as_it_is(self, pair: Source, tmp_path: Path) -> None:
+        save_onnx(pair.model(Rung("fp32")), tmp_path / "m.onnx")
+        attempt = verify(pair, Rung("fp32"), OpenVinoRuntime(tmp_path / "m.onnx", keep=False))
+        assert attempt.failures == ()
+        assert attempt.run_by == "openvino"
+        assert attempt.parity is not None
+        assert attempt.parity.agreement >= 0.9999
+        assert pair.reference[0].labels.max() == 3  # there was something to agree on
+
+    @pytest.mark.parametrize("damage", [two_bits, lambda weights: weights + 0.02])
+    def test_rejects_a_damaged_one(
+        self, damage: Callable[[np.ndarray], np.ndarray], pair: Source, tmp_path: Path
+    ) -> None:
+        model = damaged(pair.model(Rung("fp32")), damage)
+        save_onnx(model, tmp_path / "m.onnx")
+        runtime = OpenVinoRuntime(tmp_path / "m.onnx", keep=False)
+        for precision in LIMITS:
+            assert verify(pair, Rung(precision), runtime).failures
+
+    def test_what_fails_is_not_written(
+        self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write(source: Source, rung: Rung, folder: Path, *_: object) -> Path:
+            save_onnx(damaged(source.model(rung), two_bits), folder / "model.onnx")
+            return folder / "model.onnx"
+
+        monkeypatch.setitem(formats.FORMATS, "onnx", (write, formats.FORMATS["onnx"][1]))
+        with pytest.raises(ParityError, match=r"no onnx model was written.*Dice|agreement") as got:
+            export("default", tmp_path / "out", ExportRequest(verify_on=scans))
+        assert got.value.exit_code == 6
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_a_precision_that_fails_gives_way(
+        self, small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(exporting.LIMITS, "fp16", Limits(dice=1.1))
+        monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(volume_ml=1e9, ef_points=1e9))
+        request = ExportRequest(precision="fp16", verify_on=scans)
+        (artefact,) = export(small_run, tmp_path, request)
+        tried = [str(attempt.rung) for attempt in artefact.attempts]
+        assert tried == ["fp16", "fp16 in the cnn alone", "fp32"]
+        assert find_model(artefact.path).description["precision"] == "fp32"
+        sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
+        attempts = sidecar["verification"]["attempts"]
+        assert [attempt["precision"] for attempt in attempts] == tried
+        assert "Dice" in attempts[0]["failures"][0]
+        assert attempts[2]["failures"] == []
+        assert sidecar["description"]["precision"] == "fp32"
+
+
+@pytest.mark.slow
+def test_every_format(scans: Path, tmp_path: Path) -> None:
+    wanted = ["onnx", "openvino", "triton"]
+    if importlib.util.find_spec("tensorrt_rtx"):
+        wanted.append("engine")
+    stages: list[str] = []
+    request = ExportRequest(tuple(wanted), "fp16", verify_on=scans)
+    artefacts = export("default", tmp_path, request, stages.append)
+    assert [artefact.format for artefact in artefacts] == wanted
+    assert all(str(a.attempts[-1].rung) == "fp16" for a in artefacts)
+    assert any(stage.startswith("openvino: verifying fp16") for stage in stages)
+    assert not list(tmp_path.glob(".*"))
+    description = find_model().description
+    for name in ("model.onnx", "model.xml", "model.engine")[: 2 + ("engine" in wanted)]:
+        own = find_model(tmp_path / name).description
+        assert own["precision"] == "fp16"
+        assert own["grid"] == description["grid"]
+        assert own["licence"] == description["licence"]
+        sidecar = json.loads((tmp_path / f"{name}.json").read_text())
+        (attempt,) = sidecar["verification"]["attempts"]
+        assert attempt["parity"]["dice"]["LV"] > 0.998
+    config = (tmp_path / "triton" / "ctct" / "config.pbtxt").read_text()
+    assert "max_batch_size: 32" in config
+    again = export("default", tmp_path, replace(request, formats=("triton", "openvino")))
+    assert [artefact.path for artefact in again] == [tmp_path / "triton", tmp_path / "model.xml"]
+
+
+def test_without_verification(small_run: Path, tmp_path: Path) -> None:
+    (artefact,) = export(small_run, tmp_path, ExportRequest(verify=False))
+    assert str(artefact.attempts[0]) == "fp32: not verified"
+    sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
+    assert sidecar["verification"] == {
+        "studies": [],
+        "attempts": [{"precision": "fp32", "run_by": "", "parity": None, "failures": []}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"formats": ()}, "--format must be one or more of onnx, openvino, engine, triton"),
+        ({"formats": ("tflite",)}, "--format must be .*; got 'tflite'"),
+        ({"precision": "fp8"}, "--precision must be one of fp32, fp16, bf16, int8, got 'fp8'"),
+        (
+            {"formats": ("triton",), "variant": Variant(probabilities=True)},
+            "leave out --probabilities",
+        ),
+    ],
+)
+def test_requests_that_make_no_sense(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ExportRequest(**settings)
+
+
+class TestCommand:
+    def test_openvino_model_that_predict_takes(
+        self, ctct: Callable[..., Any], small_run: Path, scans: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        done = ctct("export", small_run, "-o", out, "--format", "openvino", "--no-verify")
+        assert done.code == 0, done.err
+        assert done.out.splitlines()[1] == "  fp32: not verified"
+        assert {p.name for p in out.iterdir()} == {"model.xml", "model.bin", "model.xml.json"}
+        assert ctct("info", "--model", out / "model.xml").code == 0
+        done = ctct("predict", scans, "-o", tmp_path / "labels", "--model", out / "model.xml")
+        assert done.code == 0, done.err
+        done = ctct(
+            "predict",
+            scans,
+            "-o",
+            tmp_path / "l",
+            "--model",
+            out / "model.xml",
+            "--runtime",
+            "torch",
+        )
+        assert (done.code, "cannot run OpenVINO's format" in done.err) == (7, True)
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (("no_such_run",), 7, "no_such_run: not a model; give"),
+            (("default", "--batch", "8,4,16"), 2, "MIN <= OPT <= MAX"),
+            (("default", "--size", "0,256,512"), 2, "--size 0,256,512"),
+            (("default", "--batch", "many"), 2, "--batch many: give MIN,OPT,MAX"),
+            (("default", "--members", "gan"), 2, "--members must be"),
+            (("default", "--precision", "int8", "--calibration", "empty"), 4, "empty"),
+            (("default", "--verify-on", "empty"), 4, "empty"),
+        ],
+    )
+    def test_what_cannot_be_done_is_one_line(
+        self,
+        arguments: tuple[str, ...],
+        code: int,
+        message: str,
+        ctct: Callable[..., Any],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("empty").mkdir()
+        done = ctct("export", *arguments, "-o", "out")
+        assert done.code == code, done.err
+        assert message in done.err
+        assert len(done.err.strip().splitlines()) == 1
+        assert not Path("out").exists() or not list(Path("out").iterdir())
+
+    def test_a_truncated_file(self, ctct: Callable[..., Any], tmp_path: Path) -> None:
+        whole = find_model().path.read_bytes()
+        (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+        done = ctct("export", tmp_path / "cut.onnx", "-o", tmp_path / "out")
+        assert done.code == ModelError.exit_code
+        assert "not a model of ctct" in done.err
