@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from ctct.cli.benchmark import benchmark
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (predict, sample, evaluate, train, pack, export, info):
     app.command()(command)
+app.add_typer(benchmark)
 
 
 def _print_version(wanted: bool) -> None:

@@ -30,8 +30,8 @@ def test_the_bundled_model_is_small_and_self_contained() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.onnx", None, "cannot be read"),
-        ("model.txt", b"", "not a model; give an .onnx file"),
+        ("missing.onnx", None, "no such model; train one"),
+        ("model.txt", b"", "not a model; give an .onnx, .xml or .engine"),
         ("empty.onnx", b"", "make one with ctct export"),
         ("text.onnx", b"no protocol buffer at all", "make one with ctct export"),
         ("cut.onnx", "half of the bundled model", "make one with ctct export"),

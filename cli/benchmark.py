@@ -1,0 +1,69 @@
+"""``ctct benchmark``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+benchmark = typer.Typer(
+    name="benchmark",
+    help="Measure speed on this machine, each time as a ratio to a reference in the same run.",
+    no_args_is_help=True,
+)
+
+
+@benchmark.command()
+def training(
+    data: Annotated[Path, typer.Argument(help="Folder of patients, or a packed file.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Whose networks, grid and batch. Default: best on a GPU.")
+    ] = None,
+    labelled: Annotated[int, typer.Option(help="Patients that keep their labels.")] = 7,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; of ctct's steps.")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Of each way a round.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 5,
+    workers: Annotated[int, typer.Option(min=0, help="That prepare the reference's data.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Steps a second of cross teaching, beside the way research code is usually written."""
+    from ctct.cli.progress import Spinner
+
+    from ctct.benchmark.training import PUBLISHED, training_speed
+    from ctct.training.config import make_config
+    from ctct.training.devices import default_preset
+
+    settings = {"data": str(data), "labelled": labelled, "precision": precision, **PUBLISHED}
+    config = make_config(preset or default_preset(device), settings)
+    with Spinner() as spinner:
+        own, reference, used = training_speed(config, device, steps, rounds, workers, spinner.say)
+    typer.echo(
+        f"{' and '.join(config.networks)}, batch {config.batch}, {config.grid_size}²: "
+        f"ctct {own.rate:.2f} steps/s ({used}), reference {reference.rate:.2f} steps/s, "
+        f"{own.times_as_fast_as(reference):.1f} times as fast"
+    )
+
+
+@benchmark.command()
+def runtimes(
+    models: Annotated[list[Path], typer.Argument(help="Exported .onnx, .xml or .engine files.")],
+    reference: Annotated[
+        str, typer.Option(help="Pair to run in PyTorch: a run folder, a file or 'default'.")
+    ] = "default",
+    batch: Annotated[int, typer.Option(min=1, help="Slices a call.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 7,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Slices a second of exported models, beside the same pair in PyTorch and float32."""
+    from ctct.cli.progress import Spinner
+
+    from ctct.benchmark.runtimes import runtime_speed
+
+    with Spinner() as spinner:
+        timings = runtime_speed(reference, models, device, batch, rounds, spinner.say)
+    for timing in timings:
+        typer.echo(
+            f"{timing.name}: {1000 / timing.rate:.1f} ms a slice, {timing.rate:.1f} slices/s, "
+            f"{timing.times_as_fast_as(timings[0]):.1f} times as fast"
+        )

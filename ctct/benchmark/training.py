@@ -1,0 +1,194 @@
+"""Steps a second of ``ctct train``, beside those of the way research code is usually written.
+
+Both train the same two networks by cross teaching as published, on the same slices and batch. The
+reference way, after the published code of several such papers: a data set that rotates, flips and
+resizes one slice at a time with SciPy in the workers of a ``DataLoader``, and plain float32 steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ctct.benchmark.turns import Timing, take_turns
+from ctct.errors import RuntimeUnavailableError
+from ctct.models.networks import build_graph
+from ctct.training.collection import Volume
+from ctct.training.config import TrainingConfig
+from ctct.training.cross_teaching import segmentation_loss
+from ctct.training.devices import compiles, make_fabric
+from ctct.training.layouts import read_collection
+from ctct.training.slices import SliceSet
+from ctct.training.split import TrainingData, split_patients, training_data
+from ctct.training.step import batch_loss, draw_batch
+
+#: What makes a configuration the published method; networks, grid and batch stay as they are.
+PUBLISHED = {
+    "optimiser": "sgd",
+    "augmentation": "paper",
+    "cut_mix": 0.0,
+    "teacher": "student",
+    "other_share": 1.0,
+    "confidence": 0.0,
+    "pseudo_loss": "dice",
+    "clip": 0.0,
+}
+#: Weight of cross teaching and learning rate, which cost nothing to change.
+CROSS_WEIGHT, RATE = 0.1, 0.01
+
+
+def training_speed(
+    config: TrainingConfig,
+    device: str = "auto",
+    steps: int = 4,
+    rounds: int = 5,
+    workers: int = 2,
+    observe: Callable[[str], None] = lambda name: None,
+) -> tuple[Timing, Timing, str]:
+    """Time both ways in turns.
+
+    Args:
+        config: with the settings of :data:`PUBLISHED`.
+        device: "cpu", "cuda" or "auto".
+        steps: of each way a round.
+        rounds: that count.
+        workers: processes that prepare the reference's batches.
+        observe: told whose turn it is.
+
+    Returns:
+        The timing of ctct and of the reference way, and the precision that ctct chose.
+
+    Raises:
+        RuntimeUnavailableError: SciPy is missing.
+    """
+    fabric = make_fabric(device, 1, config)
+    collection = read_collection(config.data, config.label_order, config.unlabelled)
+    data = training_data(collection, split_patients(collection, config))
+    ways = {
+        "ctct": _ctct_steps(config, data, fabric.device, fabric.autocast),
+        "reference": _reference_steps(config, data, fabric.device, workers),
+    }
+
+    def run(way: Iterator[Tensor]) -> int:
+        loss = next(way)
+        for _ in range(steps - 1):
+            loss = next(way)
+        loss.item()  # waits for a GPU
+        return steps
+
+    contestants = {name: lambda way=way: run(way) for name, way in ways.items()}
+    own, reference = take_turns(contestants, rounds, observe=observe)
+    return own, reference, str(fabric._precision.precision)
+
+
+def _ctct_steps(
+    config: TrainingConfig,
+    data: TrainingData,
+    device: torch.device,
+    autocast: Callable[[], object],
+) -> Iterator[Tensor]:
+    """The loss of step after step, as in :func:`ctct.training.trainer.train`."""
+    torch.manual_seed(config.seed)
+    graph = build_graph(config.to_dict()).to(device).train()
+    graph.to(memory_format=torch.channels_last)
+    if compiles(config, device):
+        graph.cnn.compile()
+        graph.transformer.compile()
+    networks = (graph.cnn, graph.transformer)
+    labelled, unlabelled = SliceSet(data.labelled, device), SliceSet(data.unlabelled, device)
+    optimiser = torch.optim.SGD(graph.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
+    generator = torch.Generator(device).manual_seed(config.seed)
+    while True:
+        optimiser.zero_grad(set_to_none=True)
+        batch, _ = draw_batch(labelled, unlabelled, config, graph.grid, generator)
+        with autocast():  # type: ignore[attr-defined]
+            loss, _ = batch_loss(batch, networks, networks, config, CROSS_WEIGHT)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        yield loss.detach()
+
+
+def _reference_steps(
+    config: TrainingConfig, data: TrainingData, device: torch.device, workers: int
+) -> Iterator[Tensor]:
+    torch.manual_seed(config.seed)
+    graph = build_graph(config.to_dict()).to(device).train()
+    networks: tuple[nn.Module, nn.Module] = (graph.cnn, graph.transformer)
+    optimisers = [
+        torch.optim.SGD(n.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
+        for n in networks
+    ]
+    known = config.known_slices
+    loaders = [
+        _endless(_Slices(volumes, config.grid_size, config.seed), count, workers)
+        for volumes, count in ((data.labelled, known), (data.unlabelled, config.batch - known))
+    ]
+    while True:
+        parts = [next(loader) for loader in loaders]
+        images = torch.cat([part[0] for part in parts]).to(device)
+        labels = parts[0][1].to(device)
+        logits = [network(images) for network in networks]
+        loss = torch.zeros((), device=device)
+        for own, other in (logits, logits[::-1]):
+            supervised = segmentation_loss(own[:known], labels)
+            taught = other[known:].detach().softmax(1).argmax(1)
+            loss = (
+                loss
+                + supervised
+                + CROSS_WEIGHT * segmentation_loss(own[known:], taught, kind="dice")
+            )
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
+        yield loss.detach()
+
+
+class _Slices(Dataset[tuple[Tensor, Tensor]]):
+    """Slices augmented and resized one at a time with SciPy, in memory already."""
+
+    def __init__(self, volumes: tuple[Volume, ...], size: int, seed: int) -> None:
+        try:
+            from scipy import ndimage
+        except ImportError as error:
+            raise RuntimeUnavailableError(
+                "the reference way needs SciPy; pip install scipy"
+            ) from error
+        self.ndimage, self.size = ndimage, size
+        self.slices: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]] = []
+        for volume in volumes:
+            voxels = volume.voxels.astype(np.float32) / 255
+            labels = (
+                np.zeros(volume.voxels.shape, np.uint8) if volume.labels is None else volume.labels
+            )
+            self.slices += zip(voxels, labels, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image, label = self.slices[index]
+        chance, choice = torch.rand(()).item(), int(torch.randint(0, 4, ()))
+        if chance > 0.5:
+            image, label = (np.rot90(array, choice) for array in (image, label))
+            image, label = (np.flip(array, choice % 2) for array in (image, label))
+        else:
+            angle = float(torch.empty(()).uniform_(-25, 25))
+            image, label = (
+                self.ndimage.rotate(array, angle, order=0, reshape=False)
+                for array in (image, label)
+            )
+        factors = self.size / image.shape[0], self.size / image.shape[1]
+        image, label = (self.ndimage.zoom(array, factors, order=0) for array in (image, label))
+        return torch.from_numpy(image)[None], torch.from_numpy(label.astype(np.int64))
+
+
+def _endless(slices: _Slices, count: int, workers: int) -> Iterator[list[Tensor]]:
+    while True:
+        yield from DataLoader(slices, count, shuffle=True, num_workers=workers, drop_last=True)
