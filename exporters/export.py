@@ -103,15 +103,15 @@ def _export(
 ) -> Artefact:
     """One format, at the best precision that passes."""
     attempts: list[Attempt] = []
-    write, run = FORMATS[name]
+    form = FORMATS[name]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
-        for rung in ladder(request.precision, request.variant.members):
+        for rung in ladder(request.precision, request.variant.members, form.half):
             observe(f"{name}: writing {rung}")
-            path = write(pair, rung, Path(scratch), request, observe)
+            path = form.write(pair, rung, Path(scratch), request, observe)
             attempt = Attempt(rung)
             if request.verify:
                 observe(f"{name}: verifying {rung}")
-                attempt = verify(pair, rung, run(path, rung))
+                attempt = verify(pair, rung, form.run(path, rung))
             attempts.append(attempt)
             if not attempt.failures:
                 return Artefact(name, _keep(path, folder, name, pair, attempts), tuple(attempts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.exporters.onnx_graph import save_onnx
@@ -35,7 +36,7 @@ def _write_onnx(
 
 def _run_onnx(path: Path, rung: Rung) -> Runtime:
     # ONNX Runtime has no bfloat16 convolution for the CPU.
-    if rung.precision != "bf16" and importlib.util.find_spec("onnxruntime"):
+    if not rung.has_bf16 and importlib.util.find_spec("onnxruntime"):
         from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(path)
@@ -118,10 +119,24 @@ def _run_triton(path: Path, rung: Rung) -> Runtime:
     )
 
 
-#: How each format is written into a folder, and what then runs it to verify it.
+@dataclass(frozen=True)
+class Format:
+    """How a format is written into a folder, and what then runs it to verify it.
+
+    Attributes:
+        write: gives the path of what it wrote.
+        run: that path, at the precision it was written in.
+        half: the half precision that its runtimes are quick with.
+    """
+
+    write: Callable[[Source, Rung, Path, ExportRequest, Observe], Path]
+    run: Callable[[Path, Rung], Runtime]
+    half: str = "fp16"
+
+
 FORMATS = {
-    "onnx": (_write_onnx, _run_onnx),
-    "openvino": (_write_openvino, _run_openvino),
-    "engine": (_write_engine, _run_engine),
-    "triton": (_write_triton, _run_triton),
+    "onnx": Format(_write_onnx, _run_onnx),
+    "openvino": Format(_write_openvino, _run_openvino, half="bf16"),
+    "engine": Format(_write_engine, _run_engine),
+    "triton": Format(_write_triton, _run_triton),
 }

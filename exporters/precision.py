@@ -32,17 +32,32 @@ KEPT_IN_FLOAT32 = ("LayerNormalization", "Softmax", "ReduceMean", "ReduceSum", "
 
 @dataclass(frozen=True)
 class Rung:
-    """A precision, and the networks that compute in it; all else is in float32."""
+    """A precision, and the networks that compute in it.
+
+    Attributes:
+        precision: one of :data:`PRECISIONS`.
+        members: the networks that compute in it.
+        rest: in what the other network computes. All else is in float32.
+    """
 
     precision: str
     members: tuple[str, ...] = MEMBERS
+    rest: str = "fp32"
 
     def __str__(self) -> str:
-        alone = self.precision != "fp32" and len(self.members) == 1
-        return f"{self.precision} in the {self.members[0]} alone" if alone else self.precision
+        if self.precision == "fp32" or len(self.members) == 2:
+            return self.precision
+        return f"{self.precision} in the {self.members[0]}, {self.rest} in the other"
+
+    @property
+    def has_bf16(self) -> bool:
+        """Whether any part computes in bfloat16, which few runtimes can on a CPU."""
+        return "bf16" in (self.precision, self.rest)
 
 
-def ladder(precision: str, members: tuple[str, ...] = MEMBERS) -> tuple[Rung, ...]:
+def ladder(
+    precision: str, members: tuple[str, ...] = MEMBERS, half: str = "fp16"
+) -> tuple[Rung, ...]:
     """What to try, in order: the precision asked for, the same in the CNN alone, float32.
 
     The Transformer is the first to suffer: its layer norms and products span a wider range.
@@ -50,10 +65,12 @@ def ladder(precision: str, members: tuple[str, ...] = MEMBERS) -> tuple[Rung, ..
     Args:
         precision: asked for.
         members: the networks of the graph.
+        half: in what the Transformer computes beside a CNN in int8.
     """
     if precision == "fp32":
         return (Rung("fp32", members),)
-    mixed = (Rung(precision, ("cnn",)),) if members == MEMBERS else ()
+    rest = half if precision == "int8" else "fp32"
+    mixed = (Rung(precision, ("cnn",), rest),) if members == MEMBERS else ()
     return (Rung(precision, members), *mixed, Rung("fp32", members))
 
 

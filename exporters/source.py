@@ -83,8 +83,13 @@ class Source:
         metadata = {**self.metadata, "precision": rung.precision}
         if rung.precision == "fp32":
             return to_onnx(self.graph, metadata)
-        opset = OPSET_BF16 if rung.precision == "bf16" else OPSET
-        folded = to_onnx(self.graph, metadata, fold=True, opset=opset)
+        opset = OPSET_BF16 if rung.has_bf16 else OPSET
+        model = to_onnx(self.graph, metadata, fold=True, opset=opset)
         if rung.precision == "int8":
-            return to_int8(folded, rung.members, self.calibration, symmetric)
-        return to_half(folded, rung.precision, rung.members)
+            model = to_int8(model, rung.members, self.calibration, symmetric)
+        else:
+            model = to_half(model, rung.precision, rung.members)
+        if rung.rest != "fp32":
+            others = [name for name in self.graph.variant.members if name not in rung.members]
+            model = to_half(model, rung.rest, others)
+        return model
