@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,14 @@ def acdc() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the ACDC data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is compiled in tests does not end in the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CTCT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 class Outcome(NamedTuple):

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from ctct.inference.model_file import default_model_path
+
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+
+
+def example(marker: str) -> str:
+    """The Python block that stands after ``<!-- marker -->``."""
+    (text,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", README, re.DOTALL)
+    return text
 
 
 def test_the_python_example_runs(
@@ -17,14 +28,43 @@ def test_the_python_example_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     scan = ctct("sample", tmp_path, "--frames", 2).out.split()[0]
     Path(scan).rename(tmp_path / "cine.nii.gz")
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(example("api"), "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "'LVEDV (mL)': " in printed
     assert "'LVEF (%)': " in printed
+
+
+def test_a_consumer_without_ctct_says_the_same(
+    ctct: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    text = example("consumer")
+    assert len(text.splitlines()) <= 15
+    assert "ctct" not in text
+    ctct("sample", tmp_path, "--frames", 2)
+    (scan,) = (p for p in tmp_path.iterdir() if not p.name.endswith("_gt.nii.gz"))
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "model.onnx").symlink_to(default_model_path())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["consumer.py", scan.name])
+    exec(compile(text, "README.md", "exec"), {})
+    assert ctct("predict", scan, "-o", "out", "--keep-all-components").code == 0
+    own = nib.load(tmp_path / "labels.nii.gz")
+    ours = nib.load(next(Path("out").glob("*_seg.nii.gz")))
+    assert own.shape == ours.shape
+    np.testing.assert_allclose(own.affine, ours.affine)
+    labels, expected = (np.asarray(image.dataobj) for image in (own, ours))
+    assert expected.max() == 3
+    assert np.mean(labels == expected) > 0.9999
+
+
+def test_the_triton_client_is_python_of_fifteen_lines() -> None:
+    text = example("triton")
+    compile(text, "README.md", "exec")
+    assert len(text.splitlines()) <= 15
 
 
 def test_every_file_it_points_to_is_there() -> None:

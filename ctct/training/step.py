@@ -40,7 +40,7 @@ def draw_batch(
     grid: NetworkGrid,
     generator: torch.Generator,
 ) -> tuple[Batch, list[Tensor]]:
-    """A batch of ``config.batch`` slices, or of the labelled share where ``unlabelled`` is None.
+    """A batch of ``config.batch`` slices, all of them labelled where ``unlabelled`` is None.
 
     Returns:
         The batch, and the numbers of its slices in each set.
@@ -48,7 +48,8 @@ def draw_batch(
     augmentation = AUGMENTATIONS[config.augmentation]
     raw, numbers = [], []
     labels = None
-    counts = ((labelled, config.known_slices), (unlabelled, config.batch - config.known_slices))
+    known = config.batch if unlabelled is None else config.known_slices
+    counts = ((labelled, known), (unlabelled, config.batch - known))
     for slices, count in counts:
         if slices is None or count == 0:
             continue

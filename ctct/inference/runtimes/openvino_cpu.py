@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from ctct.errors import ModelError
+from ctct.errors import ModelError, OutputError
 from ctct.inference.contract import INPUTS, OUTPUTS, Prediction
 from ctct.io.cache import cache_folder
+from ctct.io.write import prepare_folder
+
+log = logging.getLogger(__name__)
 
 
 class OpenVinoRuntime:
@@ -26,8 +30,8 @@ class OpenVinoRuntime:
 
     def __init__(self, path: Path, keep: bool = True) -> None:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if keep:
-            settings["CACHE_DIR"] = str(cache_folder("openvino"))
+        if keep and (folder := _writable(cache_folder("openvino"))):
+            settings["CACHE_DIR"] = str(folder)
         try:
             compiled = ov.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
@@ -41,3 +45,13 @@ class OpenVinoRuntime:
         outputs = self._request.infer(dict(zip(INPUTS, (slices, spacing_mm), strict=True)))
         # The request reuses its output buffers, so what is returned must be a copy.
         return Prediction(*(np.array(outputs[name]) for name in OUTPUTS))
+
+
+def _writable(folder: Path) -> Path | None:
+    """``folder``, made where it is missing; None where nothing can be kept there."""
+    try:
+        prepare_folder(folder)
+    except OutputError as error:
+        log.info("%s; the model is compiled at every start", error)
+        return None
+    return folder

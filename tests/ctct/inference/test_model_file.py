@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,6 @@ from ctct.inference.model_file import default_model_path, find_model
 
 
 def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:
-    import json
-
     onnx = pytest.importorskip("onnx")
     model = find_model()
     entries = {e.key: json.loads(e.value) for e in onnx.load(model.path).metadata_props}
@@ -56,3 +55,36 @@ def test_a_run_folder_means_its_checkpoint(tmp_path: Path) -> None:
     model = find_model(tmp_path)
     assert model.path == tmp_path / "model.safetensors"
     assert not model.is_onnx
+
+
+class TestOpenVinoFormat:
+    def write(self, folder: Path, sidecar: str | None) -> Path:
+        path = folder / "model.xml"
+        path.write_bytes(b"<net/>")
+        path.with_suffix(".bin").write_bytes(b"weights")
+        if sidecar is not None:
+            (folder / "model.xml.json").write_text(sidecar)
+        return path
+
+    def test_its_sidecar_describes_it(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path, json.dumps({"description": {"grid": {"size": 64}}}))
+        model = find_model(path)
+        assert model.description == {"grid": {"size": 64}}
+        assert (model.is_openvino, model.is_onnx, model.is_engine) == (True, False, False)
+        assert model.sha256 == hashlib.sha256(b"<net/>weights").hexdigest()
+
+    @pytest.mark.parametrize(
+        ("sidecar", "message"),
+        [(None, "keep the two together"), ("{", "damaged"), ('{"description": {}}', "damaged")],
+    )
+    def test_without_a_whole_sidecar(
+        self, sidecar: str | None, message: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ModelError, match=rf"model\.xml\.json: .*{message}"):
+            find_model(self.write(tmp_path, sidecar))
+
+    def test_without_its_weights(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path, "{}")
+        path.with_suffix(".bin").unlink()
+        with pytest.raises(ModelError, match=r"model\.bin: no such model"):
+            find_model(path)

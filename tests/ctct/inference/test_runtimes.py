@@ -18,7 +18,7 @@ from ctct.inference.model_file import ModelFile
 from ctct.io.study import Study
 
 ONNX, CHECKPOINT = ModelFile(Path("a.onnx")), ModelFile(Path("run/model.safetensors"))
-ENGINE = ModelFile(Path("a.engine"))
+ENGINE, OPENVINO = ModelFile(Path("a.engine")), ModelFile(Path("a.xml"))
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def test_a_slice_alone_and_in_company_gets_the_same_labels(
         (ONNX, ("onnxruntime", "auto"), ["openvino", "onnxruntime"], 0, ("onnxruntime", "cpu")),
         (ONNX, ("torch", "cuda"), ["openvino", "torch"], 1, ("torch", "cuda")),
         (CHECKPOINT, ("auto", "auto"), ["openvino", "torch"], 0, ("torch", "cpu")),
+        (OPENVINO, ("auto", "auto"), ["openvino", "onnxruntime"], 1, ("openvino", "cpu")),
         (
             ONNX,
             ("auto", "auto"),
@@ -107,6 +108,9 @@ def test_choice(
         (ONNX, ("auto", "cuda"), ["openvino"], RuntimeUnavailableError, "no CUDA GPU"),
         (ONNX, ("auto", "auto"), [], RuntimeUnavailableError, "no runtime installed"),
         (CHECKPOINT, ("openvino", "auto"), ["openvino"], ModelError, "needs an .onnx file"),
+        (OPENVINO, ("torch", "auto"), ["openvino", "torch"], ModelError, "cannot run OpenVINO's"),
+        (OPENVINO, ("auto", "cuda"), ["openvino"], RuntimeUnavailableError, "openvino has none"),
+        (OPENVINO, ("auto", "auto"), ["torch"], RuntimeUnavailableError, "install openvino"),
         (CHECKPOINT, ("auto", "auto"), ["openvino"], RuntimeUnavailableError, "a checkpoint needs"),
         (ONNX, ("tensorrt", "auto"), ["openvino"], RuntimeUnavailableError, r"ctct\[tensorrt\]"),
         (
@@ -241,3 +245,22 @@ def test_a_damaged_model_is_a_model_error(name: str, tmp_path: Path) -> None:
     path.write_bytes(b"not a graph")
     with pytest.raises(ModelError, match=r"damaged\.onnx"):
         runtimes.load(ModelFile(path), name, "cpu")
+
+
+def test_what_openvino_compiled_is_kept_for_the_next_start(
+    default_model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
+    runtimes.load(default_model, "openvino", "cpu")
+    (kept,) = (tmp_path / "openvino").glob("*.blob")
+    written = kept.stat().st_mtime_ns
+    runtimes.load(default_model, "openvino", "cpu")
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "openvino").glob("*.blob")] == [written]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    default_model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "file"))
+    assert runtimes.load(default_model, "openvino", "cpu").name == "openvino"
