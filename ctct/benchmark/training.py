@@ -7,7 +7,8 @@ resizes one slice at a time with SciPy in the workers of a ``DataLoader``, and p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -153,7 +154,7 @@ def _reference_steps(
 class _Slices(Dataset[tuple[Tensor, Tensor]]):
     """Slices augmented and resized one at a time with SciPy, in memory already."""
 
-    def __init__(self, volumes: tuple[Volume, ...], size: int, seed: int) -> None:
+    def __init__(self, volumes: Sequence[Volume], size: int, seed: int) -> None:
         try:
             from scipy import ndimage
         except ImportError as error:
@@ -173,19 +174,15 @@ class _Slices(Dataset[tuple[Tensor, Tensor]]):
         return len(self.slices)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image, label = self.slices[index]
+        pair: Sequence[npt.NDArray[Any]] = self.slices[index]
         chance, choice = torch.rand(()).item(), int(torch.randint(0, 4, ()))
         if chance > 0.5:
-            image, label = (np.rot90(array, choice) for array in (image, label))
-            image, label = (np.flip(array, choice % 2) for array in (image, label))
+            pair = [np.flip(np.rot90(array, choice), choice % 2) for array in pair]
         else:
             angle = float(torch.empty(()).uniform_(-25, 25))
-            image, label = (
-                self.ndimage.rotate(array, angle, order=0, reshape=False)
-                for array in (image, label)
-            )
-        factors = self.size / image.shape[0], self.size / image.shape[1]
-        image, label = (self.ndimage.zoom(array, factors, order=0) for array in (image, label))
+            pair = [self.ndimage.rotate(a, angle, order=0, reshape=False) for a in pair]
+        factors = [self.size / n for n in pair[0].shape]
+        image, label = (self.ndimage.zoom(array, factors, order=0) for array in pair)
         return torch.from_numpy(image)[None], torch.from_numpy(label.astype(np.int64))
 
 

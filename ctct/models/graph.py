@@ -114,7 +114,8 @@ class SegmentationGraph(nn.Module):
 
     def _probabilities(self, network: nn.Module, x: Tensor) -> Tensor:
         if not self.variant.tta:
-            return network(x).softmax(1)
+            alone: Tensor = network(x).softmax(1)
+            return alone
         # All orientations of all slices are one batch, so that the graph is no larger.
         views = [turned(x, turns, mirror) for turns, mirror in ORIENTATIONS]
         p = network(torch.cat(views)).softmax(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from timm.models.swin_transformer import SwinTransformerStage
 from torch import Tensor, nn
@@ -43,7 +45,7 @@ class SwinHybrid(nn.Module):
         self.at_half = nn.Sequential(_convolution(full, half, stride=2), _convolution(half, half))
         self.to_quarter = nn.Conv2d(half, width, 3, stride=2, padding=1)
         self.norm = nn.LayerNorm(width)
-        rates = torch.linspace(0, drop_path, sum(DEPTHS)).split(DEPTHS)
+        rates = iter(torch.linspace(0, drop_path, sum(DEPTHS)).tolist())
         self.stages = nn.ModuleList(
             SwinTransformerStage(
                 dim=width * 2 ** max(level - 1, 0),
@@ -53,9 +55,9 @@ class SwinHybrid(nn.Module):
                 downsample=level > 0,
                 num_heads=heads,
                 window_size=window,
-                drop_path=rate.tolist(),
+                drop_path=list(islice(rates, depth)),
             )
-            for level, (depth, heads, rate) in enumerate(zip(DEPTHS, HEADS, rates, strict=True))
+            for level, (depth, heads) in enumerate(zip(DEPTHS, HEADS, strict=True))
         )
         channels = (full, half, *(width * 2**level for level in range(len(DEPTHS))))
         self.decoder = nn.ModuleList(
