@@ -188,7 +188,7 @@ class TestCommand:
             "--runtime",
             "torch",
         )
-        assert (done.code, "cannot run OpenVINO's format" in done.err) == (7, True)
+        assert (done.code, "what is in OpenVINO's format" in done.err) == (7, True)
 
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),

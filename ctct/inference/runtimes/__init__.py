@@ -104,10 +104,8 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
             f"--runtime {runtime}: not installed; pip install '{package}', or use one of "
             f"{', '.join(found) or 'none'}"
         )
-    if model.is_engine:
-        return _choose_for_engine(model, runtime, device, found)
-    if model.is_openvino:
-        return _choose_for_openvino(model, runtime, device, found)
+    if model.is_openvino or model.is_engine:
+        return _choose_own(model, runtime, device, found)
     if not model.is_onnx and runtime not in ("auto", "torch"):
         raise ModelError(
             f"{model.path}: {runtime} needs an .onnx file; make one with ctct export, "
@@ -150,40 +148,30 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
     raise RuntimeUnavailableError("no runtime installed; pip install ctct brings openvino")
 
 
-def _choose_for_openvino(
+def _choose_own(
     model: ModelFile, runtime: str, device: str, found: list[str]
 ) -> tuple[str, str, str]:
-    if runtime not in ("auto", "openvino"):
+    """The same for a file that one runtime alone can run: OpenVINO's format, or an engine."""
+    own, place, kind = (
+        ("openvino", "cpu", "in OpenVINO's format")
+        if model.is_openvino
+        else ("tensorrt", "cuda", "a TensorRT engine")
+    )
+    if runtime not in ("auto", own):
         raise ModelError(
-            f"{model.path}: {runtime} cannot run OpenVINO's format; use --runtime openvino, or an "
-            ".onnx file"
+            f"{model.path}: {runtime} cannot run what is {kind}; use --runtime {own}, or an .onnx "
+            "file of the model"
         )
-    if "openvino" not in found:
-        raise RuntimeUnavailableError(f"{model.path}: needs pip install openvino")
-    if device == "cuda":
-        raise RuntimeUnavailableError("--device cuda: openvino has none; use an .onnx file")
-    return "openvino", "cpu", "the model is in OpenVINO's format"
-
-
-def _choose_for_engine(
-    model: ModelFile, runtime: str, device: str, found: list[str]
-) -> tuple[str, str, str]:
-    if runtime not in ("auto", "tensorrt"):
-        raise ModelError(
-            f"{model.path}: {runtime} cannot run a TensorRT engine; use --runtime tensorrt, or the "
-            ".onnx file it was made from"
-        )
-    if "tensorrt" not in found:
+    if own not in found:
+        extra = PACKAGES[own][1]
+        package = f"ctct[{extra}]" if extra else "ctct"
+        raise RuntimeUnavailableError(f"{model.path}: is {kind}; pip install '{package}'")
+    if device not in ("auto", place) or (place == "cuda" and not cuda_devices()):
+        why = f"--device {device}" if device != "auto" else "no CUDA GPU or driver on this machine"
         raise RuntimeUnavailableError(
-            f"{model.path}: a TensorRT engine needs pip install 'ctct[tensorrt]'"
+            f"{model.path}: {own} runs it on {place} ({why}); use an .onnx file of the model"
         )
-    if device == "cpu" or not cuda_devices():
-        why = "--device cpu" if device == "cpu" else "no CUDA GPU or driver on this machine"
-        raise RuntimeUnavailableError(
-            f"{model.path}: a TensorRT engine runs on a GPU ({why}); use the .onnx file it was "
-            "made from"
-        )
-    return "tensorrt", "cuda", "the model is a TensorRT engine"
+    return own, place, f"the model is {kind}"
 
 
 def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runtime:
