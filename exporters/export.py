@@ -104,8 +104,8 @@ def _export(
     """One format, at the best precision that passes."""
     attempts: list[Attempt] = []
     form = FORMATS[name]
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
-        for rung in ladder(request.precision, request.variant.members, form.half):
+    for rung in ladder(request.precision, request.variant.members, form.half):
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
             observe(f"{name}: writing {rung}")
             path = form.write(pair, rung, Path(scratch), request, observe)
             attempt = Attempt(rung)
@@ -115,7 +115,7 @@ def _export(
             attempts.append(attempt)
             if not attempt.failures:
                 return Artefact(name, _keep(path, folder, name, pair, attempts), tuple(attempts))
-            log.warning("%s: %s fails the gate: %s", name, rung, "; ".join(attempt.failures))
+        log.warning("%s: %s fails the gate: %s", name, rung, "; ".join(attempt.failures))
     raise ParityError(
         f"{folder}: no {name} model was written, for none says what the trained pair says "
         f"({'; '.join(attempts[-1].failures)}); look at the scans of --verify-on, or export with "

@@ -99,8 +99,9 @@ class TestGate:
     ) -> None:
         monkeypatch.setitem(exporting.LIMITS, "fp16", Limits(dice=1.1))
         monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(volume_ml=1e9, ef_points=1e9))
-        request = ExportRequest(precision="fp16", verify_on=scans)
-        (artefact,) = export(small_run, tmp_path, request)
+        request = ExportRequest(("onnx", "triton"), "fp16", verify_on=scans)
+        artefact, repository = export(small_run, tmp_path, request)
+        assert len(repository.attempts) == 3
         tried = [str(attempt.rung) for attempt in artefact.attempts]
         assert tried == ["fp16", "fp16 in the cnn, fp32 in the other", "fp32"]
         assert find_model(artefact.path).description["precision"] == "fp32"

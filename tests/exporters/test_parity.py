@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -65,6 +66,12 @@ def test_a_structure_that_is_gone() -> None:
         "ΔESV 4.00 mL > 1.5 mL",
         "ΔEF inf > 0.7 points",
     ]
+
+
+def test_what_is_not_finite_is_none_in_json() -> None:
+    parity = compare([segmentation(800, 400)], [segmentation(0, 0, disagreement=math.nan)])
+    plain = json.loads(json.dumps(parity.to_dict(), allow_nan=False))
+    assert (plain["ef_points"], plain["disagreement"], plain["esv_ml"]) == (None, None, 4.0)
 
 
 def test_one_frame_alone_has_a_volume() -> None:
