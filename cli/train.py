@@ -46,7 +46,7 @@ def train(
     ] = False,
     networks: Annotated[
         str | None,
-        typer.Option(help="Two of unet, swin_unet, timm:ENCODER, with a comma between."),
+        typer.Option(help="Two of unet, swin_unet, swin_hybrid, timm:ENCODER, with a comma."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch: Annotated[int | None, typer.Option(help="Slices a step.")] = None,

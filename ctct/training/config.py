@@ -100,7 +100,8 @@ class TrainingConfig:
         other_share: share of the other network's teacher in the mean of the two teachers.
         confidence: pixels whose pseudo-label is less probable do not count.
         pseudo_loss: loss against pseudo-labels, "dice", "ce" or "both".
-        cross_weight: weight of that loss once ramped up (0.1 in the paper).
+        cross_weight: weight of an unlabelled slice beside a labelled one, once ramped up (0.1 in
+            the paper).
         ramp: fraction of the run after which it is.
         warm_up: fraction of the run, at its start, that learns from labelled slices alone.
         ema_decay: of the moving average of the weights that is validated and saved.

@@ -105,7 +105,7 @@ def batch_loss(
         students: the two networks, training.
         teachers: their moving averages, not used where ``config.teacher`` is "student".
         config: of the run.
-        cross_weight: weight of the loss against pseudo-labels at this step.
+        cross_weight: weight of an unlabelled slice beside a labelled one at this step.
 
     Returns:
         The loss, and its parts, detached, by name.
@@ -146,7 +146,9 @@ def batch_loss(
             crossed = crossed + segmentation_loss(
                 student_logits, labels, counts * (1 - manual), config.pseudo_loss
             )
-    loss = supervised + cross_weight * crossed
+    # Both are means, so that one unlabelled slice would weigh as much as seven labelled ones.
+    share = (len(strong) - known) / known
+    loss = supervised + cross_weight * share * crossed
     return loss, {"supervised": supervised.detach() / 2, "crossed": crossed.detach() / 2}
 
 

@@ -49,6 +49,18 @@ def test_cross_teaching_as_published() -> None:
     torch.testing.assert_close(parts["crossed"], crossed.detach() / 2)
 
 
+def test_an_unlabelled_slice_weighs_as_much_whatever_their_number() -> None:
+    """Three labelled and one unlabelled: the mean over the latter counts a third."""
+    two = batch()
+    more = Batch(
+        two.weak, two.strong, torch.cat((two.labels, two.labels[:1])), two.partner, two.rectangle
+    )
+    settings = config(labelled_batch=3, teacher="student", other_share=1.0, pseudo_loss="dice")
+    loss, parts = batch_loss(more, PAIR, PAIR, settings, cross_weight=0.6)
+    expected = 2 * parts["supervised"] + 0.6 / 3 * 2 * parts["crossed"]
+    torch.testing.assert_close(loss.detach(), expected)
+
+
 def test_teachers_see_the_weak_view_and_get_no_gradient() -> None:
     one, teachers = batch(), (Pixelwise(0, 1, 2, -1), Pixelwise(1, 0, -1, 2))
     seen: list[Tensor] = []
