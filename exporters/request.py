@@ -50,5 +50,8 @@ class ExportRequest:
             raise ConfigError(
                 f"--precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
             )
-        if "triton" in self.formats and self.variant.probabilities:
-            raise ConfigError("--format triton serves labels alone; leave out --probabilities")
+        if self.variant.probabilities and {"engine", "triton"} & set(self.formats):
+            raise ConfigError(
+                "--format engine and triton give labels and disagreement alone; leave out "
+                "--probabilities"
+            )

@@ -77,9 +77,11 @@ def test_every_file_it_points_to_is_there() -> None:
 def test_every_command_and_option_it_names_is_there(ctct: Callable[..., object]) -> None:
     shells = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
     used = re.findall(r"\bctct (\w+)((?:\s+[^#&\n]+)?)", shells)
-    commands = {"sample", "predict", "evaluate", "train", "pack", "export"}
+    commands = {"sample", "predict", "evaluate", "train", "pack", "export", "benchmark"}
     assert {command for command, _ in used} == commands
     for command, arguments in used:
-        described = ctct(command, "--help").out
+        # The commands below ``benchmark`` have options of their own.
+        below = arguments.split()[:1] if command == "benchmark" else []
+        described = ctct(command, *below, "--help").out
         for option in re.findall(r"--[\w-]+", arguments):
             assert option in described, f"ctct {command} {option}"

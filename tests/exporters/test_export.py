@@ -157,7 +157,7 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
         ({"formats": ("tflite",)}, "--format must be .*; got 'tflite'"),
         ({"precision": "fp8"}, "--precision must be one of fp32, fp16, bf16, int8, got 'fp8'"),
         (
-            {"formats": ("triton",), "variant": Variant(probabilities=True)},
+            {"formats": ("onnx", "engine"), "variant": Variant(probabilities=True)},
             "leave out --probabilities",
         ),
     ],
