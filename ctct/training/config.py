@@ -54,6 +54,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "grid_spacing_mm": 1.25,
         "steps": 30000,
         "batch": 16,
+        "ramp": 0.4,
+        "warm_up": 0.08,
         "ema_decay": 0.999,
         "validate_every": 1000,
     },
@@ -144,8 +146,8 @@ class TrainingConfig:
     confidence: float = 0.8
     pseudo_loss: str = "both"
     cross_weight: float = 1.0
-    ramp: float = 0.4
-    warm_up: float = 0.08
+    ramp: float = 0.5
+    warm_up: float = 0.4
     ema_decay: float = 0.998
     keep: str = "best"
     validate_every: int = 500
