@@ -109,7 +109,7 @@ def test_a_debug_run_shows_the_traceback(ctct: Callable[..., object], tmp_path: 
     [
         (["missing.nii.gz"], 4, "missing.nii.gz: no such file or folder"),
         (["empty"], 4, "empty: no scan found"),
-        (["scan.nii.gz", "--model", "gone.onnx"], 7, "gone.onnx: cannot be read"),
+        (["scan.nii.gz", "--model", "gone.onnx"], 7, "gone.onnx: no such model"),
         (["scan.nii.gz", "--model", "scan.nii.gz"], 7, "not a model"),
         (["scan.nii.gz", "--runtime", "abacus"], 2, "--runtime abacus: choose one of"),
         (["scan.nii.gz", "--device", "cuda"], 5, "no CUDA GPU"),
