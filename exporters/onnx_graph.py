@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping
 from itertools import pairwise
@@ -17,8 +16,9 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ctct.errors import ModelError, OutputError
+from ctct.errors import ModelError
 from ctct.inference.contract import INPUTS, OUTPUTS
+from ctct.io.write import write_atomic
 from ctct.models.graph import MEMBERS, SegmentationGraph
 
 #: The lowest that has all we use, for older runtimes; bfloat16 convolutions came with 22.
@@ -97,13 +97,7 @@ def save_onnx(model: onnx.ModelProto, path: str | Path, store_half: bool = True)
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"{path}: the exported graph is not valid ONNX ({error})") from error
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-            partial = Path(folder) / path.name
-            partial.write_bytes(model.SerializeToString())
-            partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    write_atomic(path, model.SerializeToString())
 
 
 def fold_batch_norm(graph: SegmentationGraph) -> SegmentationGraph:
