@@ -8,6 +8,7 @@ resizes one slice at a time with SciPy in the workers of a ``DataLoader``, and p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.collection import Volume
-from ctct.training.config import TrainingConfig
+from ctct.training.config import PRESETS, TrainingConfig
 from ctct.training.cross_teaching import segmentation_loss
 from ctct.training.devices import compiles, make_fabric
 from ctct.training.layouts import read_collection
@@ -30,17 +31,14 @@ from ctct.training.step import batch_loss, draw_batch
 
 #: What makes a configuration the published method; networks, grid and batch stay as they are.
 PUBLISHED = {
-    "optimiser": "sgd",
-    "augmentation": "paper",
-    "cut_mix": 0.0,
-    "teacher": "student",
-    "other_share": 1.0,
-    "confidence": 0.0,
-    "pseudo_loss": "dice",
-    "clip": 0.0,
+    name: PRESETS["paper"][name]
+    for name in (
+        *("optimiser", "augmentation", "cut_mix", "teacher", "other_share"),
+        *("confidence", "pseudo_loss", "clip"),
+    )
 }
 #: Weight of cross teaching and learning rate, which cost nothing to change.
-CROSS_WEIGHT, RATE = 0.1, 0.01
+CROSS_WEIGHT, RATE = PRESETS["paper"]["cross_weight"], PRESETS["paper"]["cnn_rate"]
 
 
 def training_speed(
@@ -76,10 +74,8 @@ def training_speed(
     }
 
     def run(way: Iterator[Tensor]) -> int:
-        loss = next(way)
-        for _ in range(steps - 1):
-            loss = next(way)
-        loss.item()  # waits for a GPU
+        *_, last = islice(way, steps)
+        last.item()  # waits for a GPU
         return steps
 
     contestants = {name: lambda way=way: run(way) for name, way in ways.items()}
@@ -126,7 +122,7 @@ def _reference_steps(
     ]
     known = config.known_slices
     loaders = [
-        _endless(_Slices(volumes, config.grid_size, config.seed), count, workers)
+        _endless(_Slices(volumes, config.grid_size), count, workers)
         for volumes, count in ((data.labelled, known), (data.unlabelled, config.batch - known))
     ]
     while True:
@@ -154,7 +150,7 @@ def _reference_steps(
 class _Slices(Dataset[tuple[Tensor, Tensor]]):
     """Slices augmented and resized one at a time with SciPy, in memory already."""
 
-    def __init__(self, volumes: Sequence[Volume], size: int, seed: int) -> None:
+    def __init__(self, volumes: Sequence[Volume], size: int) -> None:
         try:
             from scipy import ndimage
         except ImportError as error:
