@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
-from ctct.labels import CLASSES
 from ctct.models.grid import NetworkGrid, normalise, sample
 
 #: The networks of a pair.
@@ -87,17 +86,16 @@ class SegmentationGraph(nn.Module):
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
         x = self.to_grid(slices, spacing_mm)
         each = [self._probabilities(getattr(self, name), x) for name in self.variant.members]
+        size = (slices.shape[-2], slices.shape[-1])
         if len(each) == 2:
-            maps = self.member_weights[0] * each[0] + self.member_weights[1] * each[1]
+            mean = self.member_weights[0] * each[0] + self.member_weights[1] * each[1]
             apart = 0.5 * (each[0] - each[1]).abs().sum(1, keepdim=True)
-            maps = torch.cat((maps, apart), 1)
+            native = self.to_native(torch.cat((mean, apart), 1), size, spacing_mm)
+            probabilities, disagreement = native[:, :-1], native[:, -1]
         else:
-            maps = each[0]
-        maps = self.to_native(maps, (slices.shape[-2], slices.shape[-1]), spacing_mm)
-        probabilities = maps[:, : len(CLASSES)]
+            probabilities = self.to_native(each[0], size, spacing_mm)
+            disagreement = torch.full_like(probabilities[:, 0], torch.nan)
         labels = probabilities.argmax(1).to(torch.uint8)
-        alone = torch.full_like(maps[:, 0], torch.nan)
-        disagreement = maps[:, len(CLASSES)] if len(each) == 2 else alone
         if self.variant.probabilities:
             return labels, disagreement, probabilities
         return labels, disagreement
