@@ -70,11 +70,11 @@ def _read(folder: Path) -> Iterator[Study]:
 
 
 def _batches(study: Study, count: int) -> Iterator[Inputs]:
-    slices = study.voxels.reshape(-1, 1, *study.voxels.shape[2:])  # (T·Z, 1, H, W)
-    chosen = slices[np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)]
+    slices, spacing_mm = study.as_batch()
+    chosen = np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)
     for start in range(0, len(chosen), CALIBRATION_BATCH):
-        batch = np.ascontiguousarray(chosen[start : start + CALIBRATION_BATCH])
-        yield batch, np.tile(np.array(study.spacing_mm, np.float32), (len(batch), 1))
+        part = chosen[start : start + CALIBRATION_BATCH]
+        yield slices[part], spacing_mm[part]
 
 
 def _check_cardiac_size(study: Study) -> None:

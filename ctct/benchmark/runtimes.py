@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.inference import runtimes
 from ctct.inference.contract import Runtime
@@ -39,8 +37,7 @@ def runtime_speed(
     """
     frames = -(-batch // 10)
     study, _ = synthetic_cine(seed=0, frames=frames)
-    slices = study.voxels.reshape(-1, 1, *study.voxels.shape[2:])[:batch]
-    spacing_mm = np.tile(np.array(study.spacing_mm, np.float32), (len(slices), 1))
+    slices, spacing_mm = (array[:batch] for array in study.as_batch())
     loaded: dict[str, Runtime] = {
         REFERENCE: runtimes.load(find_model(reference), "torch", device),
     }

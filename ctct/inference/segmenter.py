@@ -77,16 +77,15 @@ class Segmenter:
         """
         check_segmentable(study)
         t, z, h, w = study.voxels.shape
-        slices = study.voxels.reshape(t * z, 1, h, w)
+        slices, spacing_mm = study.as_batch()
         labels = np.empty((t * z, h, w), np.uint8)
         disagreement = np.empty((t * z, h, w), np.float16)
         for start in range(0, t * z, self.batch):
-            batch = slices[start : start + self.batch]
-            spacing_mm = np.tile(np.array(study.spacing_mm, np.float32), (len(batch), 1))
-            prediction = self.runtime(batch, spacing_mm)
-            labels[start : start + len(batch)] = prediction.labels
-            disagreement[start : start + len(batch)] = prediction.disagreement
-            on_slices(start + len(batch))
+            part = slice(start, min(start + self.batch, t * z))
+            prediction = self.runtime(slices[part], spacing_mm[part])
+            labels[part] = prediction.labels
+            disagreement[part] = prediction.disagreement
+            on_slices(part.stop)
         labels = labels.reshape(t, z, h, w)
         return Segmentation(
             study,

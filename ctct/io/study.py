@@ -79,6 +79,15 @@ class Study:
         """Number of slices, Z."""
         return int(self.voxels.shape[1])
 
+    def as_batch(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """All slices, frame after frame, as the networks take them.
+
+        Returns:
+            Intensities (T·Z, 1, H, W), a view of ``voxels``, and (T·Z, 2) row and column spacing.
+        """
+        slices = self.voxels.reshape(-1, 1, *self.voxels.shape[2:])
+        return slices, np.tile(np.array(self.spacing_mm, np.float32), (len(slices), 1))
+
     @property
     def voxel_ml(self) -> float:
         """Volume of a voxel in millilitres; NaN where the slice spacing is not known."""

@@ -71,6 +71,17 @@ def test_absurd_spacing(
     assert "\n" not in message
 
 
+def test_slices_frame_after_frame() -> None:
+    made = study()
+    made.voxels[...] = np.arange(6).reshape(2, 3, 1, 1)
+    slices, spacing_mm = made.as_batch()
+    assert slices.shape == (6, 1, 4, 5)
+    assert slices[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert np.shares_memory(slices, made.voxels)
+    assert spacing_mm.dtype == np.float32
+    assert spacing_mm.tolist() == np.float32([[1.2, 1.4]] * 6).tolist()
+
+
 def test_a_study_made_in_memory_is_named_in_the_message() -> None:
     with pytest.raises(InputError, match=r"^case: "):
         study(spacing_mm=(0.0, 0.0))
