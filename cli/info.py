@@ -29,9 +29,9 @@ def info(
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
     found = runtimes.available()
-    for name, (_, extra) in runtimes.PACKAGES.items():
+    for name in runtimes.PACKAGES:
         if name not in found:
-            typer.echo(f"runtime {name}: not installed, pip install 'ctct[{extra}]'")
+            typer.echo(f"runtime {name}: not installed, {runtimes.install(name)}")
         else:
             typer.echo(f"runtime {name}: {runtimes.describe(name)}")
     typer.echo(f"CUDA devices: {runtimes.cuda_devices()}")

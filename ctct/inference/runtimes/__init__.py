@@ -61,6 +61,12 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+def install(runtime: str) -> str:
+    """The command that brings a runtime."""
+    extra = PACKAGES[runtime][1]
+    return f"pip install 'ctct[{extra}]'" if extra else "pip install 'ctct'"
+
+
 def describe(runtime: str) -> str:
     """Version of an installed runtime and what holds it, as in "2026.1 (openvino)"."""
     for distribution in DISTRIBUTIONS[runtime]:
@@ -98,10 +104,8 @@ def choose(model: ModelFile, runtime: str = "auto", device: str = "auto") -> tup
         raise ConfigError(f"--device {device}: choose one of {', '.join(DEVICES)}")
     found = available()
     if runtime != "auto" and runtime not in found:
-        extra = PACKAGES[runtime][1]
-        package = f"ctct[{extra}]" if extra else "ctct"
         raise RuntimeUnavailableError(
-            f"--runtime {runtime}: not installed; pip install '{package}', or use one of "
+            f"--runtime {runtime}: not installed; {install(runtime)}, or use one of "
             f"{', '.join(found) or 'none'}"
         )
     if model.is_openvino or model.is_engine:
@@ -163,9 +167,7 @@ def _choose_own(
             "file of the model"
         )
     if own not in found:
-        extra = PACKAGES[own][1]
-        package = f"ctct[{extra}]" if extra else "ctct"
-        raise RuntimeUnavailableError(f"{model.path}: is {kind}; pip install '{package}'")
+        raise RuntimeUnavailableError(f"{model.path}: is {kind}; {install(own)}")
     if device not in ("auto", place) or (place == "cuda" and not cuda_devices()):
         why = f"--device {device}" if device != "auto" else "no CUDA GPU or driver on this machine"
         raise RuntimeUnavailableError(
