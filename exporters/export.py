@@ -18,6 +18,7 @@ from ctct.exporters.source import Source
 
 from ctct.errors import OutputError, ParityError
 from ctct.inference.contract import Runtime
+from ctct.inference.model_file import sidecar_path
 from ctct.inference.segmenter import Segmenter
 from ctct.io.write import prepare_folder, write_atomic
 
@@ -135,7 +136,7 @@ def verify(pair: Source, rung: Rung, runtime: Runtime) -> Attempt:
 
 def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Attempt]) -> Path:
     """Give a verified artefact its final name, after its sidecar and its weights if apart."""
-    sidecar = path.with_name(f"{path.name}.json")
+    sidecar = sidecar_path(path)
     verification = {
         "studies": [s.study.name for s in pair.reference] if attempts[-1].parity else [],
         "attempts": [attempt.to_dict() for attempt in attempts],

@@ -99,9 +99,14 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
     return ModelFile(path, description, digest)
 
 
+def sidecar_path(model: Path) -> Path:
+    """What describes a model that cannot describe itself, or says how it was verified."""
+    return model.with_name(f"{model.name}.json")
+
+
 def _sidecar_description(path: Path) -> dict[str, Any]:
     """What ``<file>.json`` beside a file of another format says of the model in it."""
-    sidecar = path.with_name(f"{path.name}.json")
+    sidecar = sidecar_path(path)
     try:
         description = json.loads(sidecar.read_bytes())["description"]
         description["grid"]

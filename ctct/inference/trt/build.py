@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import CtctError, ModelError, RuntimeUnavailableError
-from ctct.inference.model_file import find_model
+from ctct.inference.model_file import find_model, sidecar_path
 from ctct.inference.trt.callbacks import Observe, make_logger, make_monitor
 from ctct.inference.trt.flavour import (
     INSTALL,
@@ -24,7 +24,7 @@ from ctct.inference.trt.flavour import (
 )
 from ctct.inference.trt.folding import fold_constants
 from ctct.inference.trt.profile import EngineProfile
-from ctct.inference.trt.sidecar import EngineRecord, sidecar_path, write_record
+from ctct.inference.trt.sidecar import EngineRecord, write_record
 from ctct.inference.trt.timing import TimingCache
 from ctct.io.write import prepare_folder, write_atomic
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
-from ctct.inference.model_file import ModelFile
+from ctct.inference.model_file import ModelFile, sidecar_path
 from ctct.inference.trt.build import build_engine, precision_of
 from ctct.inference.trt.callbacks import Observe
 from ctct.inference.trt.flavour import Flavour, Gpu, current_gpu, find_flavour
 from ctct.inference.trt.profile import EngineProfile
-from ctct.inference.trt.sidecar import check, sidecar_path
+from ctct.inference.trt.sidecar import check
 from ctct.io.cache import cache_folder
 from ctct.io.write import prepare_folder
 

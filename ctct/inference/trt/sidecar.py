@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError, ModelError
+from ctct.inference.model_file import sidecar_path
 from ctct.inference.trt.flavour import OLDEST_RTX, RTX, Flavour, Gpu
 from ctct.inference.trt.profile import EngineProfile
 from ctct.io.write import write_atomic
@@ -84,11 +85,6 @@ class EngineRecord:
         if self.package == RTX:
             return "sm{}{} or newer".format(*OLDEST_RTX)
         return f"{self.gpu} (sm{''.join(map(str, self.capability or ()))})"
-
-
-def sidecar_path(engine: Path) -> Path:
-    """The sidecar of an engine."""
-    return engine.with_name(engine.name + ".json")
 
 
 def read_record(engine: Path) -> EngineRecord:

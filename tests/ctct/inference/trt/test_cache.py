@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import OutputError
-from ctct.inference.model_file import ModelFile, find_model
+from ctct.inference.model_file import ModelFile, find_model, sidecar_path
 from ctct.inference.trt.cache import cache_key, cached_engine, discard
 from ctct.inference.trt.flavour import RTX, Flavour, Gpu
 from ctct.inference.trt.profile import EngineProfile
-from ctct.inference.trt.sidecar import read_record, sidecar_path
+from ctct.inference.trt.sidecar import read_record
 
 pytest.importorskip(RTX)
 pytest.importorskip("filelock")
