@@ -7,15 +7,18 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.openvino_model import write_openvino
 from ctct.exporters.precision import Rung
-from ctct.exporters.request import ExportRequest
 from ctct.exporters.source import Source
 
 from ctct.inference.contract import Runtime
 from ctct.inference.model_file import find_model
+
+if TYPE_CHECKING:
+    from ctct.exporters.request import ExportRequest
 
 log = logging.getLogger(__name__)
 

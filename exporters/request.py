@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ctct.exporters.formats import FORMATS
 from ctct.exporters.precision import PRECISIONS
 
 from ctct.errors import ConfigError
 from ctct.inference.trt.profile import EngineProfile
 from ctct.models.graph import Variant
-
-FORMATS = ("onnx", "openvino", "engine", "triton")
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        formats: of :data:`FORMATS`.
+        formats: keys of :data:`~ctct.exporters.formats.FORMATS`.
         precision: wished for, of :data:`~ctct.exporters.precision.PRECISIONS`.
         variant: of the graph.
         verify: whether to hold each artefact against the pair in PyTorch, in float32.
