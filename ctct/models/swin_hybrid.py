@@ -8,8 +8,7 @@ import torch
 from timm.models.swin_transformer import SwinTransformerStage
 from torch import Tensor, nn
 
-from ctct.errors import ConfigError
-from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid
+from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid, check_input
 from ctct.models.unet import UpBlock
 
 
@@ -67,11 +66,7 @@ class SwinHybrid(nn.Module):
         self.head = nn.Conv2d(full, classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-2] != self.grid_size or x.shape[-1] != self.grid_size:
-            raise ConfigError(
-                f"this network takes {self.grid_size}×{self.grid_size} pixels, got "
-                f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
-            )
+        check_input(x, self.grid_size)
         skips = [self.at_full(x)]
         skips.append(self.at_half(skips[-1]))
         x = self.norm(self.to_quarter(skips[-1]).permute(0, 2, 3, 1))  # (N, S/4, S/4, width)

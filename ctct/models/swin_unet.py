@@ -124,11 +124,7 @@ class SwinUNet(nn.Module):
             _load_imagenet(self.encoder, width, grid_size, window)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-2] != self.grid_size or x.shape[-1] != self.grid_size:
-            raise ConfigError(
-                f"this Swin-UNet takes {self.grid_size}×{self.grid_size} pixels, got "
-                f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
-            )
+        check_input(x, self.grid_size)
         x = self.encoder.patch_embed(x)  # (N, S/4, S/4, C)
         skips: list[Tensor] = []
         for stage in self.encoder.layers:
@@ -158,6 +154,15 @@ def check_grid(size: str, grid_size: int, window: int | None = None) -> int:
             f"window {window}: use window {max(smallest, 1)} or another grid"
         )
     return window
+
+
+def check_input(x: Tensor, grid_size: int) -> None:
+    """Raise ConfigError unless ``x`` (N, 1, H, W) has the size a Swin network is made for."""
+    if x.shape[-2] != grid_size or x.shape[-1] != grid_size:
+        raise ConfigError(
+            f"this Swin network takes {grid_size}×{grid_size} pixels, got "
+            f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
+        )
 
 
 def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> None:
