@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,9 @@ class _Build:
             if not self._stop.is_set():
                 self._result = self._build()
         except BaseException as error:  # raised again by run, in the thread that asked
+            # Its frames hold what belongs to TensorRT. Left to the garbage collector, that may be
+            # freed while another build starts, which holds the lock that freeing waits for.
+            traceback.clear_frames(error.__traceback__)
             self._error = self._error or error
         finally:
             self._done.set()

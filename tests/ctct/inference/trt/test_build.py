@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_what_tensorrt_cannot_read_is_a_model_error_with_its_reason(tmp_path: Pa
         build_engine(path, tmp_path / "odd.engine", flavour=RTX)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.glob("odd.engine*"))
+
+
+def test_the_error_of_a_failed_build_keeps_nothing_of_tensorrts(tmp_path: Path) -> None:
+    """Freed by the garbage collector as another build starts, it would have that wait for ever."""
+    onnx = pytest.importorskip("onnx")
+    path = write_tiny_onnx(tmp_path / "odd.onnx")
+    model = onnx.load(path)
+    model.graph.node[1].op_type = "Unheard"
+    onnx.save(model, path)
+    with pytest.raises(ModelError) as caught:
+        build_engine(path, tmp_path / "odd.engine", flavour=RTX)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    (worked,) = (frame for frame in frames if frame.f_code.co_name == "_build")
+    assert worked.f_locals == {}
 
 
 def test_what_cannot_be_built_for(tiny: Path, tmp_path: Path) -> None:
