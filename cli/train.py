@@ -48,6 +48,10 @@ def train(
         str | None,
         typer.Option(help="Two of unet, swin_unet, swin_hybrid, timm:ENCODER, with a comma."),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(help="Run, model file or 'default' whose weights to start from."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     batch: Annotated[int | None, typer.Option(help="Slices a step.")] = None,
     labelled_batch: Annotated[int | None, typer.Option(help="Labelled ones among them.")] = None,
@@ -72,6 +76,7 @@ def train(
     from ctct.cli.progress import StepBar
 
     from ctct.errors import ConfigError
+    from ctct.inference.model_file import find_model
     from ctct.training.config import make_config
     from ctct.training.devices import default_preset
     from ctct.training.trainer import CONFIG_FILE
@@ -86,6 +91,7 @@ def train(
         "label_order": label_order,
         "labelled_only": labelled_only or None,
         "networks": networks and tuple(networks.split(",")),
+        "start_from": start_from and str(find_model(start_from).path),
         "steps": steps,
         "batch": batch,
         "labelled_batch": labelled_batch,

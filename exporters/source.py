@@ -22,7 +22,7 @@ from ctct.models.checkpoint import load_model
 from ctct.models.graph import Variant
 
 #: Settings of a training run that say where its data lay, which is nobody's business.
-PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation")
+PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "start_from")
 
 
 class Source:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ctct.errors import ConfigError, ModelError
+from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.models.graph import MEMBERS, SegmentationGraph, Variant
 from ctct.models.networks import build_graph
 
@@ -69,6 +69,7 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
 
     Raises:
         ModelError: the file is missing or is not one of ctct's.
+        RuntimeUnavailableError: it is an ``.onnx`` file and the onnx package is not installed.
     """
     path = Path(path)
     path = path / MODEL_FILE if path.is_dir() else path
@@ -109,8 +110,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    import onnx  # only here: training does without it
-
+    try:
+        import onnx  # only here: training from a run does without it
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"{path}: reading it needs the onnx package; pip install 'ctct[export]', or give the "
+            "folder of a run"
+        ) from error
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's DecodeError, without importing protobuf for its name

@@ -19,6 +19,9 @@ UNET, SWIN_UNET, SWIN_HYBRID, TIMM = "unet", "swin_unet", "swin_hybrid", "timm:"
 #: The pair of the cross-teaching paper.
 DEFAULT_PAIR = (UNET, SWIN_UNET)
 
+#: Settings that decide which weights a graph has.
+ARCHITECTURE = ("networks", "swin", "grid_size", "grid_spacing_mm")
+
 
 def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
     """Both networks of a configuration, freshly initialised, in their graph.
@@ -38,6 +41,12 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
         build_network(second, config),
         NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
     )
+
+
+def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of :data:`ARCHITECTURE` in ``config``, comparable between configurations."""
+    values = {name: config[name] for name in ARCHITECTURE[1:]}
+    return {ARCHITECTURE[0]: tuple(config.get(ARCHITECTURE[0], DEFAULT_PAIR)), **values}
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:

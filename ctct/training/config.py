@@ -11,7 +11,8 @@ from typing import Any
 
 from ctct.errors import ConfigError
 from ctct.labels import ORDERS
-from ctct.models.networks import check_networks
+from ctct.models.checkpoint import load_model
+from ctct.models.networks import ARCHITECTURE, architecture, check_networks
 from ctct.models.swin_unet import WIDTHS
 from ctct.training.augment import AUGMENTATIONS
 from ctct.training.cross_teaching import LOSSES
@@ -83,6 +84,8 @@ class TrainingConfig:
             "swin_hybrid" or "timm:ENCODER".
         swin: size of the Swin networks, "nano" or "tiny".
         pretrained: start the Swin encoder, or timm's, from ImageNet weights.
+        start_from: run folder or model file whose weights both networks start from; the networks
+            and the grid are then its own.
         dropout: the U-Net's, relative to that of the paper's code.
         grid_size: pixels a side of the networks' grid.
         grid_spacing_mm: its pixel spacing.
@@ -127,6 +130,7 @@ class TrainingConfig:
     networks: tuple[str, str] = ("unet", "swin_hybrid")
     swin: str = "nano"
     pretrained: bool = False
+    start_from: str | None = None
     dropout: float = 0.2
     grid_size: int = 160
     grid_spacing_mm: float = 1.5
@@ -206,15 +210,20 @@ def make_config(
 ) -> TrainingConfig:
     """A preset, changed by the settings of a JSON file, changed by ``settings``.
 
+    With ``start_from`` the networks and their grid are that model's in place of the preset's.
+
     Raises:
         ConfigError: the preset, a setting's name or its value makes no sense.
+        ModelError: ``start_from`` is not a model.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; choose one of {', '.join(PRESETS)}")
     values: dict[str, Any] = {**PRESETS[preset], "preset": preset}
-    if file is not None:
-        values |= _read_settings(Path(file))
-    values |= settings
+    own = {} if file is None else _read_settings(Path(file))
+    start = settings.get("start_from", own.get("start_from"))
+    if start and not own.keys() >= set(ARCHITECTURE):
+        values |= architecture(load_model(start)[1].config)
+    values |= {**own, **settings}
     try:
         return TrainingConfig(**values)
     except TypeError as error:  # a text where a number belongs, or no data

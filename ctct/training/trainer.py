@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ctct.errors import EXIT_INTERRUPTED, ConfigError, CtctError
 from ctct.io.write import prepare_folder, write_atomic
-from ctct.models.checkpoint import ModelDescription, save_model
-from ctct.models.networks import build_graph
+from ctct.models.checkpoint import ModelDescription, load_model, save_model
+from ctct.models.graph import MEMBERS, SegmentationGraph
+from ctct.models.networks import architecture, build_graph
 from ctct.training.checkpoint import RESUME_FILE, load_resume, save_resume
 from ctct.training.config import TrainingConfig
 from ctct.training.devices import compiles, make_fabric
@@ -106,7 +107,11 @@ def train(
         )
 
     torch.manual_seed(config.seed)
-    students = build_graph(config.to_dict()).to(fabric.device)
+    fresh = config.pretrained and not (resume or config.start_from)
+    students = build_graph({**config.to_dict(), "pretrained": fresh})
+    if config.start_from and not resume:
+        take_weights(students, config)
+    students.to(fabric.device)
     # channels-last halves the time of the convolutions on a CPU, and suits a GPU's.
     students.to(memory_format=torch.channels_last)
     if devices > 1 and fabric.device.type == "cuda":
@@ -233,6 +238,26 @@ def train(
     if monitor:
         monitor.close()
     return best
+
+
+def take_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
+    """Give ``students`` the weights of ``config.start_from``.
+
+    Raises:
+        ConfigError: these are of other networks or of another grid.
+        ModelError: there is no such model.
+    """
+    path = str(config.start_from)
+    graph, description = load_model(path)
+    held, wanted = architecture(description.config), architecture(config.to_dict())
+    if held != wanted or graph.variant.members != MEMBERS:
+        only = "" if graph.variant.members == MEMBERS else f", {graph.variant.members[0]} alone"
+        raise ConfigError(
+            f"{path}: holds {', '.join(f'{k} {v}' for k, v in held.items())}{only}; the run has "
+            f"{', '.join(f'{k} {v}' for k, v in wanted.items())}; leave out what differs, or "
+            "--start-from"
+        )
+    students.load_state_dict(graph.state_dict())
 
 
 def smaller(config: TrainingConfig, pieces: int) -> TrainingConfig:

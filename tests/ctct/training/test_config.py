@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ConfigError
+from ctct.inference.model_file import default_model_path
 from ctct.training.config import PRESETS, TrainingConfig, make_config
 
 
@@ -34,6 +35,18 @@ def test_flags_change_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
     config = make_config("best", {"data": ".", "seed": 4}, file)
     assert (config.batch, config.steps, config.seed) == (16, 7, 4)
     assert config.networks == ("unet", "unet")
+
+
+def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
+    bundled = str(default_model_path())
+    config = make_config("best", {"data": ".", "start_from": bundled})
+    assert config.networks == ("unet", "swin_unet")
+    assert (config.swin, config.grid_size, config.grid_spacing_mm) == ("nano", 160, 1.5)
+    assert config.batch == 16  # what is no matter of the networks remains the preset's
+    assert make_config("best", {**config.to_dict(), "networks": ("unet", "unet")}).networks == (
+        "unet",
+        "unet",
+    )
 
 
 @pytest.mark.parametrize(

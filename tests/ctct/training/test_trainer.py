@@ -105,6 +105,23 @@ class TestTrain:
         for name, tensor in whole.items():
             torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
 
+    def test_a_run_starts_from_the_weights_of_another(self, acdc: Path, tmp_path: Path) -> None:
+        train(config(acdc, steps=1), tmp_path / "first")
+        # A rate so small that one step leaves the weights as they were.
+        changes = {"start_from": str(tmp_path / "first"), "cnn_rate": 1e-12, "seed": 7}
+        train(config(acdc, steps=1, **changes), tmp_path / "second")
+        first, second = (load_model(tmp_path / run)[0] for run in ("first", "second"))
+        for name, parameter in first.cnn.named_parameters():
+            torch.testing.assert_close(second.cnn.get_parameter(name), parameter, msg=name)
+
+    def test_weights_of_another_grid_are_refused(self, acdc: Path, tmp_path: Path) -> None:
+        train(config(acdc, steps=1), tmp_path / "first")
+        with pytest.raises(ConfigError, match=r"holds .*grid_size 64.*; the run has .*size 96"):
+            train(
+                config(acdc, start_from=str(tmp_path / "first"), grid_size=96),
+                tmp_path / "second",
+            )
+
     def test_labels_of_unlabelled_patients_change_nothing(self, acdc: Path, tmp_path: Path) -> None:
         def weight_without_labels_of(patient: str | None) -> Tensor:
             if patient:
