@@ -134,6 +134,9 @@ def to_int8(
 ) -> onnx.ModelProto:
     """A copy whose networks compute in 8-bit integers where they can (QDQ), quantised by NNCF.
 
+    The first and the last convolution of each network stay in float32: they see the image and make
+    the logits, where 256 steps are few, and cost little.
+
     Args:
         model: in float32, batch normalisation folded into the convolutions.
         members: the networks to change.
@@ -153,11 +156,16 @@ def to_int8(
             f"--precision int8 needs {error.name}; pip install 'ctct[export,gpu]'"
         ) from error
 
-    outside = [
+    kept = [
         node.name
         for node in model.graph.node
         if node.op_type != "Constant" and not _belongs(node, members)
     ]
+    for member in members:
+        convolutions = [
+            n.name for n in model.graph.node if n.op_type == "Conv" and _belongs(n, [member])
+        ]
+        kept += convolutions[:1] + convolutions[-1:]
     preset = nncf.QuantizationPreset.PERFORMANCE if symmetric else nncf.QuantizationPreset.MIXED
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -167,7 +175,7 @@ def to_int8(
             nncf.Dataset(calibration, lambda batch: dict(zip(INPUTS, batch, strict=True))),
             model_type=nncf.ModelType.TRANSFORMER,
             preset=preset,
-            ignored_scope=nncf.IgnoredScope(names=outside, validate=False),
+            ignored_scope=nncf.IgnoredScope(names=kept, validate=False),
             subset_size=len(calibration),
         )
 

@@ -131,6 +131,9 @@ def test_int8(
     ]
     assert large
     assert not any("transformer" in name for name in large)
+    convolutions = [n for n in model.graph.node if n.op_type == "Conv" and n.name[:4] == "cnn/"]
+    in_float = [n.input[1] in stored for n in convolutions]  # the others dequantise their weights
+    assert in_float == [True] + [False] * (len(convolutions) - 2) + [True]
     full, int8 = (OpenVinoRuntime(tmp_path / f"{name}.onnx")(*inputs) for name in ("full", "int8"))
     assert 0 < np.abs(full.disagreement - int8.disagreement).max() < 0.3
 
