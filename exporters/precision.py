@@ -153,7 +153,7 @@ def to_int8(
             import nncf
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"--precision int8 needs {error.name}; pip install 'ctct[export,gpu]'"
+            f"--precision int8 needs {error.name}; pip install 'ctct[export]'"
         ) from error
 
     kept = [
