@@ -55,8 +55,9 @@ def predict(
     from ctct.cli.progress import ProgressBar
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
+    from ctct.inference.files import Options
     from ctct.inference.model_file import find_model
-    from ctct.inference.predict import Options, predict_folder
+    from ctct.inference.predict import predict_folder
     from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover

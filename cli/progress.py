@@ -13,13 +13,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ctct.inference.predict import Observer
+from ctct.inference.pipeline import Observer
 from ctct.inference.record import Fate
 from ctct.io.discover import Case
 
 
 class ProgressBar(Observer):
-    """Cases done of ``total``, the case at work and its slices."""
+    """Cases done of ``total``, and how far the last one seen is."""
 
     def __init__(self, total: int) -> None:
         console = Console(stderr=True)
@@ -33,8 +33,8 @@ class ProgressBar(Observer):
             transient=True,
         )
         self._task = self._progress.add_task("", total=total, at="")
-        self._name = ""
         self._ended = 0
+        self._parts: dict[str, float] = {}  # of the cases at work
 
     def __enter__(self) -> ProgressBar:
         self._progress.start()
@@ -48,23 +48,20 @@ class ProgressBar(Observer):
     ) -> None:
         self._progress.stop()
 
-    def case_started(self, case: Case) -> None:
-        """Show the case's name."""
-        self._name = case.name
-        self._progress.update(self._task, at=case.name)
-
-    def slices_done(self, done: int, total: int) -> None:
+    def slices_done(self, case: Case, done: int, total: int) -> None:
         """Show how far the case is; its share counts towards the bar."""
-        self._progress.update(
-            self._task,
-            completed=self._ended + done / total,
-            at=f"{self._name}, slice {done}/{total}",
-        )
+        self._parts[case.name] = done / total
+        self._show(f"{case.name}, slice {done}/{total}")
 
     def case_ended(self, fate: Fate) -> None:
         """Move on by a whole case."""
         self._ended += 1
-        self._progress.update(self._task, completed=self._ended)
+        self._parts.pop(fate.case, None)
+        self._show(fate.case)
+
+    def _show(self, at: str) -> None:
+        completed = self._ended + sum(self._parts.values())
+        self._progress.update(self._task, completed=completed, at=at)
 
 
 class StepBar:

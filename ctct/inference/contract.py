@@ -44,5 +44,9 @@ class Runtime(Protocol):
     def __call__(
         self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
     ) -> Prediction:
-        """Labels and disagreement of ``slices`` (N, 1, H, W) with ``spacing_mm`` (N, 2)."""
+        """Labels and disagreement of ``slices`` (N, 1, H, W) with ``spacing_mm`` (N, 2).
+
+        Raises:
+            MemoryError: the batch does not fit into the device's memory; a smaller one may.
+        """
         ...

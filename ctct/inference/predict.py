@@ -2,83 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ctct import labels as label_orders
-from ctct.errors import ConfigError, CtctError, InputError
+from ctct.inference.files import CaseFiles, Options, output_path
 from ctct.inference.model_file import ModelFile
 from ctct.inference.patients import measure_patients
-from ctct.inference.record import (
-    DONE,
-    SKIPPED,
-    Fate,
-    continued_inputs,
-    write_record,
-)
+from ctct.inference.pipeline import Observer, run
+from ctct.inference.record import Fate, continued_inputs, write_record
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import Case
-from ctct.io.nifti import read_nifti
-from ctct.io.study import Study
+from ctct.io.lock import alone_in
 from ctct.io.write import prepare_folder, write_atomic
-from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
-from ctct.report.montage import montage_png
 from ctct.report.tables import frames_csv, patients_csv
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How :func:`predict_folder` works.
-
-    Attributes:
-        clean_up: keep only the largest 3-D component of each structure.
-        label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
-        pictures: also write a picture of each case, ED and ES with their contours.
-        overwrite: label cases again that an earlier run completed.
-    """
-
-    clean_up: bool = True
-    label_order: str = "acdc"
-    pictures: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.label_order not in label_orders.ORDERS:
-            raise ConfigError(
-                f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
-            )
-
-
-def output_path(folder: Path, case: Case) -> Path:
-    """Where the label map of ``case`` goes."""
-    return folder / f"{case.name}_seg.nii.gz"
-
-
-def picture_path(folder: Path, case: Case) -> Path:
-    """Where the picture of ``case`` goes."""
-    return folder / f"{case.name}.png"
-
-
-class Observer:
-    """Told how a run goes on; this one ignores it."""
-
-    def case_started(self, case: Case) -> None:
-        """A case is about to be read."""
-
-    def slices_done(self, done: int, total: int) -> None:
-        """So many of the case's slices are labelled."""
-
-    def case_ended(self, fate: Fate) -> None:
-        """A case has come to its end."""
 
 
 def predict_folder(
@@ -106,12 +48,24 @@ def predict_folder(
         The fate of each case, in order.
 
     Raises:
-        OutputError: nothing can be written into ``folder``.
+        OutputError: nothing can be written into ``folder``, or another run writes there.
         ConfigError: ``folder`` holds label maps made with another model, of another scan or with
             other options.
     """
     options, observer = options or Options(), observer or Observer()
     prepare_folder(folder)
+    with alone_in(folder):
+        return _predict(cases, folder, model, load_segmenter, options, observer)
+
+
+def _predict(
+    cases: Sequence[Case],
+    folder: Path,
+    model: ModelFile,
+    load_segmenter: Callable[[ModelFile], Segmenter],
+    options: Options,
+    observer: Observer,
+) -> list[Fate]:
     settings = {
         "model": model.path.name,
         "model_sha256": model.sha256,
@@ -136,91 +90,17 @@ def predict_folder(
         | {"python": platform.python_version()},
     }
     write_record(folder, record)
-    segmenter: Segmenter | None = None
-    fates: list[Fate] = []
-    measured: list[tuple[Case, list[FrameVolumes]]] = []
-    for case in cases:
-        observer.case_started(case)
-        target = output_path(folder, case)
-        fate = Fate(case.name, str(case.path))
-        try:
-            pictured = not options.pictures or picture_path(folder, case).exists()
-            if target.exists() and pictured:
-                frames = _measure_written(target, case, options)
-                fate.status = SKIPPED
-            else:
-                segmenter = segmenter or load_segmenter(model)
-                frames = _segment_case(case, folder, segmenter, options, fate, observer)
-                fate.status = DONE
-            fate.output = target.name
-            measured.append((case, frames))
-        except InputError as error:
-            fate.reason = str(error)
-            log.debug("%s", case.name, exc_info=True)
-        except CtctError:
-            raise  # the model, the runtime or the disk: no other case would fare better
-        except Exception as error:  # one strange file must not end a night's run
-            reason = f"{case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
-            fate.reason = " ".join(reason.split())
-            log.debug("%s", case.name, exc_info=True)
-        fates.append(fate)
-        observer.case_ended(fate)
-    patients = measure_patients(measured)
+    files = CaseFiles(folder, options)
+    segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
+    patients = measure_patients((r.case, r.frames) for r in results if r.frames is not None)
     write_atomic(folder / "measurements.csv", patients_csv(patients))
     write_atomic(folder / "frames.csv", frames_csv(patients))
+    seconds = time.monotonic() - started
     if segmenter:
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
-    record |= {
-        "seconds": round(time.monotonic() - started, 3),
-        "cases": [asdict(fate) for fate in fates],
-    }
+        record["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
+    fates = [result.fate for result in results]
+    record |= {"seconds": round(seconds, 3), "cases": [asdict(fate) for fate in fates]}
     write_record(folder, record)
     return fates
-
-
-def _segment_case(
-    case: Case,
-    folder: Path,
-    segmenter: Segmenter,
-    options: Options,
-    fate: Fate,
-    observer: Observer,
-) -> list[FrameVolumes]:
-    clock = time.monotonic()
-
-    def lap(stage: str) -> None:
-        nonlocal clock
-        now = time.monotonic()
-        fate.seconds[stage] = round(now - clock, 3)
-        clock = now
-
-    study = read_nifti(case.path)
-    lap("read")
-    fate.slices = study.frames * study.slices
-    segmentation = segmenter.segment(
-        study, options.clean_up, lambda done: observer.slices_done(done, fate.slices)
-    )
-    foreground = segmentation.labels > 0
-    if foreground.any():
-        disagreement = segmentation.disagreement[foreground].mean(dtype=float)
-        fate.mean_disagreement = round(float(disagreement), 4)
-    lap("segment")
-    written = label_orders.remap(segmentation.labels, target=options.label_order)
-    if study.source is None:
-        raise InputError(f"{case.path}: read without its geometry")
-    frames = frame_volumes(segmentation.labels, study.voxel_ml, case.name)
-    if options.pictures:
-        m = measure_frames(frames)
-        rows = {"": 0} if m.ed is None or m.es is None else {"ED": m.ed, "ES": m.es}
-        picture = montage_png(study, segmentation.labels, rows)
-        write_atomic(picture_path(folder, case), picture)
-    write_atomic(output_path(folder, case), study.source.encode_labels(written))
-    lap("write")
-    return frames
-
-
-def _measure_written(target: Path, case: Case, options: Options) -> list[FrameVolumes]:
-    written: Study = read_nifti(target)
-    own = label_orders.remap(written.voxels.astype("int16"), source=options.label_order)
-    return frame_volumes(own, written.voxel_ml, case.name)

@@ -27,7 +27,7 @@ class Fate:
         reason: why it failed.
         output: the label map written.
         slices: number of slices labelled.
-        seconds: time by stage: ``read``, ``segment``, ``write``.
+        seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
     """
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ctct.errors import ConfigError, InputError
+from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference import runtimes
-from ctct.inference.contract import Runtime
+from ctct.inference.batching import Batch, Batcher, Inputs, Job, batch_size
+from ctct.inference.contract import Prediction, Runtime
 from ctct.inference.model_file import DEFAULT, ModelFile, find_model
 from ctct.inference.postprocess import keep_largest_components
 from ctct.io.study import Study
 
+log = logging.getLogger(__name__)
+
+#: Slices, what the runtime said of them or why it failed, and the seconds it took.
+Answer = tuple[Batch, Prediction | Exception, float]
+
 #: Fewest pixels a side that can hold a heart.
 MIN_PIXELS = 32
+
+#: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,23 @@ class Segmentation:
     disagreement: npt.NDArray[np.float16]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of many studies.
+
+    Attributes:
+        study: that was given.
+        segmentation: its labels; None where it failed.
+        error: why it failed.
+        seconds: its share of the runtime's time.
+    """
+
+    study: Study
+    segmentation: Segmentation | None
+    error: Exception | None
+    seconds: float
+
+
 class Segmenter:
     """Runs the fused graph of ``model`` over studies.
 
@@ -43,6 +73,9 @@ class Segmenter:
         model: the file the runtime was loaded from.
         runtime: runs the graph.
         batch: slices a call of the runtime.
+
+    Attributes:
+        busy_s: seconds that the runtime has worked so far.
     """
 
     def __init__(self, model: ModelFile, runtime: Runtime, batch: int = 16) -> None:
@@ -51,6 +84,7 @@ class Segmenter:
         self.model = model
         self.runtime = runtime
         self.batch = batch
+        self.busy_s = 0.0
 
     @classmethod
     def load(
@@ -76,22 +110,112 @@ class Segmenter:
             InputError: the image cannot be segmented: NaN, constant, or too small.
         """
         check_segmentable(study)
-        t, z, h, w = study.voxels.shape
-        slices, spacing_mm = study.as_batch()
-        labels = np.empty((t * z, h, w), np.uint8)
-        disagreement = np.empty((t * z, h, w), np.float16)
-        for start in range(0, t * z, self.batch):
-            part = slice(start, min(start + self.batch, t * z))
-            prediction = self.runtime(slices[part], spacing_mm[part])
-            labels[part] = prediction.labels
-            disagreement[part] = prediction.disagreement
-            on_slices(part.stop)
-        labels = labels.reshape(t, z, h, w)
-        return Segmentation(
-            study,
-            keep_largest_components(labels) if clean_up else labels,
-            disagreement.reshape(t, z, h, w),
+        (outcome,) = self.segment_all([study], lambda study, done: on_slices(done))
+        if outcome.segmentation is None:
+            assert outcome.error is not None
+            raise outcome.error
+        return cleaned(outcome.segmentation) if clean_up else outcome.segmentation
+
+    def segment_all(
+        self,
+        studies: Iterable[Study],
+        on_slices: Callable[[Study, int], object] = lambda study, done: None,
+    ) -> Iterator[Outcome]:
+        """Label many studies, whose slices share batches; without clean-up.
+
+        The next batch is prepared while the runtime works. A study is taken from ``studies`` when a
+        batch needs it; those that wait for a batch to be full take :data:`MOST_BYTES` at most.
+
+        Args:
+            studies: that pass :func:`check_segmentable`; may be an endless generator.
+            on_slices: told how many slices of a study are finished.
+
+        Yields:
+            Each study when it is done, in no certain order. One that the runtime fails on does not
+            keep the others from theirs.
+
+        Raises:
+            CtctError: other than InputError, as the model's; no other study would fare better.
+        """
+        for batch in self._run_all(self._batches(studies)):
+            for job, _ in batch.parts:
+                on_slices(job.study, job.slices - job.missing)
+                if not job.missing:
+                    yield _outcome(job)
+
+    def _batches(self, studies: Iterable[Study]) -> Iterator[Batch]:
+        batcher = Batcher()
+        for study in studies:
+            batcher.add(Job(study, self._size(study)))
+            yield from batcher.full(self.batch)
+            while batcher.nbytes > MOST_BYTES:
+                yield from batcher.oldest(self.batch)
+        while batcher.nbytes:
+            yield from batcher.oldest(self.batch)
+
+    def _size(self, study: Study) -> tuple[int, int]:
+        grid = self.model.description.get("grid")
+        rows, columns = (
+            batch_size(n, mm, grid)
+            for n, mm in zip(study.voxels.shape[2:], study.spacing_mm, strict=True)
         )
+        return rows, columns
+
+    def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Each batch when its answers are stored; the one after it is prepared meanwhile."""
+        with ThreadPoolExecutor(1, "runtime") as worker:
+            flying: deque[tuple[Batch, Future[list[Answer]]]] = deque()
+
+            def land() -> Batch:
+                batch, future = flying.popleft()
+                for part, answer, seconds in future.result():
+                    part.store(answer, seconds)
+                return batch
+
+            for batch in batches:
+                flying.append((batch, worker.submit(self._answer, batch, batch.inputs())))
+                if len(flying) > 1:
+                    yield land()
+            while flying:
+                yield land()
+
+    def _answer(self, batch: Batch, inputs: Inputs) -> list[Answer]:
+        """What the runtime says of a batch, in parts where it does not take it as a whole."""
+        begun = time.perf_counter()
+        try:
+            prediction = self.runtime(*inputs)
+        except MemoryError as error:
+            if len(batch) == 1:
+                return [(batch, error, 0.0)]
+            self.batch = max(len(batch) // 2, 1)
+            log.warning("out of memory: batches of %d slices from here on", self.batch)
+            parts = batch.pieces(self.batch)
+        except Exception as error:
+            if isinstance(error, CtctError) and not isinstance(error, InputError):
+                raise
+            if len(batch.parts) == 1:
+                return [(batch, error, 0.0)]
+            parts = batch.by_study()  # to find out which is to blame
+        else:
+            seconds = time.perf_counter() - begun
+            self.busy_s += seconds
+            return [(batch, prediction, seconds)]
+        return [answer for part in parts for answer in self._answer(part, part.inputs())]
+
+
+def _outcome(job: Job) -> Outcome:
+    if job.error is not None:
+        return Outcome(job.study, None, job.error, job.seconds)
+    shape = job.study.voxels.shape
+    segmentation = Segmentation(
+        job.study, job.labels.reshape(shape), job.disagreement.reshape(shape)
+    )
+    return Outcome(job.study, segmentation, None, job.seconds)
+
+
+def cleaned(raw: Segmentation) -> Segmentation:
+    """With only the largest 3-D component of each structure in each frame."""
+    return replace(raw, labels=keep_largest_components(raw.labels))
 
 
 def check_segmentable(study: Study) -> None:

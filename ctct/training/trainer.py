@@ -199,7 +199,7 @@ def train(
                 if bad >= 0:
                     raise DivergedError(_diverged(bad, dict(recent)[bad], labelled, unlabelled))
             if step % LOG_EVERY == 0 and monitor:
-                supervised, crossed = (sums / LOG_EVERY).tolist()
+                supervised, crossed = (sums / len(recent)).tolist()  # fewer after --resume
                 rate = (step - first) / (time.monotonic() - started)
                 monitor.record(
                     step,

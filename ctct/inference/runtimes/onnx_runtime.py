@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ class OnnxRuntime:
     ) -> Prediction:
         """See :class:`ctct.inference.contract.Runtime`."""
         inputs = dict(zip(INPUTS, (slices, spacing_mm), strict=True))
-        return Prediction(*self._session.run(OUTPUTS, inputs))
+        try:
+            return Prediction(*self._session.run(OUTPUTS, inputs))
+        except Exception as error:  # its exceptions share no public base class
+            if re.search("allocate memory|out of memory", str(error), re.IGNORECASE):
+                raise MemoryError(str(error)) from error
+            raise
 
 
 def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict[str, str]:

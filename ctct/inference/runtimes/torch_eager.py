@@ -24,7 +24,9 @@ class TorchRuntime:
         self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
     ) -> Prediction:
         """See :class:`ctct.inference.contract.Runtime`."""
-        outputs = self._graph(
-            torch.from_numpy(slices).to(self.device), torch.from_numpy(spacing_mm).to(self.device)
-        )
+        inputs = (torch.from_numpy(array).to(self.device) for array in (slices, spacing_mm))
+        try:
+            outputs = self._graph(*inputs)
+        except torch.OutOfMemoryError as error:
+            raise MemoryError(str(error)) from error
         return Prediction(*(output.cpu().numpy() for output in outputs[: len(OUTPUTS)]))

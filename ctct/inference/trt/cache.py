@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ctct.errors import ModelError, RuntimeUnavailableError
+from filelock import FileLock, Timeout
+
+from ctct.errors import ModelError
 from ctct.inference.model_file import ModelFile, sidecar_path
 from ctct.inference.trt.build import build_engine, precision_of
 from ctct.inference.trt.callbacks import Observe
@@ -114,12 +116,6 @@ def _clear(engine: Path) -> None:
 
 def _locked(path: Path) -> AbstractContextManager[Any]:
     """The lock of one engine; the system frees it when its holder ends in whatever way."""
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            "filelock: not installed; pip install 'ctct[tensorrt]'"
-        ) from error
     lock = FileLock(path)
     try:
         return lock.acquire(timeout=0)

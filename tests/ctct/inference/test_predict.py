@@ -15,7 +15,8 @@ import pytest
 from tests_support import write_scan
 
 from ctct.errors import ConfigError, ModelError, OutputError
-from ctct.inference.predict import Options, predict_folder
+from ctct.inference.files import Options
+from ctct.inference.predict import predict_folder
 from ctct.inference.record import Fate
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from tests_support import ThresholdRuntime
 
-from ctct.errors import ConfigError, InputError
+from ctct.errors import ConfigError, InputError, ModelError
+from ctct.inference.contract import Prediction
+from ctct.inference.model_file import ModelFile
 from ctct.inference.segmenter import Segmenter, check_segmentable
 from ctct.io.study import Study
 from ctct.measurement.overlap import dice_by_structure
@@ -25,6 +28,99 @@ def test_every_slice_of_every_frame_comes_back_in_its_place(threshold: Segmenter
     assert (segmentation.labels == np.where(voxels > 0, 3, 0)).all()
     assert threshold.runtime.batches == [4, 2]  # 6 slices, the last batch not padded
     assert seen == [4, 6]
+
+
+def test_studies_share_batches_and_come_back_whole(threshold: Segmenter) -> None:
+    rng = np.random.default_rng(0)
+    studies = [make_study(rng.uniform(0, 200, (1, n, 32, 32))) for n in (3, 6, 1)]
+    threshold.batch = 4
+    found = {id(o.study): o.segmentation for o in threshold.segment_all(iter(studies))}
+    assert threshold.runtime.batches == [4, 4, 2]
+    for study in studies:
+        segmentation = found[id(study)]
+        assert segmentation is not None
+        v = study.voxels
+        assert (segmentation.labels == np.where(v >= 150, 3, np.where(v >= 100, 2, 0))).all()
+
+
+def test_a_study_that_the_runtime_fails_on_does_not_take_others_with_it(
+    threshold: Segmenter,
+) -> None:
+    class Picky(ThresholdRuntime):
+        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+            if (slices == 77).any():
+                raise ZeroDivisionError("77")
+            return super().__call__(slices, spacing_mm)
+
+    studies = [make_study(np.full((1, 2, 32, 32), value)) for value in (160, 77, 170)]
+    segmenter = Segmenter(threshold.model, Picky(), batch=6)
+    outcomes = {id(o.study): o for o in segmenter.segment_all(studies)}
+    good, bad, other = (outcomes[id(study)] for study in studies)
+    assert isinstance(bad.error, ZeroDivisionError)
+    assert bad.segmentation is None
+    for outcome in (good, other):
+        assert outcome.segmentation is not None
+        assert (outcome.segmentation.labels == 3).all()
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(
+    threshold: Segmenter, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Small(ThresholdRuntime):
+        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+            if len(slices) > 3:
+                raise MemoryError
+            return super().__call__(slices, spacing_mm)
+
+    segmenter = Segmenter(threshold.model, Small(), batch=8)
+    study = make_study(np.random.default_rng(0).uniform(0, 200, (2, 8, 32, 32)))
+    assert (segmenter.segment(study, clean_up=False).labels[study.voxels >= 150] == 3).all()
+    assert segmenter.batch == 2  # 8, 4, 2
+    assert "out of memory: batches of 2 slices from here on" in caplog.text
+
+
+def test_a_model_error_ends_all(threshold: Segmenter) -> None:
+    class Broken(ThresholdRuntime):
+        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+            raise ModelError("broken")
+
+    segmenter = Segmenter(threshold.model, Broken())
+    with pytest.raises(ModelError):
+        list(segmenter.segment_all([make_study(np.full((1, 1, 32, 32), 160))]))
+
+
+def test_studies_are_taken_only_as_they_are_needed(
+    threshold: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ctct.inference.segmenter.MOST_BYTES", 100_000)
+    taken = 0
+
+    def endless() -> Iterator[Study]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield make_study(np.full((1, 2, 32, 32), 160))  # 14 336 bytes with its answers
+
+    threshold.batch = 1000
+    outcomes = threshold.segment_all(endless())
+    assert next(outcomes).segmentation is not None
+    # Seven are more than 100 000 bytes, and a second batch is got ready.
+    assert taken == 14
+
+
+@pytest.mark.parametrize("size", [(200, 333), (129, 90)])
+def test_what_the_networks_do_not_see_changes_nothing(
+    size: tuple[int, int], default_model: ModelFile
+) -> None:
+    rng = np.random.default_rng(1)
+    study = Study("case", rng.uniform(0, 500, (1, 2, *size)).astype(np.float32), (1.4, 1.7), 8.0)
+    segmenter = Segmenter.load(default_model, "openvino")
+    assert segmenter._size(study) != size
+    batched = segmenter.segment(study, clean_up=False)
+    slices, spacing_mm = study.as_batch()
+    native = segmenter.runtime(slices, spacing_mm)
+    assert (batched.labels[0] == native.labels).mean() >= 0.9999
+    assert np.abs(batched.disagreement[0] - native.disagreement).max() < 2e-3  # float16
 
 
 def test_clean_up_can_be_switched_off(threshold: Segmenter) -> None:

@@ -19,7 +19,6 @@ from ctct.inference.trt.profile import EngineProfile
 from ctct.inference.trt.sidecar import read_record
 
 pytest.importorskip(RTX)
-pytest.importorskip("filelock")
 PROFILE = EngineProfile((1, 2, 4), (32, 64, 96))
 
 #: Ask for the engine; say "built" for each build, "engine NAME" at the end. Stops at the first
