@@ -67,3 +67,60 @@ def runtimes(
             f"{timing.name}: {1000 / timing.rate:.1f} ms a slice, {timing.rate:.1f} slices/s, "
             f"{timing.times_as_fast_as(timings[0]):.1f} times as fast"
         )
+
+
+@benchmark.command()
+def prediction(
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[INPUT]...", help="Scans, as for ctct predict. Default: synthetic."
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="'default' or an exported file; several allowed.")
+    ] = None,
+    reference: Annotated[
+        str, typer.Option(help="Pair of the reference: a run folder, a file or 'default'.")
+    ] = "default",
+    batch: Annotated[int, typer.Option(min=1, help="Slices a call.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for speed.json and speed.png.")
+    ] = None,
+) -> None:
+    """Whole runs of ctct predict, files in and out, beside the way research code does it.
+
+    Where manual labels, CASE_gt.nii.gz, lie beside the scans, the Dice of each is measured too.
+    """
+    import json
+    import tempfile
+
+    from ctct.cli.progress import Spinner
+
+    from ctct.benchmark.prediction import machine, prediction_speed, write_synthetic
+    from ctct.io.discover import discover
+    from ctct.io.write import prepare_folder, write_atomic
+    from ctct.report.speed import speed_png
+
+    with tempfile.TemporaryDirectory() as folder, Spinner() as spinner:
+        if not inputs:
+            write_synthetic(Path(folder))
+        cases, _ = discover(inputs or [folder])
+        rows = prediction_speed(
+            cases, model or ["default"], reference, device, batch, rounds, spinner.say
+        )
+    for row in rows:
+        dice = "" if row.dice is None else f", Dice {row.dice:.4f}"
+        busy = "" if row.busy is None else f", runtime busy {100 * row.busy:.0f} %"
+        typer.echo(
+            f"{row.timing.name}: {1000 / row.timing.rate:.1f} ms a slice, "
+            f"{row.times_as_fast:.1f} times as fast{dice}{busy}"
+            f"{'' if row.valid else ', INVALID: the Dice differs'}"
+        )
+    if out:
+        prepare_folder(out)
+        content = {"machine": machine(), "cases": len(cases), "rows": [r.to_dict() for r in rows]}
+        write_atomic(out / "speed.json", (json.dumps(content, indent=2) + "\n").encode())
+        write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))

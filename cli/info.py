@@ -26,6 +26,7 @@ def info(
     from ctct.errors import RuntimeUnavailableError
     from ctct.inference import runtimes
     from ctct.inference.model_file import find_model
+    from ctct.inference.precision import in_precision
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
     found = runtimes.available()
@@ -37,6 +38,7 @@ def info(
     typer.echo(f"CUDA devices: {runtimes.cuda_devices()}")
     file = find_model(model)
     try:
+        file = in_precision(file)
         name, place, why = runtimes.choose(file)
         typer.echo(f"chosen by --runtime auto: {name} on {place} ({why})")
     except RuntimeUnavailableError as error:

@@ -27,6 +27,9 @@ def predict(
         typer.Option(help="auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32 or bf16. auto: bf16 where model and CPU have it.")
+    ] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
     label_order: Annotated[
         str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
@@ -57,6 +60,7 @@ def predict(
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.files import Options
     from ctct.inference.model_file import find_model
+    from ctct.inference.precision import in_precision
     from ctct.inference.predict import predict_folder
     from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
@@ -70,7 +74,7 @@ def predict(
         fates = predict_folder(
             cases,
             out,
-            find_model(model),
+            in_precision(find_model(model), precision, runtime, device),
             lambda file: Segmenter.load(file, runtime, device, batch),
             options,
             observer,

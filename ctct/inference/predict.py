@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -101,6 +102,18 @@ def _predict(
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
         record["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
     fates = [result.fate for result in results]
+    if (peak := peak_memory_mb()) is not None:
+        record["peak_memory_mb"] = peak
     record |= {"seconds": round(seconds, 3), "cases": [asdict(fate) for fate in fates]}
     write_record(folder, record)
     return fates
+
+
+def peak_memory_mb() -> int | None:
+    """Most memory this process has held so far, in MiB; None where the system does not say."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on a Mac bytes
+    return int(peak / (2**20 if sys.platform == "darwin" else 2**10))

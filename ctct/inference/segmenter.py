@@ -19,6 +19,7 @@ from ctct.inference.batching import Batch, Batcher, Inputs, Job, batch_size
 from ctct.inference.contract import Prediction, Runtime
 from ctct.inference.model_file import DEFAULT, ModelFile, find_model
 from ctct.inference.postprocess import keep_largest_components
+from ctct.inference.precision import in_precision
 from ctct.io.study import Study
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,11 @@ def check_segmentable(study: Study) -> None:
 
 
 def load_model(
-    model: str | Path = DEFAULT, runtime: str = "auto", device: str = "auto", batch: int = 16
+    model: str | Path = DEFAULT,
+    runtime: str = "auto",
+    device: str = "auto",
+    batch: int = 16,
+    precision: str = "auto",
 ) -> Segmenter:
     """Load a model into a runtime.
 
@@ -253,9 +258,11 @@ def load_model(
         runtime: "auto" or a key of ``ctct.inference.runtimes.PACKAGES``.
         device: "auto", "cpu" or "cuda".
         batch: slices a call.
+        precision: "auto", "fp32" or "bf16"; see :func:`ctct.inference.precision.in_precision`.
 
     Raises:
         ModelError: the file is missing or is not one of ctct's.
         RuntimeUnavailableError: the runtime or device is not on this machine.
     """
-    return Segmenter.load(find_model(model), runtime, device, batch)
+    file = in_precision(find_model(model), precision, runtime, device)
+    return Segmenter.load(file, runtime, device, batch)

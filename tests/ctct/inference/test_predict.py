@@ -63,6 +63,9 @@ def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_pa
     record = json.loads((out / "run.json").read_text())
     assert record["settings"]["model_sha256"] == threshold.model.sha256
     assert record["runtime"] == "threshold"
+    assert 0 <= record["runtime_busy"] <= 1
+    if sys.platform != "win32":
+        assert 20 < record["peak_memory_mb"] < 100_000
     assert record["cases"][0]["mean_disagreement"] == 0.25
     assert set(record["cases"][0]["seconds"]) == {"read", "segment", "write"}
 
