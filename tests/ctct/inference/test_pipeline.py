@@ -104,7 +104,7 @@ def test_ctrl_c_lets_those_at_work_finish(threshold: Segmenter) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(CASES, files, lambda: threshold, Impatient())
     assert 1 <= len(files.written) < len(CASES)
-    assert threading.active_count() == before  # no thread goes on
+    assert threading.active_count() <= before  # no thread goes on
 
 
 def test_nothing_to_segment_loads_no_model() -> None:
