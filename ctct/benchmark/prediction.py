@@ -117,7 +117,7 @@ def prediction_speed(
             contestants[name] = turn
 
         procedure = ReferenceProcedure(reference, device)
-        enter(REFERENCE, lambda out: [procedure(case, out) for case in cases])
+        enter(REFERENCE, lambda out: procedure(cases, out))
         for name, segmenter in _segmenters(models, device, batch):
             enter(name, lambda out, used=segmenter: _predict(cases, out, used))  # type: ignore[misc]
         timings = take_turns(contestants, rounds, observe=observe)
@@ -235,8 +235,12 @@ class ReferenceProcedure:
         self._device = "cuda" if cuda else "cpu"
         self._graph = load_pair(find_model(model).path)[0].to(self._device)
 
-    def __call__(self, case: Case, out: Path) -> None:
-        """Write the label map of ``case`` into ``out``."""
+    def __call__(self, cases: Sequence[Case], out: Path) -> None:
+        """Write the label map of each case into ``out``."""
+        for case in cases:
+            self._case(case, out)
+
+    def _case(self, case: Case, out: Path) -> None:
         image = nib.load(case.path)
         voxels = np.asarray(image.dataobj, dtype=np.float32)
         flat = voxels.reshape(*voxels.shape[:2], -1)

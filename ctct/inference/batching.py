@@ -34,7 +34,7 @@ def batch_size(pixels: int, spacing_mm: float, grid: Mapping[str, Any] | None) -
     """
     if grid is None:
         return pixels
-    size, grid_mm = grid["size"], grid["spacing_mm"]
+    size, grid_mm = int(grid["size"]), float(grid["spacing_mm"])
     # The outermost points of the grid lie (size - 1) / 2 steps from the centre. They are made from
     # pixels up to one pixel further out, and pixels up to one step further out are made from them.
     seen = math.ceil((size - 1) * grid_mm / spacing_mm + 2 * max(grid_mm / spacing_mm, 1.0))

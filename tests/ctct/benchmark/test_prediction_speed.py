@@ -50,7 +50,7 @@ def test_both_do_the_same_work_equally_well(scans: list[Case], default_model: Mo
 def test_the_reference_writes_labels_in_the_geometry_of_the_scan(
     scans: list[Case], tmp_path: Path
 ) -> None:
-    ReferenceProcedure("default", "cpu")(scans[0], tmp_path)
+    ReferenceProcedure("default", "cpu")(scans, tmp_path)
     scan, written = nib.load(scans[0].path), nib.load(tmp_path / f"{scans[0].name}_seg.nii.gz")
     assert written.shape == scan.shape
     assert (written.affine == scan.affine).all()
