@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctct.labels import STRUCTURES
-from ctct.measurement.evaluate import CaseScore
 from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
 
 
@@ -18,7 +17,7 @@ def patients_csv(patients: Mapping[str, Measurements]) -> bytes:
         [patient, len(m.frames), *(_number(m.indices.get(column)) for column in INDEX_COLUMNS)]
         for patient, m in patients.items()
     )
-    return _csv(["patient", "frames", *INDEX_COLUMNS], rows)
+    return csv_bytes(["patient", "frames", *INDEX_COLUMNS], rows)
 
 
 def frames_csv(patients: Mapping[str, Measurements]) -> bytes:
@@ -35,21 +34,15 @@ def frames_csv(patients: Mapping[str, Measurements]) -> bytes:
         for patient, m in patients.items()
         for number, frame in enumerate(m.frames)
     )
-    return _csv(["patient", "case", "frame", "phase", *columns], rows)
-
-
-def scores_csv(scores: Iterable[CaseScore]) -> bytes:
-    """A row a case: the Dice of each structure and their mean."""
-    columns = (*STRUCTURES, "mean")
-    rows = ([score.case, *(f"{score.dice[s]:.4f}" for s in columns)] for score in scores)
-    return _csv(["case", *(f"{s} Dice" for s in columns)], rows)
+    return csv_bytes(["patient", "case", "frame", "phase", *columns], rows)
 
 
 def _number(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import math
 
-from ctct.measurement.evaluate import CaseScore
 from ctct.measurement.volumes import FrameVolumes, Measurements
-from ctct.report.tables import frames_csv, patients_csv, scores_csv
+from ctct.report.tables import frames_csv, patients_csv
 
 
 def volumes(name: str, index: int, lv_ml: float) -> FrameVolumes:
@@ -32,12 +31,4 @@ def test_frames_with_their_phase_and_what_is_not_known_left_empty() -> None:
         "p,cine,0,ED,50.00,100.00,120.00",
         "p,cine,1,ES,50.00,100.00,48.00",
         'q,"odd, ""name""",0,,50.00,100.00,',
-    ]
-
-
-def test_scores() -> None:
-    score = CaseScore("a", {"RV": 1.0, "MYO": 0.5, "LV": 0.75, "mean": 0.75})
-    assert scores_csv([score]).decode().splitlines() == [
-        "case,RV Dice,MYO Dice,LV Dice,mean Dice",
-        "a,1.0000,0.5000,0.7500,0.7500",
     ]
