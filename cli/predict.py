@@ -38,6 +38,14 @@ def predict(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Also write CASE.png, ED and ES with contours.")
     ] = False,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(help="CSV of id, sex, height_cm, weight_kg, heart_rate_bpm, a row a patient."),
+    ] = None,
+    ed: Annotated[
+        int | None, typer.Option(min=0, help="ED frame, from 0; found from the LV's volume.")
+    ] = None,
+    es: Annotated[int | None, typer.Option(min=0, help="ES frame, likewise.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
     ] = False,
@@ -56,6 +64,7 @@ def predict(
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.model_file import find_model
+    from ctct.inference.patients import given_by_user
     from ctct.inference.predict import Options, predict_folder
     from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
@@ -64,7 +73,10 @@ def predict(
     cases, labels = discover(inputs)
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
-    options = Options(not keep_all_components, label_order, pictures, overwrite)
+    given, problems = given_by_user(cases, subjects, ed, es)
+    for problem in problems:
+        typer.echo(f"ctct: {problem}", err=True)
+    options = Options(not keep_all_components, label_order, pictures, overwrite, given)
     with ProgressBar(len(cases)) as observer:
         fates = predict_folder(
             cases,

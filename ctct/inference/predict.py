@@ -6,7 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from ctct import labels as label_orders
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference.model_file import ModelFile
-from ctct.inference.patients import measure_patients
+from ctct.inference.patients import Given, measure_patients
 from ctct.inference.record import (
     DONE,
     SKIPPED,
@@ -44,12 +44,14 @@ class Options:
         label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
         pictures: also write a picture of each case, ED and ES with their contours.
         overwrite: label cases again that an earlier run completed.
+        given: what is known of the patients: their bodies, their ED and ES.
     """
 
     clean_up: bool = True
     label_order: str = "acdc"
     pictures: bool = False
     overwrite: bool = False
+    given: Given = field(default_factory=Given)
 
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
@@ -165,7 +167,7 @@ def predict_folder(
             log.debug("%s", case.name, exc_info=True)
         fates.append(fate)
         observer.case_ended(fate)
-    patients = measure_patients(measured)
+    patients = measure_patients(measured, options.given)
     write_atomic(folder / "measurements.csv", patients_csv(patients))
     write_atomic(folder / "frames.csv", frames_csv(patients))
     if segmenter:

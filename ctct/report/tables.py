@@ -8,16 +8,31 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from ctct.labels import STRUCTURES
+from ctct.measurement.ranges import out_of_range
+from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
 
 
 def patients_csv(patients: Mapping[str, Measurements]) -> bytes:
-    """A row a patient: EDV, ESV, SV, EF and mass; empty where ED and ES are not known."""
-    rows = (
-        [patient, len(m.frames), *(_number(m.indices.get(column)) for column in INDEX_COLUMNS)]
-        for patient, m in patients.items()
-    )
-    return csv_bytes(["patient", "frames", *INDEX_COLUMNS], rows)
+    """A row a patient: phases, indices, what lies out of range, and what is odd.
+
+    Frames are counted from 0; what is not known is left empty.
+    """
+    columns = (*INDEX_COLUMNS, *SUBJECT_COLUMNS)
+    rows = []
+    for patient, m in patients.items():
+        indices = m.all_indices
+        marks = out_of_range(indices, m.subject.sex)
+        rows.append(
+            [
+                *(patient, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
+                *(_number(indices.get(column)) for column in columns),
+                "; ".join(f"{index} {mark}" for index, mark in marks.items()),
+                "; ".join(m.warnings),
+            ]
+        )
+    header = ["patient", "frames", "ED frame", "ES frame", *columns, "out of range", "warnings"]
+    return csv_bytes(header, rows)
 
 
 def frames_csv(patients: Mapping[str, Measurements]) -> bytes:
