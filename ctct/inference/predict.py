@@ -15,7 +15,7 @@ from typing import Any
 from ctct import labels as label_orders
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference.model_file import ModelFile
-from ctct.inference.patients import Given, measure_patients
+from ctct.inference.patients import Given
 from ctct.inference.record import (
     DONE,
     SKIPPED,
@@ -23,14 +23,15 @@ from ctct.inference.record import (
     continued_inputs,
     write_record,
 )
+from ctct.inference.results import write_results
 from ctct.inference.segmenter import Segmenter
+from ctct.inference.signs import write_signs
 from ctct.io.discover import Case
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.io.write import prepare_folder, write_atomic
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 from ctct.report.montage import montage_png
-from ctct.report.tables import frames_csv, patients_csv
 
 log = logging.getLogger(__name__)
 
@@ -167,9 +168,7 @@ def predict_folder(
             log.debug("%s", case.name, exc_info=True)
         fates.append(fate)
         observer.case_ended(fate)
-    patients = measure_patients(measured, options.given)
-    write_atomic(folder / "measurements.csv", patients_csv(patients))
-    write_atomic(folder / "frames.csv", frames_csv(patients))
+    write_results(folder, measured, options.given)
     if segmenter:
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
@@ -217,6 +216,7 @@ def _segment_case(
         rows = {"": 0} if m.ed is None or m.es is None else {"ED": m.ed, "ES": m.es}
         picture = montage_png(study, segmentation.labels, rows)
         write_atomic(picture_path(folder, case), picture)
+    write_signs(folder, case, segmentation)
     write_atomic(output_path(folder, case), study.source.encode_labels(written))
     lap("write")
     return frames

@@ -29,11 +29,13 @@ class Segmentation:
         labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
         disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
             probabilities of the CNN and the Transformer.
+        removed: voxels of each frame that the clean-up took away.
     """
 
     study: Study
     labels: npt.NDArray[np.uint8]
     disagreement: npt.NDArray[np.float16]
+    removed: tuple[int, ...] = ()
 
 
 class Segmenter:
@@ -87,11 +89,9 @@ class Segmenter:
             disagreement[part] = prediction.disagreement
             on_slices(part.stop)
         labels = labels.reshape(t, z, h, w)
-        return Segmentation(
-            study,
-            keep_largest_components(labels) if clean_up else labels,
-            disagreement.reshape(t, z, h, w),
-        )
+        kept = keep_largest_components(labels) if clean_up else labels
+        removed = np.count_nonzero(labels != kept, axis=(1, 2, 3))
+        return Segmentation(study, kept, disagreement.reshape(t, z, h, w), tuple(removed.tolist()))
 
 
 def check_segmentable(study: Study) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
 
+from ctct.io.write import strict_json
 from ctct.labels import LV, STRUCTURES
 from ctct.measurement.evaluate import ASSD, HD95, METRICS, Evaluation
 from ctct.measurement.regions import REGIONS
@@ -115,16 +114,7 @@ def evaluation_json(findings: Findings) -> bytes:
         "predictions_without_reference": evaluation.unreferenced,
         "failed": evaluation.failed,
     }
-    return (json.dumps(finite(content), indent=1, allow_nan=False) + "\n").encode()
-
-
-def finite(content: Any) -> Any:
-    """``content`` with None for every NaN and infinity, which strict JSON does not have."""
-    if isinstance(content, Mapping):
-        return {key: finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    return strict_json(content)
 
 
 def evaluation_html(findings: Findings) -> bytes:

@@ -1,4 +1,4 @@
-"""Results as CSV."""
+"""Results as CSV, and as what JSON can hold."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from ctct.labels import STRUCTURES
-from ctct.measurement.ranges import out_of_range
+from ctct.measurement.flags import Judgement
+from ctct.measurement.quality import FrameSigns
+from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
 from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
 
 
-def patients_csv(patients: Mapping[str, Measurements]) -> bytes:
-    """A row a patient: phases, indices, what lies out of range, and what is odd.
+def patients_csv(
+    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
+) -> bytes:
+    """A row a patient: phases, verdict, indices, what lies out of range, reasons of the verdict.
 
     Frames are counted from 0; what is not known is left empty.
     """
@@ -23,37 +29,74 @@ def patients_csv(patients: Mapping[str, Measurements]) -> bytes:
     for patient, m in patients.items():
         indices = m.all_indices
         marks = out_of_range(indices, m.subject.sex)
+        judgement = judgements[patient]
         rows.append(
             [
                 *(patient, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
+                *(judgement.verdict, _number(judgement.score)),
                 *(_number(indices.get(column)) for column in columns),
                 "; ".join(f"{index} {mark}" for index, mark in marks.items()),
-                "; ".join(m.warnings),
+                "; ".join(flag.reason for flag in judgement.flags),
             ]
         )
-    header = ["patient", "frames", "ED frame", "ES frame", *columns, "out of range", "warnings"]
+    header = ("patient", "frames", "ED frame", "ES frame", "verdict", "score", *columns)
+    return csv_bytes([*header, "out of range", "flags"], rows)
+
+
+def frames_csv(
+    patients: Mapping[str, Measurements], signs: Mapping[tuple[str, int], FrameSigns]
+) -> bytes:
+    """A row a frame: volumes, the LV's smoothed one, ED or ES, and the networks' disagreement."""
+    rows = []
+    for patient, m in patients.items():
+        for number, frame in enumerate(m.frames):
+            known = signs.get((frame.name, frame.index))
+            smooth_ml = m.smooth_ml[number] if m.smooth_ml else None
+            rows.append(
+                [
+                    *(patient, frame.name, frame.index, {m.es: "ES", m.ed: "ED"}.get(number, "")),
+                    *(_number(frame.volume_ml[s]) for s in STRUCTURES),
+                    _number(smooth_ml),
+                    _number(known.score if known else None),
+                    *(_number(known.disagreement[s] if known else None, 3) for s in STRUCTURES),
+                ]
+            )
+    header = [
+        *("patient", "case", "frame", "phase", *(f"{s} volume (mL)" for s in STRUCTURES)),
+        *("LV volume, smooth (mL)", "score", *(f"{s} disagreement" for s in STRUCTURES)),
+    ]
     return csv_bytes(header, rows)
 
 
-def frames_csv(patients: Mapping[str, Measurements]) -> bytes:
-    """A row a frame: the volume of each structure, and whether the frame is ED or ES."""
-    columns = [f"{structure} volume (mL)" for structure in STRUCTURES]
-    rows = (
-        [
-            patient,
-            frame.name,
-            frame.index,
-            {m.es: "ES", m.ed: "ED"}.get(number, ""),
-            *(_number(frame.volume_ml[s]) for s in STRUCTURES),
-        ]
-        for patient, m in patients.items()
-        for number, frame in enumerate(m.frames)
-    )
-    return csv_bytes(["patient", "case", "frame", "phase", *columns], rows)
+def patients_json(
+    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
+) -> dict[str, Any]:
+    """Everything measured of each patient, with units in the names."""
+    return {
+        "reference_ranges": SOURCE,
+        "patients": {
+            patient: {
+                "verdict": judgements[patient].verdict,
+                "score": judgements[patient].score,
+                "flags": [asdict(flag) for flag in judgements[patient].flags],
+                "ed_frame": m.ed,
+                "es_frame": m.es,
+                "indices": m.all_indices,
+                "out_of_range": {
+                    index: {"is": mark, "range": normal_range(index, m.subject.sex)}
+                    for index, mark in out_of_range(m.all_indices, m.subject.sex).items()
+                },
+                "subject": asdict(m.subject),
+                "frames": [asdict(frame) for frame in m.frames],
+                "smooth_lv_volume_ml": m.smooth_ml,
+            }
+            for patient, m in patients.items()
+        },
+    }
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.2f}"
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

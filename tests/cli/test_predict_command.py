@@ -84,6 +84,7 @@ def test_each_bad_file_gets_one_clear_line(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "frames.csv",
         "measurements.csv",
+        "measurements.json",
         "run.json",
     ]
 

@@ -41,6 +41,8 @@ def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_pa
         "cine_seg.nii.gz",
         "frames.csv",
         "measurements.csv",
+        "measurements.json",
+        "quality",
         "run.json",
     ]
     scan, written = nib.load(tmp_path / "in" / "cine.nii.gz"), nib.load(out / "cine_seg.nii.gz")

@@ -11,7 +11,7 @@ from ctct.measurement.evaluate import Evaluation, VolumeScore
 from ctct.measurement.statistics import compare
 from ctct.measurement.summary import Quantity
 from ctct.measurement.volumes import INDEX_COLUMNS
-from ctct.report.evaluation import Findings, bland_altman, finite
+from ctct.report.evaluation import Findings, bland_altman
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -67,7 +67,6 @@ def test_json_is_strict_and_holds_the_averages() -> None:
     assert math.isclose(first["mean"], (0.9 + 0.8 + 0.5) / 3)
     assert content["agreement"]["LVEF (%)"]["bias"] == 3.0
     assert content["failed"] == EVALUATION.failed
-    assert finite({"a": [math.nan, (math.inf, 1.0)]}) == {"a": [None, [None, 1.0]]}
 
 
 def test_html_asks_for_nothing_and_runs_nothing_from_a_file() -> None:
