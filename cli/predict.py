@@ -53,9 +53,9 @@ def predict(
 ) -> None:
     """Label RV, myocardium and LV in every scan, and measure them.
 
-    Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv
-    (a row a patient), frames.csv (a row a frame) and run.json. Run it again to go on where it
-    stopped.
+    Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv and
+    .json (a row a patient), frames.csv (a row a frame), segments.csv (wall thickness), report.html
+    and run.json. Run it again to go on where it stopped.
     """
     import json
     from dataclasses import asdict

@@ -21,6 +21,7 @@ from ctct.inference.record import (
     SKIPPED,
     Fate,
     continued_inputs,
+    made_by,
     write_record,
 )
 from ctct.inference.results import write_results
@@ -168,7 +169,7 @@ def predict_folder(
             log.debug("%s", case.name, exc_info=True)
         fates.append(fate)
         observer.case_ended(fate)
-    write_results(folder, measured, options.given)
+    write_results(folder, measured, options.given, options.label_order, made_by(record))
     if segmenter:
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
@@ -213,8 +214,9 @@ def _segment_case(
     frames = frame_volumes(segmentation.labels, study.voxel_ml, case.name)
     if options.pictures:
         m = measure_frames(frames)
-        rows = {"": 0} if m.ed is None or m.es is None else {"ED": m.ed, "ES": m.es}
-        picture = montage_png(study, segmentation.labels, rows)
+        phases = {"ED": m.ed, "ES": m.es}
+        rows = {f"{name}, frame {at}": at for name, at in phases.items() if at is not None}
+        picture = montage_png(study, segmentation.labels, rows or {"frame 0": 0})
         write_atomic(picture_path(folder, case), picture)
     write_signs(folder, case, segmentation)
     write_atomic(output_path(folder, case), study.source.encode_labels(written))

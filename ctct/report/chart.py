@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ctct.report.page import Markup, join, tag
 
 WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 52, 34, 14, 40
 INK, SOFT, GRID = "#1c2733", "#5b6775", "#e3e8ee"
 
 

@@ -22,8 +22,10 @@ th { background: var(--shade); font-weight: 600; }
 th:first-child, td:first-child { text-align: left; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
 .row > * { flex: 0 1 auto; max-width: 100%; min-width: 0; }
+.row > .row { flex: 1 1 20rem; }
 img, svg { max-width: 100%; height: auto; }
-img { display: block; border-radius: 4px; } .picture { margin: .8rem 0; }
+.picture { margin: .8rem 0; overflow-x: auto; }
+.picture img { display: block; border-radius: 4px; width: 100%; min-width: 44rem; }
 .ok, .review, .reject { border-radius: 1rem; padding: .1rem .7rem; font-size: .85rem;
   font-weight: 600; white-space: nowrap; }
 .ok { background: #e3f3ea; color: #0b6b41; } .review { background: #fdf0d5; color: #8a5200; }
@@ -31,7 +33,8 @@ img { display: block; border-radius: 4px; } .picture { margin: .8rem 0; }
 .out { color: #a32015; font-weight: 600; }
 ul { margin: .3rem 0; padding-left: 1.2rem; } a { color: #0b5c9e; }
 @media print { body { max-width: none; padding: 0; font-size: 11px; }
-  .patient { break-before: page; } .wide { overflow: visible; } a { color: inherit; } }
+  .patient { break-before: page; } .wide, .picture { overflow: visible; }
+  .picture img { min-width: 0; } a { color: inherit; } }
 """
 
 #: Nothing may be loaded: pictures are data inside the file, scripts and requests are forbidden.

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ctct.labels import STRUCTURES
 from ctct.measurement.flags import Judgement
@@ -15,6 +15,10 @@ from ctct.measurement.quality import FrameSigns
 from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
 from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
+from ctct.measurement.wall import SEGMENTS, thickening_percent
+
+if TYPE_CHECKING:
+    from ctct.report.patient import PatientResult
 
 
 def patients_csv(
@@ -93,6 +97,21 @@ def patients_json(
             for patient, m in patients.items()
         },
     }
+
+
+def segments_csv(results: Iterable[PatientResult]) -> bytes:
+    """A row a patient and segment: thickness at ED and ES, and thickening."""
+    rows: list[list[object]] = []
+    for result in results:
+        ed_mm, es_mm = result.ed_wall_mm, result.es_wall_mm
+        if ed_mm and es_mm:
+            percent = thickening_percent(ed_mm, es_mm)
+            for at, (name, *values) in enumerate(
+                zip(SEGMENTS, ed_mm, es_mm, percent, strict=True), 1
+            ):
+                rows.append([result.name, at, name, *map(_number, values)])
+    header = ["patient", "segment", "name", "ED (mm)", "ES (mm)", "thickening (%)"]
+    return csv_bytes(header, rows)
 
 
 def _number(value: float | None, digits: int = 2) -> str:

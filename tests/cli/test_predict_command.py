@@ -85,7 +85,9 @@ def test_each_bad_file_gets_one_clear_line(
         "frames.csv",
         "measurements.csv",
         "measurements.json",
+        "report.html",
         "run.json",
+        "segments.csv",
     ]
 
 
