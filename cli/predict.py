@@ -46,6 +46,10 @@ def predict(
         int | None, typer.Option(min=0, help="ED frame, from 0; found from the LV's volume.")
     ] = None,
     es: Annotated[int | None, typer.Option(min=0, help="ES frame, likewise.")] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results of another model on these scans, for the range of each index."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
     ] = False,
@@ -73,7 +77,7 @@ def predict(
     cases, labels = discover(inputs)
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
-    given, problems = given_by_user(cases, subjects, ed, es)
+    given, problems = given_by_user(cases, subjects, ed, es, compare or ())
     for problem in problems:
         typer.echo(f"ctct: {problem}", err=True)
     options = Options(not keep_all_components, label_order, pictures, overwrite, given)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ctct.errors import InputError
+from ctct.errors import ConfigError, InputError
 from ctct.inference.subjects import read_subjects
 from ctct.io.discover import Case
 from ctct.io.patient import Info, patient_and_frame, phase_numbers, read_info
@@ -16,29 +16,38 @@ from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
 
 @dataclass(frozen=True)
 class Given:
-    """What the user knows of the patients.
+    """What the user gives beside the scans.
 
     Attributes:
         subjects: patient to body.
         ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
         es: likewise for ES.
+        compare: folders of results of other models on the same scans.
     """
 
     subjects: Mapping[str, Subject] = field(default_factory=dict)
     ed: int | None = None
     es: int | None = None
+    compare: tuple[Path, ...] = ()
 
 
 def given_by_user(
-    cases: Iterable[Case], table: Path | None, ed: int | None, es: int | None
+    cases: Iterable[Case],
+    table: Path | None = None,
+    ed: int | None = None,
+    es: int | None = None,
+    compare: Sequence[Path] = (),
 ) -> tuple[Given, list[str]]:
     """What the command line says of the patients, and a line for each thing that makes no sense."""
+    for folder in compare:
+        if not folder.is_dir():
+            raise ConfigError(f"--compare {folder}: no such folder")
     if table is None:
-        return Given(ed=ed, es=es), []
+        return Given({}, ed, es, tuple(compare)), []
     subjects, problems = read_subjects(table)
     patients = {patient_and_frame(case.name)[0] for case in cases}
     problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
-    return Given(subjects, ed, es), problems
+    return Given(subjects, ed, es, tuple(compare)), problems
 
 
 def measure_patients(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
+from ctct.inference.by_model import indices_by_model
 from ctct.inference.patients import Given, measure_patients
 from ctct.inference.signs import read_signs
 from ctct.io.discover import Case
@@ -24,7 +25,7 @@ from ctct.measurement.wall import seen_from_apex, wall_thickness_mm
 from ctct.report.cohort import cohort_html
 from ctct.report.montage import montage_jpeg
 from ctct.report.patient import PatientResult
-from ctct.report.tables import frames_csv, patients_csv, patients_json, segments_csv
+from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
 
 #: Patients whose pictures the report shows; of more, the page would be too large for a browser.
 MOST_PICTURES = 300
@@ -99,11 +100,14 @@ def write_results(
             patient, signs, dict.fromkeys(flag for one in own if one for flag in one.image)
         )
         of_frames = tuple(signs.get((frame.name, frame.index)) for frame in patient.frames)
-        results.append(PatientResult(name, patient, judgement, of_frames))
+        others = indices_by_model(patient, given.compare, label_order)
+        results.append(PatientResult(name, patient, judgement, of_frames, others))
     judgements = {result.name: result.judgement for result in results}
     write_atomic(folder / "measurements.csv", patients_csv(patients, judgements))
     write_atomic(folder / "measurements.json", strict_json(patients_json(patients, judgements)))
     write_atomic(folder / "frames.csv", frames_csv(patients, signs))
+    if given.compare:
+        write_atomic(folder / "by_model.csv", by_model_csv(results))
     results = [_with_images(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
     write_atomic(folder / "segments.csv", segments_csv(results))
     write_atomic(folder / "report.html", cohort_html(results, about or {}))

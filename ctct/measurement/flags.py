@@ -81,7 +81,8 @@ def judge(
     for name, at in used.items():
         frame = measurements.frames[at]
         if known := signs.get((frame.name, frame.index)):
-            scores.append(known.score)
+            if math.isfinite(known.score):
+                scores.append(known.score)
             flags += [
                 Flag(flag.level, f"{name}: {flag.reason}" if name else flag.reason)
                 for flag in frame_flags(known)

@@ -58,10 +58,12 @@ class FrameSigns:
         """How far the labels are to be doubted, 0 and up to :data:`WORST`: dispute and open ring.
 
         Chosen on 8 training patients and spoilt copies of them, ``ctct benchmark quality``; the
-        open ring, where it is defined, counts twice.
+        open ring, where it is defined, counts twice. NaN of a network alone, which has none to
+        disagree with.
         """
         ring = self.open_ring if np.isfinite(self.open_ring) else 0.0
-        return min(self.dispute + 2 * ring, WORST)
+        total = self.dispute + 2 * ring
+        return min(total, WORST) if np.isfinite(total) else float("nan")
 
 
 def frame_signs(

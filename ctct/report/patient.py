@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
 from ctct.labels import COLOURS, LV, STRUCTURES
@@ -30,6 +31,8 @@ class PatientResult:
         measurements: phases, volumes, indices.
         judgement: verdict and reasons.
         signs: signs of each frame of ``measurements``; None where they are not known.
+        by_model: name of each other model to the indices of its labels; see
+            :mod:`ctct.inference.by_model`.
         ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
         es_wall_mm: the same at ES.
         picture: JPEG of ED and ES, slices from base to apex; empty without one.
@@ -39,6 +42,7 @@ class PatientResult:
     measurements: Measurements
     judgement: Judgement
     signs: tuple[FrameSigns | None, ...]
+    by_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ed_wall_mm: tuple[float, ...] = ()
     es_wall_mm: tuple[float, ...] = ()
     picture: bytes = b""
@@ -97,15 +101,32 @@ def _indices(result: PatientResult) -> Markup:
         return table(["", "mL"], ([s, number(m.frames[0].volume_ml[s])] for s in STRUCTURES))
     sex = m.subject.sex
     marks = out_of_range(m.all_indices, sex)
+    header = ["", "value", *([f"range ({sex})"] if sex else [])]
+    header += [f"of {len(result.by_model) + 1} models"] if result.by_model else []
     rows = []
     for name, value in m.all_indices.items():
         shown = number(value, 2 if abs(value) < 10 else 1)
         marked = tag("span", f"{shown} {marks[name]}", class_="out") if name in marks else shown
-        limits = normal_range(name, sex)
-        rows.append([name, marked, f"{limits[0]:g} – {limits[1]:g}" if limits else ""])
-    if sex:
-        return table(["", "value", f"range ({sex})"], rows)
-    return table(["", "value"], (row[:2] for row in rows))
+        row: list[object] = [name, marked]
+        if sex:
+            row.append(_from_to(normal_range(name, sex), "g"))
+        if result.by_model:
+            row.append(_from_to(spread(result, name), ".1f"))
+        rows.append(row)
+    return table(header, rows)
+
+
+def spread(result: PatientResult, index: str) -> tuple[float, float] | None:
+    """Lowest and highest value of an index over all models, this one included."""
+    own = result.measurements.indices
+    if index not in own or not result.by_model:
+        return None
+    values = [own[index], *(other[index] for other in result.by_model.values())]
+    return min(values), max(values)
+
+
+def _from_to(limits: tuple[float, float] | None, form: str) -> str:
+    return f"{limits[0]:{form}} – {limits[1]:{form}}" if limits else ""
 
 
 def _charts(result: PatientResult) -> list[Markup]:

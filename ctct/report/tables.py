@@ -114,6 +114,16 @@ def segments_csv(results: Iterable[PatientResult]) -> bytes:
     return csv_bytes(header, rows)
 
 
+def by_model_csv(results: Iterable[PatientResult]) -> bytes:
+    """A row a patient and model: the indices of this model's labels, then of each other's."""
+    rows: list[list[object]] = []
+    for result in results:
+        if indices := result.measurements.indices:
+            for model, own in {"this": indices, **result.by_model}.items():
+                rows.append([result.name, model, *(_number(own[c]) for c in INDEX_COLUMNS)])
+    return csv_bytes(["patient", "model", *INDEX_COLUMNS], rows)
+
+
 def _number(value: float | None, digits: int = 2) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 

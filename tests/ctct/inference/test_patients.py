@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ctct.errors import ConfigError
 from ctct.inference.patients import Given, given_by_user, measure_patients
 from ctct.io.discover import Case
 from ctct.measurement.subject import Subject
@@ -65,3 +66,8 @@ def test_unknown_ids_are_said(tmp_path: Path) -> None:
     assert given.subjects["p"].sex == "F"
     assert (given.ed, given.es) == (1, None)
     assert problems == [f"{table}: other is none of the patients"]
+
+
+def test_a_folder_to_compare_with_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="gone: no such folder"):
+        given_by_user([], compare=[tmp_path / "gone"])

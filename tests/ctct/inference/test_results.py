@@ -61,3 +61,23 @@ def test_nothing_measured(tmp_path: Path) -> None:
     write_results(tmp_path, [], Given())
     assert rows(tmp_path / "measurements.csv") == []
     assert "No patient" in (tmp_path / "report.html").read_text()
+
+
+def test_other_models_are_measured_at_the_same_frames(tmp_path: Path) -> None:
+    measured = [write(tmp_path, "p_frame01", 5), write(tmp_path, "p_frame09", 4)]
+    alone = tmp_path / "cnn"
+    alone.mkdir()
+    for name in ("p_frame01", "p_frame09"):
+        # As the other model sees it, the last slice holds nothing.
+        image = nib.load(tmp_path / "results" / f"{name}_seg.nii.gz")
+        labels = np.asarray(image.dataobj).copy()
+        labels[..., -1] = 0
+        nib.save(nib.Nifti1Image(labels, image.affine), alone / f"{name}_seg.nii.gz")
+    given = Given(ed=1, es=0, compare=(alone, tmp_path / "empty"))
+    write_results(tmp_path / "results", measured, given, "mnms")
+    this, other = rows(tmp_path / "results" / "by_model.csv")
+    assert (this["model"], other["model"]) == ("this", "cnn")  # nothing of the empty folder
+    edv, esv = float(this["LVEDV (mL)"]), float(this["LVESV (mL)"])
+    assert abs(float(other["LVEDV (mL)"]) - edv * 3 / 4) < 0.01
+    assert abs(float(other["LVESV (mL)"]) - esv * 4 / 5) < 0.01
+    assert "of 2 models" in (tmp_path / "results" / "report.html").read_text()

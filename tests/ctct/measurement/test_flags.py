@@ -106,7 +106,8 @@ def test_only_frames_that_numbers_come_from_count() -> None:
 def test_a_lone_frame_and_one_without_signs() -> None:
     lone = Measurements(FRAMES[:1], None, None)
     assert judge(lone, {("p", 0): replace(GOOD, gaps=1)}).flags[0].reason.endswith(": 1")
-    unknown = judge(lone, {})
-    assert unknown.verdict == "review"
-    assert math.isnan(unknown.score)
-    assert "not known" in unknown.flags[0].reason
+    for signs in ({}, {("p", 0): replace(GOOD, dispute=math.nan)}):
+        unknown = judge(lone, signs)
+        assert unknown.verdict == "review"
+        assert math.isnan(unknown.score)
+        assert "not known" in unknown.flags[0].reason

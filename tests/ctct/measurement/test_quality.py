@@ -40,6 +40,7 @@ def test_disagreement_by_hand() -> None:
     assert found.disagreement == pytest.approx({"RV": 0.018, "MYO": 0.018, "LV": 0.018})
     assert found.score == pytest.approx(0.25)
     assert signs(heart(), 1.0).score == WORST
+    assert math.isnan(signs(heart(), math.nan).score)  # a network alone
 
 
 def test_an_open_ring() -> None:

@@ -31,6 +31,7 @@ def result(name: str = "p", frames: int = 10, sex: str | None = None) -> Patient
         measure_frames(volumes, subject=Subject(sex, 180, 80)),
         Judgement("review", 0.8, (Flag("review", f"odd {name}"),)),
         (signs,) * frames,
+        {},
         (10.0,) * 16,
         (15.0,) * 16,
         b"\xff\xd8picture",
@@ -73,6 +74,18 @@ def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
     assert "<svg" not in html
     assert "<img" not in html
     assert ">110.0<" in html
+
+
+def test_the_range_of_several_models() -> None:
+    one = result()
+    others = {
+        name: one.measurements.indices | {"LVEF (%)": ef}
+        for name, ef in (("cnn", 40.0), ("t", 60.0))
+    }
+    html = cohort_html([replace(one, by_model=others)], {}).decode()
+    assert "of 3 models" in html
+    assert "<td>40.0 – 60.0</td>" in html  # this one says 54.5
+    assert "models" not in cohort_html([one], {}).decode()
 
 
 def test_no_patient() -> None:
