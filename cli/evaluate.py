@@ -93,10 +93,8 @@ def _print(findings: Findings, distances: bool) -> None:
                 found = findings.averages[Quantity(ALL, structure, metric)]
                 say(f"  {structure:5} {found.mean:.2f} ± {found.sd:.2f}   {found.undefined}")
         for column, a in findings.agreements.items():
-            say(
-                f"{column}: bias {a.bias:+.2f}, limits of agreement {a.lower:.2f} to "
-                f"{a.upper:.2f}, r {a.correlation:.4f}, {a.count} patients"
-            )
+            limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}, r {a.correlation:.4f}"
+            say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {a.count} patients")
     for quantity, c in findings.comparisons.items():
         if quantity.group == ALL:
             say(
