@@ -9,7 +9,7 @@ import typer
 
 benchmark = typer.Typer(
     name="benchmark",
-    help="Measure speed on this machine, each time as a ratio to a reference in the same run.",
+    help="Measure speed, each time as a ratio to a reference in the same run, and quality flags.",
     no_args_is_help=True,
 )
 
@@ -124,3 +124,36 @@ def prediction(
         content = {"machine": machine(), "cases": len(cases), "rows": [r.to_dict() for r in rows]}
         write_atomic(out / "speed.json", (json.dumps(content, indent=2) + "\n").encode())
         write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))
+
+
+@benchmark.command()
+def quality(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of CASE.nii.gz with CASE_gt.nii.gz beside them.")
+    ],
+    model: Annotated[str, typer.Option(help="'default', a file or a run folder.")] = "default",
+    runtime: Annotated[str, typer.Option(help="As for ctct predict.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the damage.")] = 0,
+) -> None:
+    """Whether the quality score tells bad labels from good: on scans and on spoilt copies."""
+    from ctct.cli.progress import Spinner
+
+    from ctct.benchmark.quality import GOOD_DICE, auroc, quality_trials
+    from ctct.inference.segmenter import load_model
+
+    with Spinner() as spinner:
+        trials = quality_trials(load_model(model, runtime), folders, seed, spinner.say)
+    for damage in dict.fromkeys(trial.damage for trial in trials):
+        own = [trial for trial in trials if trial.damage == damage]
+        bad = [trial for trial in own if trial.dice < GOOD_DICE]
+        typer.echo(
+            f"{damage:20} {len(own)} frames, mean Dice {sum(t.dice for t in own) / len(own):.3f}, "
+            f"{len(bad)} below {GOOD_DICE}; flagged: {sum(bool(t.level) for t in bad)} of these, "
+            f"{sum(bool(t.level) for t in own if t not in bad)} of the others"
+        )
+    bad_ones = [trial.dice < GOOD_DICE for trial in trials]
+    typer.echo(
+        f"AUROC of the score for Dice < {GOOD_DICE}: "
+        f"{auroc([t.score for t in trials], bad_ones):.3f} of {len(trials)} frames, "
+        f"{sum(bad_ones)} bad"
+    )

@@ -41,6 +41,21 @@ def predict(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Also write CASE.png, ED and ES with contours.")
     ] = False,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(help="CSV of id, sex, height_cm, weight_kg, heart_rate_bpm, a row a patient."),
+    ] = None,
+    ed: Annotated[
+        int | None, typer.Option(min=0, help="ED frame, from 0; found from the LV's volume.")
+    ] = None,
+    es: Annotated[int | None, typer.Option(min=0, help="ES frame, likewise.")] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(help="Results of another model on these scans, for the range of each index."),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
+    ] = True,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
     ] = False,
@@ -48,9 +63,9 @@ def predict(
 ) -> None:
     """Label RV, myocardium and LV in every scan, and measure them.
 
-    Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv
-    (a row a patient), frames.csv (a row a frame) and run.json. Run it again to go on where it
-    stopped.
+    Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv and
+    .json (a row a patient), frames.csv (a row a frame), segments.csv (wall thickness), report.html
+    and run.json. Run it again to go on where it stopped.
     """
     import json
     from dataclasses import asdict
@@ -60,6 +75,7 @@ def predict(
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.files import Options
     from ctct.inference.model_file import find_model
+    from ctct.inference.patients import given_by_user
     from ctct.inference.precision import in_precision
     from ctct.inference.predict import predict_folder
     from ctct.inference.record import FAILED
@@ -69,7 +85,17 @@ def predict(
     cases, labels = discover(inputs)
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
-    options = Options(not keep_all_components, label_order, pictures, overwrite)
+    given, problems = given_by_user(cases, subjects, ed, es, compare or ())
+    for problem in problems:
+        typer.echo(f"ctct: {problem}", err=True)
+    options = Options(
+        clean_up=not keep_all_components,
+        label_order=label_order,
+        pictures=pictures,
+        report=report,
+        overwrite=overwrite,
+        given=given,
+    )
     with ProgressBar(len(cases)) as observer:
         fates = predict_folder(
             cases,

@@ -64,6 +64,33 @@ class ProgressBar(Observer):
         self._progress.update(self._task, completed=completed, at=at)
 
 
+class CaseBar:
+    """Cases done of a total that is known once the first is."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> CaseBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def done(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` cases are finished."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
 class StepBar:
     """Steps done of a training run, steps a second and the time left."""
 

@@ -28,6 +28,15 @@ def acdc() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def scd() -> Path:
+    """Two real cines with the contours of their ED and ES."""
+    folder = SHARED / "scd"
+    if not folder.is_dir():
+        pytest.skip(f"needs the Sunnybrook data in {folder}")
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is compiled in tests does not end in the user's cache folder."""

@@ -3,7 +3,7 @@
 That way, the reference: the same two networks in PyTorch and float32, one slice at a time, nibabel
 to load and save, SciPy's nearest-neighbour zoom to the networks' spacing and back. It is given the
 networks' spacing, not the blind resize to a square that such code often has, so that its labels are
-as good as they can be.
+as good as they can be. As it makes no report, ctct makes none here either.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _segmenters(models: Sequence[str], device: str, batch: int) -> Iterator[tupl
 def _predict(cases: Sequence[Case], out: Path, segmenter: Segmenter) -> None:
     segmenter.busy_s = 0.0
     fates = predict_folder(
-        cases, out, segmenter.model, lambda model: segmenter, Options(), Observer()
+        cases, out, segmenter.model, lambda model: segmenter, Options(report=False), Observer()
     )
     for fate in fates:
         if fate.status == FAILED:

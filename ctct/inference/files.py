@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ctct import labels as label_orders
 from ctct.errors import ConfigError, InputError
+from ctct.inference.patients import Given
 from ctct.inference.record import Fate
 from ctct.inference.segmenter import Segmentation, check_segmentable, cleaned
+from ctct.inference.signs import write_signs
 from ctct.io.discover import Case
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
@@ -28,13 +30,17 @@ class Options:
         clean_up: keep only the largest 3-D component of each structure.
         label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
         pictures: also write a picture of each case, ED and ES with their contours.
+        report: also write ``segments.csv`` and ``report.html``.
         overwrite: label cases again that an earlier run completed.
+        given: what is known of the patients: their bodies, their ED and ES.
     """
 
     clean_up: bool = True
     label_order: str = "acdc"
     pictures: bool = False
+    report: bool = True
     overwrite: bool = False
+    given: Given = field(default_factory=Given)
 
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
@@ -104,8 +110,11 @@ class CaseFiles:
         frames = frame_volumes(labels, study.voxel_ml, case.name)
         if self.options.pictures:
             m = measure_frames(frames)
-            rows = {"": 0} if m.ed is None or m.es is None else {"ED": m.ed, "ES": m.es}
-            write_atomic(picture_path(self.folder, case), montage_png(study, labels, rows))
+            phases = {"ED": m.ed, "ES": m.es}
+            rows = {f"{name}, frame {at}": at for name, at in phases.items() if at is not None}
+            picture = montage_png(study, labels, rows or {"frame 0": 0})
+            write_atomic(picture_path(self.folder, case), picture)
+        write_signs(self.folder, case, segmentation)
         numbered = label_orders.remap(labels, target=self.options.label_order)
         write_atomic(output_path(self.folder, case), study.source.encode_labels(numbered))
         fate.output = output_path(self.folder, case).name

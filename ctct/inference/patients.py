@@ -2,52 +2,93 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ctct.errors import ConfigError, InputError
+from ctct.inference.subjects import read_subjects
 from ctct.io.discover import Case
+from ctct.io.patient import Info, patient_and_frame, phase_numbers, read_info
+from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
 
-_FRAME = re.compile(r"(?P<patient>.+?)[_-]frame(?P<number>\d+)", re.IGNORECASE)
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gives beside the scans.
+
+    Attributes:
+        subjects: patient to body.
+        ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
+        es: likewise for ES.
+        compare: folders of results of other models on the same scans.
+    """
+
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    ed: int | None = None
+    es: int | None = None
+    compare: tuple[Path, ...] = ()
 
 
-def patient_of(case: Case) -> tuple[str, int | None]:
-    """Patient and frame number of a case; the number is None for a cine or an unnumbered file."""
-    match = _FRAME.fullmatch(case.name)
-    return (match["patient"], int(match["number"])) if match else (case.name, None)
+def given_by_user(
+    cases: Iterable[Case],
+    table: Path | None = None,
+    ed: int | None = None,
+    es: int | None = None,
+    compare: Sequence[Path] = (),
+) -> tuple[Given, list[str]]:
+    """What the command line says of the patients, and a line for each thing that makes no sense."""
+    for folder in compare:
+        if not folder.is_dir():
+            raise ConfigError(f"--compare {folder}: no such folder")
+    if table is None:
+        return Given({}, ed, es, tuple(compare)), []
+    subjects, problems = read_subjects(table)
+    patients = {patient_and_frame(case.name)[0] for case in cases}
+    problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
+    return Given(subjects, ed, es, tuple(compare)), problems
 
 
 def measure_patients(
-    results: Iterable[tuple[Case, list[FrameVolumes]]],
+    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Given | None = None
 ) -> dict[str, Measurements]:
     """Measurements of each patient, the frames of separate files joined by their number.
 
-    Where an ``Info.cfg`` of the ACDC layout lies beside single frames, its ED and ES count.
+    ED and ES are those of ``given``, otherwise those of an ``Info.cfg`` of the ACDC layout beside
+    the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
+    ``Info.cfg`` says.
     """
-    grouped: dict[tuple[Path, str], list[tuple[int, Case, list[FrameVolumes]]]] = {}
+    given = given or Given()
+    grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
     for case, frames in results:
-        patient, number = patient_of(case)
-        key = (case.path.parent, patient)
-        grouped.setdefault(key, []).append((-1 if number is None else number, case, frames))
+        patient, number = patient_and_frame(case.name)
+        grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
     measured: dict[str, Measurements] = {}
     for (folder, patient), members in grouped.items():
         members.sort(key=lambda member: member[0])
-        numbers = [number for number, _, _ in members]
-        phases = _phases(folder / "Info.cfg") if numbers[0] >= 0 else {}
-        ed, es = (
-            numbers.index(phases[name]) if phases.get(name) in numbers else None
-            for name in ("ED", "ES")
-        )
-        frames = [frame for _, _, own in members for frame in own]
-        measured[patient] = measure_frames(frames, ed, es)
+        frames = [frame for _, own in members for frame in own]
+        info = read_info(folder)
+        numbers = [number or frame.index + 1 for number, own in members for frame in own]
+        ed, es = phase_numbers(info, numbers)
+        warnings: list[str] = []
+        chosen = {"ED": (given.ed, ed), "ES": (given.es, es)}
+        phases = {}
+        for name, (wanted, found) in chosen.items():
+            beyond = wanted is not None and not 0 <= wanted < len(frames)
+            phases[name] = found if wanted is None or beyond else wanted
+            if beyond and len(frames) > 1:
+                warnings.append(f"{name} frame {wanted} was asked for, there are {len(frames)}")
+        subject = given.subjects.get(patient)
+        if subject is None:
+            try:
+                subject = _subject(info)
+            except InputError as error:
+                warnings.append(f"Info.cfg: {error}")
+        one = measure_frames(frames, phases["ED"], phases["ES"], subject)
+        measured[patient] = replace(one, warnings=(*one.warnings, *warnings))
     return measured
 
 
-def _phases(info: Path) -> dict[str, int]:
-    """ED and ES frame numbers of an ACDC ``Info.cfg``; empty where there is none."""
-    try:
-        text = info.read_text(errors="replace")
-    except OSError:
-        return {}
-    return {name: int(n) for name, n in re.findall(r"^\s*(ED|ES)\s*:\s*(\d+)", text, re.MULTILINE)}
+def _subject(info: Info) -> Subject:
+    return Subject(height_cm=info.height_cm, weight_kg=info.weight_kg)

@@ -14,14 +14,13 @@ from typing import Any
 
 from ctct.inference.files import CaseFiles, Options, output_path
 from ctct.inference.model_file import ModelFile
-from ctct.inference.patients import measure_patients
 from ctct.inference.pipeline import Observer, run
-from ctct.inference.record import Fate, continued_inputs, write_record
+from ctct.inference.record import Fate, continued_inputs, made_by, write_record
+from ctct.inference.results import write_results
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import Case
 from ctct.io.lock import alone_in
-from ctct.io.write import prepare_folder, write_atomic
-from ctct.report.tables import frames_csv, patients_csv
+from ctct.io.write import prepare_folder
 
 
 def predict_folder(
@@ -93,9 +92,11 @@ def _predict(
     write_record(folder, record)
     files = CaseFiles(folder, options)
     segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
-    patients = measure_patients((r.case, r.frames) for r in results if r.frames is not None)
-    write_atomic(folder / "measurements.csv", patients_csv(patients))
-    write_atomic(folder / "frames.csv", frames_csv(patients))
+    measured = [(r.case, r.frames) for r in results if r.frames is not None]
+    write_results(
+        folder, measured, options.given, options.label_order, made_by(record), options.report
+    )
+    seconds = time.monotonic() - started
     seconds = time.monotonic() - started
     if segmenter:
         runtime = segmenter.runtime

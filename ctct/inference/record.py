@@ -46,6 +46,16 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_atomic(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
 
 
+def made_by(record: Mapping[str, Any]) -> dict[str, str]:
+    """Versions, model and time of a run in words, for the report."""
+    settings = record["settings"]
+    return {
+        **record["versions"],
+        "model": f"{settings['model']} (SHA-256 {settings['model_sha256'][:12]})",
+        "made": record["begun"],
+    }
+
+
 def continued_inputs(
     folder: Path, settings: Mapping[str, Any], complete: Mapping[str, str]
 ) -> dict[str, str]:

@@ -43,11 +43,13 @@ class Segmentation:
         labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
         disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
             probabilities of the CNN and the Transformer.
+        removed: voxels of each frame that the clean-up took away.
     """
 
     study: Study
     labels: npt.NDArray[np.uint8]
     disagreement: npt.NDArray[np.float16]
+    removed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,14 +211,19 @@ def _outcome(job: Job) -> Outcome:
         return Outcome(job.study, None, job.error, job.seconds)
     shape = job.study.voxels.shape
     segmentation = Segmentation(
-        job.study, job.labels.reshape(shape), job.disagreement.reshape(shape)
+        job.study,
+        job.labels.reshape(shape),
+        job.disagreement.reshape(shape),
+        removed=(0,) * job.study.frames,
     )
     return Outcome(job.study, segmentation, None, job.seconds)
 
 
 def cleaned(raw: Segmentation) -> Segmentation:
     """With only the largest 3-D component of each structure in each frame."""
-    return replace(raw, labels=keep_largest_components(raw.labels))
+    kept = keep_largest_components(raw.labels)
+    removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))
+    return replace(raw, labels=kept, removed=tuple(removed.tolist()))
 
 
 def check_segmentable(study: Study) -> None:

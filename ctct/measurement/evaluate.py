@@ -2,60 +2,282 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.nifti import read_nifti
-from ctct.measurement.overlap import dice_by_structure
+from ctct.io.labels import check_same_grid, read_labels
+from ctct.io.nifti import ENDINGS, case_name
+from ctct.io.patient import patient_and_frame, phase_numbers, read_info
+from ctct.labels import LV, RV, STRUCTURES, VALUE
+from ctct.measurement.overlap import dice, dice_by_structure, jaccard
+from ctct.measurement.regions import REGIONS, region_of_slices
+from ctct.measurement.surface import assd, hd95, surface_distances
+from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
-PREDICTION, REFERENCE = "_seg.nii.gz", "_gt.nii.gz"
+LabelMap = npt.NDArray[np.uint8]
+
+DICE, JACCARD, HD95, ASSD = METRICS = ("Dice", "Jaccard", "HD95", "ASSD")
+
+#: A pair in another label order: RV and LV agree less than this as they are, …
+_CONFUSED = 0.1
+#: … and more than this once exchanged.
+_CLEARED = 0.5
 
 
 @dataclass(frozen=True)
-class CaseScore:
-    """Agreement of one case.
+class VolumeScore:
+    """Agreement of one frame of one case.
 
     Attributes:
-        case: its name, the file's without ``_seg.nii.gz``.
-        dice: Dice of each structure over all frames, and their ``mean``.
+        patient: whose heart it is.
+        case: name of the file, without ``_seg`` and ``_gt``.
+        frame: number of the frame in the file, from 0.
+        phase: "ED", "ES" or "".
+        metrics: structure to metric (:data:`METRICS`) to value.
+        regions: region (base, mid, apex) to structure to Dice; no entry without a slice.
+        empty: structure to "" (neither mask is empty), "both", "prediction" or "reference".
     """
 
+    patient: str
     case: str
-    dice: dict[str, float]
+    frame: int
+    phase: str
+    metrics: dict[str, dict[str, float]]
+    regions: dict[str, dict[str, float]]
+    empty: dict[str, str]
+
+    @property
+    def mean_dice(self) -> float:
+        """Mean Dice of the three structures."""
+        return float(np.mean([self.metrics[s][DICE] for s in STRUCTURES]))
 
 
-def evaluate_folder(predictions: Path, references: Path) -> list[CaseScore]:
-    """Score every ``CASE_seg.nii.gz`` of ``predictions`` that has a ``CASE_gt.nii.gz``.
+@dataclass(frozen=True)
+class Evaluation:
+    """What :func:`evaluate_folder` found.
 
-    Both hold labels in the ACDC order on the same voxels.
+    Attributes:
+        unit: "mm", or "voxels" where spacing was left out.
+        scores: a frame each, in the order of the names.
+        indices: patient to the indices (EDV, EF, …) by prediction and by reference, on the same
+            frames.
+        unpredicted: references without a prediction.
+        unreferenced: predictions without a reference.
+        failed: case to the reason why it could not be scored.
+    """
+
+    unit: str
+    scores: tuple[VolumeScore, ...]
+    indices: dict[str, tuple[dict[str, float], dict[str, float]]]
+    unpredicted: tuple[str, ...]
+    unreferenced: tuple[str, ...]
+    failed: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How :func:`evaluate_folder` works.
+
+    Attributes:
+        distances: compute HD95 and ASSD too, otherwise NaN.
+        voxel_units: take every voxel as a cube of side 1, as papers do that leave spacing out.
+        label_order: numbering of the predictions, a key of ``ctct.labels.ORDERS``.
+        reference_order: numbering of the references.
+    """
+
+    distances: bool = True
+    voxel_units: bool = False
+    label_order: str = "acdc"
+    reference_order: str = "acdc"
+
+
+def evaluate_folder(
+    predictions: Path,
+    references: Path,
+    options: Options | None = None,
+    on_case: Callable[[int, int], object] = lambda done, total: None,
+) -> Evaluation:
+    """Score every prediction that has a reference of the same name.
+
+    Predictions are ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz`` in any folder below; where
+    there is no file of that kind, every NIfTI file counts, under its own name. A frame of a cine
+    in which the reference holds nothing at all was not contoured and is left out. A pair that
+    cannot be compared is listed with its reason and the others are scored.
+
+    Args:
+        predictions: folder of label maps.
+        references: folder of label maps, searched recursively.
+        options: see :class:`Options`.
+        on_case: told the number of cases finished and their total.
 
     Raises:
-        InputError: no pair is found, two references share a name, or a pair differs in shape.
+        InputError: no pair is found, none can be compared, or two references share a name.
     """
-    known: dict[str, Path] = {}
-    for path in sorted(references.rglob(f"*{REFERENCE}")):
-        case = path.name.removesuffix(REFERENCE)
-        if case in known:
-            raise InputError(f"{path}: {known[case]} has the same name; evaluate the folders apart")
-        known[case] = path
-    pairs = [
-        (case, path, known[case])
-        for path in sorted(predictions.glob(f"*{PREDICTION}"))
-        if (case := path.name.removesuffix(PREDICTION)) in known
-    ]
-    if not pairs:
+    options = options or Options()
+    own = _by_name(predictions.glob("*"), "_seg")
+    manual = _by_name(references.rglob("*"), "_gt")
+    shared = sorted(own.keys() & manual.keys())
+    if not shared:
         raise InputError(
-            f"{predictions}: no CASE{PREDICTION} with a CASE{REFERENCE} under {references}"
+            f"{predictions}: no CASE_seg.nii.gz with a CASE_gt.nii.gz under {references}"
         )
-    return [CaseScore(case, _dice(path, reference)) for case, path, reference in pairs]
+    failed: dict[str, str] = {}
+    scores: list[VolumeScore] = []
+    volumes: list[_Volumes] = []
+    for done, case in enumerate(shared, 1):
+        try:
+            case_scores, case_volumes = _score_case(case, own[case], manual[case], options)
+            scores += case_scores
+            volumes.append(case_volumes)
+        except InputError as error:
+            failed[case] = str(error)
+        on_case(done, len(shared))
+    if not scores:
+        raise InputError("; ".join(failed.values()))
+    indices, phases = _measure(volumes)
+    return Evaluation(
+        unit="voxels" if options.voxel_units else "mm",
+        scores=tuple(replace(s, phase=phases.get((s.case, s.frame), "")) for s in scores),
+        indices=indices,
+        unpredicted=tuple(sorted(manual.keys() - own.keys())),
+        unreferenced=tuple(sorted(own.keys() - manual.keys())),
+        failed=failed,
+    )
 
 
-def _dice(prediction: Path, reference: Path) -> dict[str, float]:
-    own, manual = (read_nifti(p).voxels.astype(np.int16) for p in (prediction, reference))
-    if own.shape != manual.shape:
-        raise InputError(f"{prediction}: {own.shape} voxels, {reference} has {manual.shape}")
-    dice = dice_by_structure(own, manual)
-    return dice | {"mean": float(np.mean(list(dice.values())))}
+@dataclass(frozen=True)
+class _Volumes:
+    """A case's contoured frames as measured on the prediction and on the reference."""
+
+    case: str
+    folder: Path
+    own: list[FrameVolumes]
+    manual: list[FrameVolumes]
+
+
+def _by_name(files: Iterable[Path], suffix: str) -> dict[str, Path]:
+    found = sorted(p for p in files if p.name.lower().endswith(ENDINGS))
+    marked = [p for p in found if case_name(p).endswith(suffix)]
+    named: dict[str, Path] = {}
+    for path in marked or found:
+        name = case_name(path).removesuffix(suffix)
+        if name in named:
+            raise InputError(f"{path}: {named[name]} has the same name; evaluate the folders apart")
+        named[name] = path
+    return named
+
+
+def _score_case(
+    case: str, prediction: Path, reference: Path, options: Options
+) -> tuple[list[VolumeScore], _Volumes]:
+    study, own = read_labels(prediction, options.label_order)
+    reference_study, manual = read_labels(reference, options.reference_order)
+    check_same_grid(study, reference_study)
+    _check_order(prediction, own, manual)
+    spacing = (1.0, 1.0, 1.0)
+    if not options.voxel_units:
+        # The spacing of a lone slice may be unknown, and has no part in any distance.
+        slice_mm = reference_study.slice_spacing_mm if reference_study.slices > 1 else 1.0
+        spacing = (slice_mm, *reference_study.spacing_mm)
+    contoured = [t for t, frame in enumerate(manual) if frame.any()]
+    if not contoured:
+        raise InputError(f"{reference}: holds no label at all; there is nothing to compare with")
+    patient, _ = patient_and_frame(case)
+    scores = [
+        VolumeScore(
+            patient=patient,
+            case=case,
+            frame=t,
+            phase="",
+            metrics=_metrics(own[t], manual[t], spacing if options.distances else None),
+            regions=_regions(own[t], manual[t]),
+            empty={s: _empty(own[t], manual[t], VALUE[s]) for s in STRUCTURES},
+        )
+        for t in contoured
+    ]
+    volumes = (
+        [
+            frame
+            for frame in frame_volumes(labels, reference_study.voxel_ml, case)
+            if frame.index in contoured
+        ]
+        for labels in (own, manual)
+    )
+    return scores, _Volumes(case, reference.parent, *volumes)
+
+
+def _check_order(path: Path, own: LabelMap, manual: LabelMap) -> None:
+    def least(rv: str, lv: str) -> tuple[float, float]:
+        values = [dice(own == VALUE[a], manual == VALUE[b]) for a, b in ((rv, RV), (lv, LV))]
+        return max(values), min(values)
+
+    if least(RV, LV)[0] < _CONFUSED and least(LV, RV)[1] > _CLEARED:
+        raise InputError(
+            f"{path}: RV and LV are exchanged against the reference; name the order of each with "
+            "--label-order and --reference-order"
+        )
+
+
+def _metrics(
+    own: LabelMap, manual: LabelMap, spacing: Sequence[float] | None
+) -> dict[str, dict[str, float]]:
+    if spacing and len(own) == 1:  # a lone slice: outlines in its plane, not faces across it
+        own, manual, spacing = own[0], manual[0], spacing[1:]
+    result = {}
+    for structure in STRUCTURES:
+        a, b = own == VALUE[structure], manual == VALUE[structure]
+        there, back = surface_distances(a, b, spacing) if spacing else (np.empty(0), np.empty(0))
+        result[structure] = {
+            DICE: dice(a, b),
+            JACCARD: jaccard(a, b),
+            HD95: hd95(there, back),
+            ASSD: assd(there, back),
+        }
+    return result
+
+
+def _regions(own: LabelMap, manual: LabelMap) -> dict[str, dict[str, float]]:
+    of_slice = np.array(region_of_slices(manual))
+    return {
+        region: dice_by_structure(own[of_slice == region], manual[of_slice == region])
+        for region in REGIONS
+        if (of_slice == region).any()
+    }
+
+
+def _empty(own: LabelMap, manual: LabelMap, value: int) -> str:
+    filled = (bool((own == value).any()), bool((manual == value).any()))
+    names = {(True, True): "", (False, False): "both", (False, True): "prediction"}
+    return names.get(filled, "reference")
+
+
+def _measure(
+    cases: list[_Volumes],
+) -> tuple[dict[str, tuple[dict[str, float], dict[str, float]]], dict[tuple[str, int], str]]:
+    """Indices of each patient by prediction and reference, and the phase of each frame.
+
+    ED and ES are those of ``Info.cfg``, otherwise those of the reference's LV volumes.
+    """
+    patients: dict[tuple[Path, str], list[tuple[int, _Volumes]]] = {}
+    for case in cases:
+        patient, number = patient_and_frame(case.case)
+        patients.setdefault((case.folder, patient), []).append((number or 0, case))
+    indices, phases = {}, {}
+    for (folder, patient), members in patients.items():
+        members.sort(key=lambda member: member[0])
+        manual = [frame for _, case in members for frame in case.manual]
+        own = [frame for _, case in members for frame in case.own]
+        numbers = [number or frame.index + 1 for number, case in members for frame in case.manual]
+        ed, es = phase_numbers(read_info(folder), numbers)
+        truth = measure_frames(manual, ed, es)
+        if truth.ed is None or truth.es is None:
+            continue
+        indices[patient] = (measure_frames(own, truth.ed, truth.es).indices, truth.indices)
+        for phase, at in (("ES", truth.es), ("ED", truth.ed)):
+            phases[manual[at].name, manual[at].index] = phase
+    return indices, phases

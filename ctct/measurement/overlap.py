@@ -25,3 +25,12 @@ def dice_by_structure(
 ) -> dict[str, float]:
     """Dice of each structure of two label maps of equal shape, usually one frame (Z, H, W)."""
     return {s: dice(prediction == VALUE[s], reference == VALUE[s]) for s in STRUCTURES}
+
+
+def jaccard(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
+    """Jaccard index |A∩B| / |A∪B|, which is D / (2 - D) of the Dice coefficient D.
+
+    Both empty give 1, one empty gives 0.
+    """
+    overlap = dice(prediction, reference)
+    return overlap / (2 - overlap)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE
+from ctct.measurement.phases import find_phases
+from ctct.measurement.subject import Subject, indices_of_subject
 
 #: Density of myocardium, g/mL (Schulz-Menger et al., J Cardiovasc Magn Reson 22:19, 2020).
 MYOCARDIAL_DENSITY_G_PER_ML = 1.05
@@ -38,17 +40,27 @@ class Measurements:
         frames: in the order of the cycle as far as it is known.
         ed: number of the end-diastolic frame in ``frames``; None where there is only one frame.
         es: number of the end-systolic frame, likewise.
+        smooth_ml: smoothed LV volume of each frame; empty where there is only one.
+        warnings: what is odd about the LV volume over the cycle, a sentence each.
+        subject: the patient's body, as far as it is known.
     """
 
     frames: tuple[FrameVolumes, ...]
     ed: int | None
     es: int | None
+    smooth_ml: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+    subject: Subject = field(default_factory=Subject)
 
     @property
     def indices(self) -> dict[str, float]:
-        """EDV, ESV, SV (mL) and EF (%) of both ventricles and LV mass at ED (g), by column name.
+        """The indices by column name, those of :data:`INDEX_COLUMNS`; empty without ED and ES.
 
-        Empty where ED and ES are not known.
+        Volumes are sums over slices of area times slice *spacing* (Simpson's rule): a gap counts,
+        half to each neighbour, and a slice without the structure adds nothing. The RV is measured
+        at the LV's ED and ES. SV = EDV - ESV; EF = SV / EDV; mass = volume times
+        :data:`MYOCARDIAL_DENSITY_G_PER_ML` (Schulz-Menger et al., J Cardiovasc Magn Reson 22:19,
+        2020).
         """
         if self.ed is None or self.es is None:
             return {}
@@ -59,17 +71,26 @@ class Measurements:
             values[f"{ventricle}EDV (mL)"] = ed[ventricle]
             values[f"{ventricle}ESV (mL)"] = es[ventricle]
             values[f"{ventricle}SV (mL)"] = stroke
-            values[f"{ventricle}EF (%)"] = (
-                100 * stroke / ed[ventricle] if ed[ventricle] else float("nan")
-            )
+            values[f"{ventricle}EF (%)"] = _ratio(100 * stroke, ed[ventricle])
         values["LVM (g)"] = ed[MYO] * MYOCARDIAL_DENSITY_G_PER_ML
+        values["LVM ES (g)"] = es[MYO] * MYOCARDIAL_DENSITY_G_PER_ML
+        values["LVSV/RVSV"] = _ratio(values[f"{LV}SV (mL)"], values[f"{RV}SV (mL)"])
         return values
+
+    @property
+    def all_indices(self) -> dict[str, float]:
+        """:attr:`indices`, and those by body surface area and heart rate where these are known."""
+        return self.indices | indices_of_subject(self.indices, self.subject)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
 
 
 #: Columns of :attr:`Measurements.indices`, in order.
 INDEX_COLUMNS = (
     *(f"{v}{index}" for v in (LV, RV) for index in ("EDV (mL)", "ESV (mL)", "SV (mL)", "EF (%)")),
-    "LVM (g)",
+    *("LVM (g)", "LVM ES (g)", "LVSV/RVSV"),
 )
 
 
@@ -96,20 +117,31 @@ def frame_volumes(
 
 
 def measure_frames(
-    frames: Sequence[FrameVolumes], ed: int | None = None, es: int | None = None
+    frames: Sequence[FrameVolumes],
+    ed: int | None = None,
+    es: int | None = None,
+    subject: Subject | None = None,
 ) -> Measurements:
     """Find ED and ES among a patient's frames and keep them together.
 
     Args:
-        frames: at least one.
-        ed: number of the ED frame where it is known; otherwise the frame of the largest LV volume.
-        es: likewise for ES, the frame of the smallest.
+        frames: at least one, in the order of the cycle.
+        ed: number of the ED frame where it is known; otherwise see
+            :func:`ctct.measurement.phases.find_phases`.
+        es: likewise for ES.
+        subject: the patient's body.
     """
     if not frames:
         raise InputError("no frame to measure")
-    if len(frames) > 1:
-        curve = [frame.volume_ml[LV] for frame in frames]
-        ed = int(np.argmax(curve)) if ed is None else ed
-        es = int(np.argmin(curve)) if es is None else es
-        return Measurements(tuple(frames), ed, es)
-    return Measurements(tuple(frames), None, None)
+    subject = subject or Subject()
+    if len(frames) == 1:
+        return Measurements(tuple(frames), None, None, subject=subject)
+    found = find_phases([frame.volume_ml[LV] for frame in frames])
+    return Measurements(
+        tuple(frames),
+        found.ed if ed is None else ed,
+        found.es if es is None else es,
+        found.smooth_ml,
+        found.warnings,
+        subject,
+    )

@@ -1,4 +1,4 @@
-"""Results as CSV."""
+"""Results as CSV, and as what JSON can hold."""
 
 from __future__ import annotations
 
@@ -6,50 +6,130 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from ctct.labels import STRUCTURES
-from ctct.measurement.evaluate import CaseScore
+from ctct.measurement.flags import Judgement
+from ctct.measurement.quality import FrameSigns
+from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
+from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
+from ctct.measurement.wall import SEGMENTS, thickening_percent
+
+if TYPE_CHECKING:
+    from ctct.report.patient import PatientResult
 
 
-def patients_csv(patients: Mapping[str, Measurements]) -> bytes:
-    """A row a patient: EDV, ESV, SV, EF and mass; empty where ED and ES are not known."""
-    rows = (
-        [patient, len(m.frames), *(_number(m.indices.get(column)) for column in INDEX_COLUMNS)]
-        for patient, m in patients.items()
-    )
-    return _csv(["patient", "frames", *INDEX_COLUMNS], rows)
+def patients_csv(
+    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
+) -> bytes:
+    """A row a patient: phases, verdict, indices, what lies out of range, reasons of the verdict.
+
+    Frames are counted from 0; what is not known is left empty.
+    """
+    columns = (*INDEX_COLUMNS, *SUBJECT_COLUMNS)
+    rows = []
+    for patient, m in patients.items():
+        indices = m.all_indices
+        marks = out_of_range(indices, m.subject.sex)
+        judgement = judgements[patient]
+        rows.append(
+            [
+                *(patient, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
+                *(judgement.verdict, _number(judgement.score)),
+                *(_number(indices.get(column)) for column in columns),
+                "; ".join(f"{index} {mark}" for index, mark in marks.items()),
+                "; ".join(flag.reason for flag in judgement.flags),
+            ]
+        )
+    header = ("patient", "frames", "ED frame", "ES frame", "verdict", "score", *columns)
+    return csv_bytes([*header, "out of range", "flags"], rows)
 
 
-def frames_csv(patients: Mapping[str, Measurements]) -> bytes:
-    """A row a frame: the volume of each structure, and whether the frame is ED or ES."""
-    columns = [f"{structure} volume (mL)" for structure in STRUCTURES]
-    rows = (
-        [
-            patient,
-            frame.name,
-            frame.index,
-            {m.es: "ES", m.ed: "ED"}.get(number, ""),
-            *(_number(frame.volume_ml[s]) for s in STRUCTURES),
-        ]
-        for patient, m in patients.items()
-        for number, frame in enumerate(m.frames)
-    )
-    return _csv(["patient", "case", "frame", "phase", *columns], rows)
+def frames_csv(
+    patients: Mapping[str, Measurements], signs: Mapping[tuple[str, int], FrameSigns]
+) -> bytes:
+    """A row a frame: volumes, the LV's smoothed one, ED or ES, and the networks' disagreement."""
+    rows = []
+    for patient, m in patients.items():
+        for number, frame in enumerate(m.frames):
+            known = signs.get((frame.name, frame.index))
+            smooth_ml = m.smooth_ml[number] if m.smooth_ml else None
+            rows.append(
+                [
+                    *(patient, frame.name, frame.index, {m.es: "ES", m.ed: "ED"}.get(number, "")),
+                    *(_number(frame.volume_ml[s]) for s in STRUCTURES),
+                    _number(smooth_ml),
+                    _number(known.score if known else None),
+                    *(_number(known.disagreement[s] if known else None, 3) for s in STRUCTURES),
+                ]
+            )
+    header = [
+        *("patient", "case", "frame", "phase", *(f"{s} volume (mL)" for s in STRUCTURES)),
+        *("LV volume, smooth (mL)", "score", *(f"{s} disagreement" for s in STRUCTURES)),
+    ]
+    return csv_bytes(header, rows)
 
 
-def scores_csv(scores: Iterable[CaseScore]) -> bytes:
-    """A row a case: the Dice of each structure and their mean."""
-    columns = (*STRUCTURES, "mean")
-    rows = ([score.case, *(f"{score.dice[s]:.4f}" for s in columns)] for score in scores)
-    return _csv(["case", *(f"{s} Dice" for s in columns)], rows)
+def patients_json(
+    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
+) -> dict[str, Any]:
+    """Everything measured of each patient, with units in the names."""
+    return {
+        "reference_ranges": SOURCE,
+        "patients": {
+            patient: {
+                "verdict": judgements[patient].verdict,
+                "score": judgements[patient].score,
+                "flags": [asdict(flag) for flag in judgements[patient].flags],
+                "ed_frame": m.ed,
+                "es_frame": m.es,
+                "indices": m.all_indices,
+                "out_of_range": {
+                    index: {"is": mark, "range": normal_range(index, m.subject.sex)}
+                    for index, mark in out_of_range(m.all_indices, m.subject.sex).items()
+                },
+                "subject": asdict(m.subject),
+                "frames": [asdict(frame) for frame in m.frames],
+                "smooth_lv_volume_ml": m.smooth_ml,
+            }
+            for patient, m in patients.items()
+        },
+    }
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f"{value:.2f}"
+def segments_csv(results: Iterable[PatientResult]) -> bytes:
+    """A row a patient and segment: thickness at ED and ES, and thickening."""
+    rows: list[list[object]] = []
+    for result in results:
+        ed_mm, es_mm = result.ed_wall_mm, result.es_wall_mm
+        if ed_mm and es_mm:
+            percent = thickening_percent(ed_mm, es_mm)
+            for at, (name, *values) in enumerate(
+                zip(SEGMENTS, ed_mm, es_mm, percent, strict=True), 1
+            ):
+                rows.append([result.name, at, name, *map(_number, values)])
+    header = ["patient", "segment", "name", "ED (mm)", "ES (mm)", "thickening (%)"]
+    return csv_bytes(header, rows)
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+def by_model_csv(results: Iterable[PatientResult]) -> bytes:
+    """A row a patient and model: the indices of this model's labels, then of each other's."""
+    rows: list[list[object]] = []
+    for result in results:
+        if indices := result.measurements.indices:
+            for model, own in {"this": indices, **result.by_model}.items():
+                rows.append([result.name, model, *(_number(own[c]) for c in INDEX_COLUMNS)])
+    return csv_bytes(["patient", "model", *INDEX_COLUMNS], rows)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)

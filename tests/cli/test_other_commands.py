@@ -75,20 +75,37 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
 
     save("a_seg.nii.gz", [1, 2, 3, 3])
     save("a_gt.nii.gz", [1, 2, 3, 0])
-    outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "scores.csv")
-    assert outcome.code == 0
     # LV: 2 x 1 / (2 + 1) = 0.6667; RV and MYO agree; the mean is (1 + 1 + 0.6667) / 3.
-    assert (tmp_path / "scores.csv").read_text().splitlines() == [
-        "case,RV Dice,MYO Dice,LV Dice,mean Dice",
-        "a,1.0000,1.0000,0.6667,0.8889",
-    ]
+    outcome = ctct("evaluate", tmp_path, tmp_path)
+    assert outcome.code == 0
+    assert "Dice of 1 frames" in outcome.out
     assert "mean  0.8889" in outcome.out
+    assert "HD95" not in outcome.out
+    outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert "HD95 in mm" in outcome.out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "evaluation.html",
+        "evaluation.json",
+        "indices.csv",
+        "scores.csv",
+    ]
+    # One that cannot be compared: the others are scored, and the exit code says so.
+    save("b_seg.nii.gz", [1, 2, 3, 9])
+    save("b_gt.nii.gz", [1, 2, 3, 0])
+    save("c_gt.nii.gz", [1, 2, 3, 0])
+    outcome = ctct("evaluate", tmp_path, tmp_path)
+    assert outcome.code == 3
+    assert "mean  0.8889" in outcome.out
+    assert "b_seg.nii.gz: label map holds [9]" in outcome.err
+    assert "1 references without a prediction: c" in outcome.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["evaluate", "empty", "empty"], 4, "no CASE_seg.nii.gz with a CASE_gt.nii.gz"),
+        (["evaluate", "empty", "empty", "--label-order", "x"], 2, "--label-order x: choose one"),
         (["train", "empty", "-o", "run"], 4, "no scan to train on"),
         (["train", "-o", "run"], 2, "DATA is missing"),
         (["train", "gone", "-o", "run"], 2, "gone: no such file or folder"),

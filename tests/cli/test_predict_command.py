@@ -17,6 +17,7 @@ import pytest
 from tests_support import write_scan
 
 from ctct.measurement.evaluate import evaluate_folder
+from ctct.measurement.summary import agreements
 
 
 def save(path: Path, array: np.ndarray, zooms: tuple[float, ...] = (1.5, 1.5, 8.0)) -> None:
@@ -83,7 +84,10 @@ def test_each_bad_file_gets_one_clear_line(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "frames.csv",
         "measurements.csv",
+        "measurements.json",
+        "report.html",
         "run.json",
+        "segments.csv",
     ]
 
 
@@ -151,9 +155,10 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
     (fate,) = json.loads(outcome.out)
     assert fate["status"] == "done"
     assert outcome.err.count("runtime openvino on cpu") == 1  # one line says which and why
-    (score,) = evaluate_folder(tmp_path / "out", tmp_path / "in")
-    assert score.dice["mean"] >= 0.80
-    assert "Dice of 1 cases" in ctct("evaluate", tmp_path / "out", tmp_path / "in").out
+    scores = evaluate_folder(tmp_path / "out", tmp_path / "in").scores
+    assert len(scores) == 3
+    assert min(score.mean_dice for score in scores) >= 0.80
+    assert "Dice of 3 frames" in ctct("evaluate", tmp_path / "out", tmp_path / "in").out
 
 
 def test_predict_never_loads_torch(tmp_path: Path) -> None:
@@ -179,6 +184,11 @@ def test_dice_on_the_validation_patients(
     splits = json.loads((acdc.parent / "splits.json").read_text())
     folders = [acdc / patient for patient in splits["validation"]]
     assert ctct("predict", *folders, "-o", tmp_path).code == 0
-    scores = evaluate_folder(tmp_path, acdc)
-    assert len(scores) == 20
-    assert np.mean([score.dice["mean"] for score in scores]) >= 0.87
+    found = evaluate_folder(tmp_path, acdc)
+    assert len(found.scores) == 20
+    assert np.mean([score.mean_dice for score in found.scores]) >= 0.87
+    agreed = agreements(found)
+    ef, edv = agreed["LVEF (%)"], agreed["LVEDV (mL)"]
+    assert abs(ef.bias) <= 2
+    assert max(ef.upper, -ef.lower) <= 8
+    assert edv.correlation >= 0.98

@@ -42,7 +42,11 @@ def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_pa
         "cine_seg.nii.gz",
         "frames.csv",
         "measurements.csv",
+        "measurements.json",
+        "quality",
+        "report.html",
         "run.json",
+        "segments.csv",
     ]
     scan, written = nib.load(tmp_path / "in" / "cine.nii.gz"), nib.load(out / "cine_seg.nii.gz")
     labels = np.asarray(written.dataobj)

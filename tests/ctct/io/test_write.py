@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 
 from ctct.errors import OutputError
-from ctct.io.write import prepare_folder, write_atomic
+from ctct.io.write import prepare_folder, strict_json, write_atomic
 
 
 def test_content_arrives_whole_and_replaces(tmp_path: Path) -> None:
@@ -37,3 +39,8 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError, match="choose another output folder"):
         prepare_folder(tmp_path / "out")
+
+
+def test_json_has_null_for_what_json_lacks() -> None:
+    content = {"a": [math.nan, (math.inf, 1.5)], "b": {"c": "NaN"}}
+    assert json.loads(strict_json(content)) == {"a": [None, [None, 1.5]], "b": {"c": "NaN"}}

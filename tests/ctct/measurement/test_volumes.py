@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ctct.errors import InputError
+from ctct.io.labels import read_labels
+from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import INDEX_COLUMNS, frame_volumes, measure_frames
 
 
@@ -33,6 +37,8 @@ def test_indices_by_hand() -> None:
             "RVSV (mL)": 30,
             "RVEF (%)": 50,
             "LVM (g)": 21,  # 10 voxels x 2 mL x 1.05 g/mL
+            "LVM ES (g)": 29.4,  # 14 voxels
+            "LVSV/RVSV": 0.8,  # 24 / 30
         }
     )
     assert tuple(measured.indices) == INDEX_COLUMNS
@@ -57,3 +63,45 @@ def test_nonsense_is_refused() -> None:
         frame_volumes(np.zeros((2, 2), np.uint8), 1.0)
     with pytest.raises(InputError, match="no frame"):
         measure_frames([])
+
+
+def test_volumes_of_manual_labels_are_counted_voxels_to_a_millionth() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, (2, 9, 31, 37)).astype(np.uint8)
+    voxel_ml = 1.36719 * 1.36719 * 10 / 1000
+    for frame, volumes in zip(labels, frame_volumes(labels, voxel_ml), strict=True):
+        for value, structure in ((1, "RV"), (2, "MYO"), (3, "LV")):
+            by_hand = sum(int(v == value) for v in frame.ravel().tolist()) * voxel_ml
+            assert abs(volumes.volume_ml[structure] - by_hand) < 1e-6
+
+
+def test_the_body_adds_its_indices() -> None:
+    labels = np.zeros((2, 1, 10, 10), np.uint8)
+    for t, lv in enumerate((60, 20)):
+        labels[t].flat[:lv] = 3
+    subject = Subject("M", height_cm=180, weight_kg=80, heart_rate_bpm=60)
+    indices = measure_frames(frame_volumes(labels, 2.0), subject=subject).all_indices
+    assert indices["LVEDVi (mL/m2)"] == pytest.approx(60)  # 120 mL over sqrt(180 x 80 / 3600) = 2
+    assert indices["LVCO (L/min)"] == pytest.approx(4.8)  # 80 mL x 60
+    assert indices["LVCOi (L/min/m2)"] == pytest.approx(2.4)
+
+
+@pytest.mark.real_data
+def test_real_manual_contours_give_the_volumes_of_their_reference(scd: Path) -> None:
+    with (scd / "reference.csv").open(newline="") as file:
+        references = list(csv.DictReader(file))
+    for row in references:
+        frames = []
+        for phase in ("ed_gt", "es_gt_cavity"):
+            study, labels = read_labels(scd / f"{row['patient']}_{phase}.nii.gz")
+            # The slices lie as far apart as the positions say; the files' own header agrees.
+            assert study.slice_spacing_mm == pytest.approx(float(row["slice_step_mm_from_ipp"]))
+            frames += frame_volumes(labels, study.voxel_ml)
+        indices = measure_frames(frames).indices
+        for index, column in (
+            ("LVEDV (mL)", "edv_ml_gt"),
+            ("LVESV (mL)", "esv_ml_gt"),
+            ("LVEF (%)", "ef_pct_gt"),
+            ("LVM (g)", "lv_mass_g_gt"),
+        ):
+            assert indices[index] == pytest.approx(float(row[column]), rel=0.005)

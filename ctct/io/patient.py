@@ -1,0 +1,53 @@
+"""Which patient and frame a file belongs to, and what an ACDC ``Info.cfg`` beside it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_FRAME = re.compile(r"(?P<patient>.+?)[_-]frame(?P<number>\d+)", re.IGNORECASE)
+_ENTRY = re.compile(r"^\s*(\w+)\s*:\s*(\d+(?:\.\d+)?)\s*$", re.MULTILINE)
+
+
+def patient_and_frame(name: str) -> tuple[str, int | None]:
+    """Patient and frame number in ``<patient>_frame<NN>``; the number is None in any other name."""
+    match = _FRAME.fullmatch(name)
+    return (match["patient"], int(match["number"])) if match else (name, None)
+
+
+@dataclass(frozen=True)
+class Info:
+    """What an ``Info.cfg`` of the ACDC layout says; None where it does not.
+
+    Attributes:
+        ed: number of the end-diastolic frame as in ``_frameNN``, from 1.
+        es: number of the end-systolic frame, likewise.
+        height_cm: height of the patient.
+        weight_kg: weight of the patient.
+    """
+
+    ed: int | None = None
+    es: int | None = None
+    height_cm: float | None = None
+    weight_kg: float | None = None
+
+
+def read_info(folder: Path) -> Info:
+    """Read ``folder/Info.cfg``; where it is missing or says nothing, everything is None."""
+    try:
+        text = (folder / "Info.cfg").read_text(errors="replace")
+    except OSError:
+        return Info()
+    entries = {key: float(value) for key, value in _ENTRY.findall(text)}
+    ed, es = (int(entries[key]) if key in entries else None for key in ("ED", "ES"))
+    return Info(ed, es, entries.get("Height"), entries.get("Weight"))
+
+
+def phase_numbers(info: Info, numbers: Sequence[int]) -> tuple[int | None, int | None]:
+    """Where among frames of these numbers, from 1, lie the ED and the ES that ``info`` names."""
+    ed, es = (
+        numbers.index(n) if n is not None and n in numbers else None for n in (info.ed, info.es)
+    )
+    return ed, es

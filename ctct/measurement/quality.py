@@ -1,0 +1,160 @@
+"""Signs that the labels of a frame should not be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import InputError
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE
+
+#: The score of a frame in which nothing can be trusted.
+WORST = 10.0
+
+LabelMap = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FrameSigns:
+    """What one frame's labels, disagreement and image show; shares are 0…1, NaN where undefined.
+
+    Attributes:
+        missing: structures without a voxel.
+        open_ring: share of the LV's outline that does not lie against myocardium, leaving out the
+            outermost slice at either end, where the ring may be open by nature.
+        gaps: slices without LV and myocardium between slices that have them.
+        scattered: share of the labelled voxels that were no part of the largest component of their
+            structure, before clean-up.
+        swapped: the RV's outline lies against myocardium more than the LV's does.
+        cut_off: share of the outline of all labels that lies at the edge of the image.
+        apex_beyond: area of the LV and its wall in the stack's last slice at the apex, as a share
+            of the largest: how much of the ventricle lies beyond the stack.
+        dispute: sum of the disagreement over the whole frame, per labelled voxel: how many voxels
+            the networks contend for, for each that they label.
+        disagreement: structure to the mean disagreement of the pair over its voxels.
+        slice_disagreement: mean disagreement of each slice over labelled voxels; NaN of a slice
+            without any.
+        contrast: difference of the mean intensity of LV blood and myocardium over their pooled
+            standard deviation.
+    """
+
+    missing: tuple[str, ...]
+    open_ring: float
+    gaps: int
+    scattered: float
+    swapped: bool
+    cut_off: float
+    apex_beyond: float
+    dispute: float
+    disagreement: dict[str, float]
+    slice_disagreement: tuple[float, ...]
+    contrast: float
+
+    @property
+    def score(self) -> float:
+        """How far the labels are to be doubted, 0 and up to :data:`WORST`: dispute and open ring.
+
+        Chosen on 8 training patients and spoilt copies of them, ``ctct benchmark quality``; the
+        open ring, where it is defined, counts twice. NaN of a network alone, which has none to
+        disagree with.
+        """
+        ring = self.open_ring if np.isfinite(self.open_ring) else 0.0
+        total = self.dispute + 2 * ring
+        return min(total, WORST) if np.isfinite(total) else float("nan")
+
+
+def frame_signs(
+    image: npt.NDArray[np.float32],
+    labels: LabelMap,
+    disagreement: npt.NDArray[np.floating],
+    removed: int = 0,
+) -> FrameSigns:
+    """Look for signs of trouble in one frame.
+
+    Args:
+        image: (Z, H, W) raw intensities.
+        labels: (Z, H, W), cleaned up.
+        disagreement: (Z, H, W), 0…1.
+        removed: voxels that the clean-up took away.
+    """
+    if not image.shape == labels.shape == disagreement.shape or labels.ndim != 3:
+        raise InputError(
+            f"image {image.shape}, labels {labels.shape} and disagreement {disagreement.shape} "
+            "must be (slices, rows, columns)"
+        )
+    mask = {s: labels == VALUE[s] for s in STRUCTURES}
+    wall = mask[MYO] | mask[LV]
+    area = wall.sum(axis=(1, 2))
+    inside = np.flatnonzero(area)
+    core = slice(inside[0] + 1, inside[-1]) if inside.size > 2 else slice(0, len(labels))
+    found = labels > 0
+    labelled = int(np.count_nonzero(found))
+    return FrameSigns(
+        missing=tuple(s for s in STRUCTURES if not mask[s].any()),
+        open_ring=1 - _against(mask[LV][core], mask[MYO][core]),
+        gaps=int(np.count_nonzero(area[inside[0] : inside[-1]] == 0)) if inside.size else 0,
+        scattered=removed / (labelled + removed) if labelled + removed else float("nan"),
+        swapped=bool(
+            mask[RV].any()
+            and mask[LV].any()
+            and _against(mask[RV], mask[MYO]) > _against(mask[LV], mask[MYO])
+        ),
+        cut_off=_at_edge(found),
+        apex_beyond=_apex_beyond(area),
+        dispute=float(disagreement.sum(dtype=float)) / max(labelled, 1),
+        disagreement={s: _mean(disagreement, mask[s]) for s in STRUCTURES},
+        slice_disagreement=tuple(
+            _mean(values, own) for values, own in zip(disagreement, found, strict=True)
+        ),
+        contrast=_contrast(image, mask[LV], mask[MYO]),
+    )
+
+
+def _shifted(mask: Mask) -> list[Mask]:
+    """The mask moved by a pixel in each of four directions; nothing comes in at the edge."""
+    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
+    return [
+        padded[:, 1 + row : padded.shape[1] - 1 + row, 1 + column : padded.shape[2] - 1 + column]
+        for row, column in ((-1, 0), (1, 0), (0, -1), (0, 1))
+    ]
+
+
+def _against(inner: Mask, outer: Mask) -> float:
+    """Share of the pixel edges on the outline of ``inner`` that border ``outer``; NaN of none."""
+    edges = touching = 0
+    for inner_beside, outer_beside in zip(_shifted(inner), _shifted(outer), strict=True):
+        outline = inner & ~inner_beside
+        edges += int(np.count_nonzero(outline))
+        touching += int(np.count_nonzero(outline & outer_beside))
+    return touching / edges if edges else float("nan")
+
+
+def _at_edge(found: Mask) -> float:
+    """Pixels of the outline that lie at the edge of the image, as a share of the outline."""
+    outline = found & ~np.logical_and.reduce(_shifted(found))
+    rim = np.ones(found.shape[1:], bool)
+    rim[1:-1, 1:-1] = False
+    edges = int(np.count_nonzero(outline))
+    return int(np.count_nonzero(outline & rim)) / edges if edges else float("nan")
+
+
+def _apex_beyond(area: npt.NDArray[np.integer]) -> float:
+    if np.count_nonzero(area) < 3:
+        return float("nan")
+    # The ventricle tapers towards the apex: of the stack's two ends, the one where it is smaller.
+    return float(min(area[0], area[-1]) / area.max())
+
+
+def _mean(values: npt.NDArray[np.floating], where: Mask) -> float:
+    return float(values[where].mean(dtype=float)) if where.any() else float("nan")
+
+
+def _contrast(image: npt.NDArray[np.float32], blood: Mask, muscle: Mask) -> float:
+    if not (blood.any() and muscle.any()):
+        return float("nan")
+    a, b = image[blood].astype(float), image[muscle].astype(float)
+    spread = float(np.sqrt((a.var() + b.var()) / 2))
+    return float(a.mean() - b.mean()) / spread if spread else float("nan")

@@ -1,0 +1,34 @@
+"""Base, mid and apex of a stack of short-axis slices."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.labels import LV, MYO, VALUE
+
+BASE, MID, APEX = REGIONS = ("base", "mid", "apex")
+
+
+def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
+    """Region of each slice of a label map (Z, H, W): equal thirds of the left ventricle's length.
+
+    The thirds are those of Cerqueira et al. (Circulation 105:539, 2002): slices that hold LV or
+    myocardium are shared out evenly, a slice by where its centre lies. The wider end is the base,
+    so the order of the slices in the file does not matter.
+
+    Returns:
+        "base", "mid", "apex", or "" for a slice outside the left ventricle.
+    """
+    area = np.isin(labels, (VALUE[LV], VALUE[MYO])).sum(axis=(1, 2))
+    inside = np.flatnonzero(area)
+    regions = [""] * len(labels)
+    if not inside.size:
+        return regions
+    first, last = int(inside[0]), int(inside[-1])
+    position = (np.arange(first, last + 1) + 0.5 - first) / (last + 1 - first)  # 0…1
+    # The end at which the ventricle is wider: the area's centre of mass lies towards the base.
+    from_base = (position * area[first : last + 1]).sum() <= area.sum() / 2
+    for z, at in zip(range(first, last + 1), position, strict=True):
+        regions[z] = REGIONS[int(3 * (at if from_base else 1 - at))]
+    return regions

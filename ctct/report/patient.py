@@ -1,0 +1,227 @@
+"""A patient's page of the report."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from ctct.labels import COLOURS, LV, STRUCTURES
+from ctct.measurement.flags import Judgement
+from ctct.measurement.quality import FrameSigns
+from ctct.measurement.ranges import normal_range, out_of_range
+from ctct.measurement.volumes import Measurements
+from ctct.measurement.wall import thickening_percent
+from ctct.report.bullseye import bullseye
+from ctct.report.chart import Axes, dot, label, padded, polyline, svg
+from ctct.report.page import Markup, number, table, tag
+
+#: Pixels of a cell of the disagreement picture.
+CELL = 16
+
+
+@dataclass(frozen=True)
+class PatientResult:
+    """Everything known of a patient.
+
+    Attributes:
+        name: the patient.
+        measurements: phases, volumes, indices.
+        judgement: verdict and reasons.
+        signs: signs of each frame of ``measurements``; None where they are not known.
+        by_model: name of each other model to the indices of its labels; see
+            :mod:`ctct.inference.by_model`.
+        ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
+        es_wall_mm: the same at ES.
+        picture: JPEG of ED and ES, slices from base to apex; empty without one.
+    """
+
+    name: str
+    measurements: Measurements
+    judgement: Judgement
+    signs: tuple[FrameSigns | None, ...]
+    by_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ed_wall_mm: tuple[float, ...] = ()
+    es_wall_mm: tuple[float, ...] = ()
+    picture: bytes = b""
+
+
+def patient_html(result: PatientResult, anchor: str) -> Markup:
+    """The section of one patient."""
+    judgement = result.judgement
+    score = number(judgement.score, 2)
+    parts: list[Markup] = [
+        tag("h2", result.name, " ", pill(judgement.verdict)),
+        tag(
+            "p",
+            phases_text(result.measurements),
+            f"; score {score}.",
+            class_="note",
+        ),
+    ]
+    if judgement.flags:
+        parts.append(
+            tag("ul", *(tag("li", f"{flag.level}: {flag.reason}") for flag in judgement.flags))
+        )
+    if result.picture:
+        source = "data:image/jpeg;base64," + base64.b64encode(result.picture).decode()
+        parts.append(
+            tag(
+                "div",
+                Markup(f'<img src="{source}" alt="contours, base to apex">'),
+                class_="picture",
+            )
+        )
+    charts = tag("div", *_charts(result), class_="row")
+    parts.append(tag("div", _indices(result), charts, class_="row"))
+    return tag("section", *parts, class_="patient", id=anchor)
+
+
+def pill(verdict: str) -> Markup:
+    """The verdict, in its colour."""
+    return tag("span", verdict, class_=verdict)
+
+
+def phases_text(measurements: Measurements) -> str:
+    """Which frames are ED and ES."""
+    m = measurements
+    if m.ed is None or m.es is None:
+        return "One frame, no ED and ES"
+    ed, es = m.frames[m.ed], m.frames[m.es]
+    if ed.name == es.name:
+        return f"{len(m.frames)} frames, ED is {ed.index} and ES is {es.index}, counted from 0"
+    return f"ED is {ed.name}, ES is {es.name}"
+
+
+def _indices(result: PatientResult) -> Markup:
+    m = result.measurements
+    if not m.indices:
+        return table(["", "mL"], ([s, number(m.frames[0].volume_ml[s])] for s in STRUCTURES))
+    sex = m.subject.sex
+    marks = out_of_range(m.all_indices, sex)
+    header = ["", "value", *([f"range ({sex})"] if sex else [])]
+    header += [f"of {len(result.by_model) + 1} models"] if result.by_model else []
+    rows = []
+    for name, value in m.all_indices.items():
+        shown = number(value, 2 if abs(value) < 10 else 1)
+        marked = tag("span", f"{shown} {marks[name]}", class_="out") if name in marks else shown
+        row: list[object] = [name, marked]
+        if sex:
+            row.append(_from_to(normal_range(name, sex), "g"))
+        if result.by_model:
+            row.append(_from_to(spread(result, name), ".1f"))
+        rows.append(row)
+    return table(header, rows)
+
+
+def spread(result: PatientResult, index: str) -> tuple[float, float] | None:
+    """Lowest and highest value of an index over all models, this one included."""
+    own = result.measurements.indices
+    if index not in own or not result.by_model:
+        return None
+    values = [own[index], *(other[index] for other in result.by_model.values())]
+    return min(values), max(values)
+
+
+def _from_to(limits: tuple[float, float] | None, form: str) -> str:
+    return f"{limits[0]:{form}} – {limits[1]:{form}}" if limits else ""
+
+
+def _charts(result: PatientResult) -> list[Markup]:
+    charts = []
+    if len(result.measurements.frames) > 2:
+        charts.append(volume_curve(result.measurements))
+    if any(map(math.isfinite, result.ed_wall_mm)):
+        charts.append(bullseye(result.ed_wall_mm, 4, 16, "wall thickness at ED (mm)"))
+    if any(map(math.isfinite, result.es_wall_mm)):
+        thicker = thickening_percent(result.ed_wall_mm, result.es_wall_mm)
+        charts.append(bullseye(thicker, 0, 100, "thickening (%)"))
+    if any(result.signs):
+        charts.append(disagreement_map(result))
+    return charts
+
+
+def volume_curve(measurements: Measurements) -> Markup:
+    """Volume of each structure over the frames, the smoothed LV volume, and ED and ES."""
+    m = measurements
+    curves = {s: [frame.volume_ml[s] for frame in m.frames] for s in STRUCTURES}
+    axes = Axes(
+        (0, len(m.frames) - 1),
+        padded([0.0, *chain.from_iterable(curves.values())]),
+        "frame",
+        "volume (mL)",
+    )
+    parts: list[Markup] = []
+    for structure, curve in curves.items():
+        points = [axes.at(t, v) for t, v in enumerate(curve) if math.isfinite(v)]
+        colour = _css(structure)
+        if structure == LV:
+            parts += [dot(p, colour, f"frame {t}", 2) for t, p in enumerate(points)]
+            smooth = [axes.at(t, v) for t, v in enumerate(m.smooth_ml) if math.isfinite(v)]
+            parts.append(polyline(smooth, colour))
+        else:
+            parts.append(polyline(points, colour))
+        if points:
+            parts.append(label(points[-1][0] + 5, points[-1][1] + 4, structure, "start", colour))
+    for name, at in (("ED", m.ed), ("ES", m.es)):
+        if at is not None and math.isfinite(curves[LV][at]):
+            x, y = axes.at(at, curves[LV][at])
+            parts += [dot((x, y), _css(LV), name, 5), label(x, y - 9, name, "middle")]
+    return svg(axes, *parts, title="volume curve")
+
+
+def disagreement_map(result: PatientResult) -> Markup:
+    """How far the networks disagree: a row a frame, a cell a slice, first slice left."""
+    rows = [
+        (frame, signs)
+        for frame, signs in zip(result.measurements.frames, result.signs, strict=True)
+        if signs
+    ]
+    width = 34 + CELL * max(len(signs.slice_disagreement) for _, signs in rows)
+    parts: list[Markup] = []
+    for line, (frame, signs) in enumerate(rows):
+        at = result.measurements.frames.index(frame)
+        name = {result.measurements.es: "ES", result.measurements.ed: "ED"}.get(at, str(at))
+        parts.append(label(28, line * CELL + 12, name, "end"))
+        for z, value in enumerate(signs.slice_disagreement):
+            parts.append(
+                tag(
+                    "rect",
+                    tag("title", f"frame {at}, slice {z}: {number(value, 2)}"),
+                    x=34 + z * CELL,
+                    y=line * CELL,
+                    width=CELL - 1,
+                    height=CELL - 1,
+                    fill=_heat(value),
+                )
+            )
+    below = f"disagreement by frame and slice; {_by_structure(rows[0][1])}"
+    picture = tag(
+        "svg",
+        tag("title", "disagreement"),
+        *parts,
+        viewBox=f"0 0 {width} {len(rows) * CELL}",
+        width=width,
+        role="img",
+        font_family="system-ui, sans-serif",
+        font_size=11,
+    )
+    return tag("div", picture, tag("p", below, class_="note"))
+
+
+def _by_structure(signs: FrameSigns) -> str:
+    return ", ".join(f"{s} {number(signs.disagreement[s], 2)}" for s in STRUCTURES)
+
+
+def _heat(value: float) -> str:
+    """White at 0, deep red from 0.6 on; grey where nothing is labelled."""
+    if not math.isfinite(value):
+        return "#e5e5e5"
+    share = min(value / 0.6, 1.0)
+    return f"rgb({round(255 - 75 * share)},{round(245 - 215 * share)},{round(240 - 215 * share)})"
+
+
+def _css(structure: str) -> str:
+    return "rgb({},{},{})".format(*COLOURS[structure])

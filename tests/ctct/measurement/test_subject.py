@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from ctct.errors import InputError
+from ctct.measurement.ranges import RANGES, normal_range, out_of_range
+from ctct.measurement.subject import SUBJECT_COLUMNS, Subject, indices_of_subject
+
+
+def test_mosteller_by_hand() -> None:
+    assert Subject(height_cm=180, weight_kg=80).bsa_m2 == pytest.approx(2.0)  # 14400 / 3600 = 4
+    assert Subject(height_cm=180).bsa_m2 is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"height_cm": 1.75}, "in metres"),
+        ({"weight_kg": -70.0}, "weight_kg is -70"),
+        ({"heart_rate_bpm": 1.0}, "heart_rate_bpm is 1"),
+        ({"height_cm": float("nan")}, "height_cm is nan"),
+        ({"sex": "x"}, "expected M or F"),
+    ],
+)
+def test_impossible_bodies(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Subject(**values)
+
+
+def test_only_what_can_be_known_is_there() -> None:
+    indices = {"LVSV (mL)": 70.0, "LVM (g)": 100.0}
+    assert indices_of_subject(indices, Subject()) == {}
+    found = indices_of_subject(indices, Subject(heart_rate_bpm=100))
+    assert found == {"LVCO (L/min)": pytest.approx(7.0)}
+    found = indices_of_subject(indices, Subject(height_cm=180, weight_kg=80))
+    assert found == pytest.approx({"BSA (m2)": 2, "LVSVi (mL/m2)": 35, "LVMi (g/m2)": 50})
+    assert set(found) < set(SUBJECT_COLUMNS)
+
+
+def test_marks_depend_on_the_sex() -> None:
+    indices = {"LVEDV (mL)": 200.0, "LVEF (%)": 40.0, "LVM (g)": 900.0}
+    assert out_of_range(indices, "M") == {"LVEF (%)": "low"}
+    assert out_of_range(indices, "F") == {"LVEDV (mL)": "high", "LVEF (%)": "low"}
+    assert out_of_range(indices, None) == {}
+    assert normal_range("LVM (g)", "M") is None
+
+
+def test_ranges_of_mean_and_standard_deviation_by_hand() -> None:
+    for index, sex, mean, sd in (
+        ("LVEF (%)", "M", 58, 5),
+        ("LVEF (%)", "F", 61, 5),
+        ("LVMi (g/m2)", "M", 53, 9),
+        ("LVMi (g/m2)", "F", 42, 7),
+    ):
+        assert RANGES[index][sex] == (round(mean - 1.96 * sd), round(mean + 1.96 * sd))

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, padded, ticks
+
+
+def test_corners_of_the_range_are_corners_of_the_frame() -> None:
+    axes = Axes((2.0, 4.0), (-1.0, 1.0), "x", "y")
+    assert axes.at(2, -1) == (LEFT, HEIGHT - BOTTOM)
+    assert axes.at(4, 1) == (WIDTH - RIGHT, TOP)
+    assert axes.at(3, 0) == pytest.approx(
+        ((LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2), abs=0.1
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (-0.3, 0.31, [-0.2, 0, 0.2]),
+        (97, 263, [100, 150, 200, 250]),
+        (5, 5, [5]),
+        (math.nan, 1, []),
+    ],
+)
+def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == expected
+
+
+def test_padding() -> None:
+    assert padded([0, 10, math.nan], 0.1) == (-1, 11)
+    assert padded([]) == (0, 1)
+    low, high = padded([3, 3])
+    assert low < 3 < high
