@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError
-from ctct.io.write import write_atomic
+from ctct.io.write import strict_json, write_atomic
 
 RECORD = "run.json"
 _REMEDY = "use --overwrite or another output folder"
@@ -43,7 +43,7 @@ class Fate:
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``folder/run.json``."""
-    write_atomic(folder / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+    write_atomic(folder / RECORD, strict_json(record))
 
 
 def made_by(record: Mapping[str, Any]) -> dict[str, str]:
