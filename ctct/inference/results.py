@@ -102,10 +102,9 @@ def write_results(
         of_frames = tuple(signs.get((frame.name, frame.index)) for frame in patient.frames)
         others = indices_by_model(patient, given.compare, label_order)
         results.append(PatientResult(name, patient, judgement, of_frames, others))
-    judgements = {result.name: result.judgement for result in results}
-    write_atomic(folder / "measurements.csv", patients_csv(patients, judgements))
-    write_atomic(folder / "measurements.json", strict_json(patients_json(patients, judgements)))
-    write_atomic(folder / "frames.csv", frames_csv(patients, signs))
+    write_atomic(folder / "measurements.csv", patients_csv(results))
+    write_atomic(folder / "measurements.json", strict_json(patients_json(results)))
+    write_atomic(folder / "frames.csv", frames_csv(results))
     if given.compare:
         write_atomic(folder / "by_model.csv", by_model_csv(results))
     results = [_with_images(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
