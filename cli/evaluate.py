@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.report.evaluation import Findings
+    from ctct.measurement.summary import Findings
 
 
 def evaluate(
@@ -47,8 +47,8 @@ def evaluate(
     from ctct.io.write import prepare_folder, write_atomic
     from ctct.labels import ORDERS
     from ctct.measurement.evaluate import Options, evaluate_folder
-    from ctct.measurement.summary import comparisons
-    from ctct.report.evaluation import Findings
+    from ctct.measurement.summary import Findings, comparisons
+    from ctct.report.evaluation import evaluation_files
 
     for flag, order in (("--label-order", label_order), ("--reference-order", reference_order)):
         if order not in ORDERS:
@@ -62,7 +62,7 @@ def evaluate(
         other = evaluate_folder(compare, references, options, bar.done) if compare else None
     findings = Findings.of(own, str(compare or ""), comparisons(own, other) if other else {})
     if out is not None:
-        for name, content in findings.files().items():
+        for name, content in evaluation_files(findings).items():
             write_atomic(out / name, content)
     _print(findings, wanted)
     for reason in own.failed.values():
@@ -73,7 +73,7 @@ def evaluate(
 
 def _print(findings: Findings, distances: bool) -> None:
     from ctct.labels import STRUCTURES
-    from ctct.measurement.evaluate import DICE, METRICS
+    from ctct.measurement.score import DICE, METRICS
     from ctct.measurement.summary import ALL, MEAN, Quantity
 
     evaluation = findings.evaluation

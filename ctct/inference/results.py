@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from ctct.report.cohort import cohort_html
 from ctct.report.montage import montage_jpeg
 from ctct.report.patient import PatientResult
 from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
+
+log = logging.getLogger(__name__)
 
 #: Patients whose pictures the report shows; of more, the page would be too large for a browser.
 MOST_PICTURES = 300
@@ -104,17 +107,25 @@ def write_results(
         of_frames = tuple(signs.get((frame.name, frame.index)) for frame in patient.frames)
         others = indices_by_model(patient, given.compare, label_order)
         results.append(PatientResult(name, patient, judgement, of_frames, others))
-    judgements = {result.name: result.judgement for result in results}
-    write_atomic(folder / "measurements.csv", patients_csv(patients, judgements))
-    write_atomic(folder / "measurements.json", strict_json(patients_json(patients, judgements)))
-    write_atomic(folder / "frames.csv", frames_csv(patients, signs))
+    write_atomic(folder / "measurements.csv", patients_csv(results))
+    write_atomic(folder / "measurements.json", strict_json(patients_json(results)))
+    write_atomic(folder / "frames.csv", frames_csv(results))
     if given.compare:
         write_atomic(folder / "by_model.csv", by_model_csv(results))
     if not report:
         return
-    results = [_with_images(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
+    results = [_seen(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
     write_atomic(folder / "segments.csv", segments_csv(results))
     write_atomic(folder / "report.html", cohort_html(results, about or {}))
+
+
+def _seen(result: PatientResult, source: Results, pictured: bool) -> PatientResult:
+    try:
+        return _with_images(result, source, pictured)
+    except Exception as error:  # one strange scan must not cost the report of all the others
+        log.warning("%s: no pictures, unexpected %s: %s", result.name, type(error).__name__, error)
+        log.debug("%s", result.name, exc_info=True)
+        return result
 
 
 def _with_images(result: PatientResult, source: Results, pictured: bool) -> PatientResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,47 +14,16 @@ from ctct.io.labels import check_same_grid, read_labels
 from ctct.io.nifti import ENDINGS, case_name
 from ctct.io.patient import patient_and_frame, phase_numbers, read_info
 from ctct.labels import LV, RV, STRUCTURES, VALUE
-from ctct.measurement.overlap import dice, dice_by_structure, jaccard
-from ctct.measurement.regions import REGIONS, region_of_slices
-from ctct.measurement.surface import assd, hd95, surface_distances
+from ctct.measurement.overlap import dice
+from ctct.measurement.score import VolumeScore, dice_by_region, empty_in, metrics_by_structure
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
 LabelMap = npt.NDArray[np.uint8]
-
-DICE, JACCARD, HD95, ASSD = METRICS = ("Dice", "Jaccard", "HD95", "ASSD")
 
 #: A pair in another label order: RV and LV agree less than this as they are, …
 _CONFUSED = 0.1
 #: … and more than this once exchanged.
 _CLEARED = 0.5
-
-
-@dataclass(frozen=True)
-class VolumeScore:
-    """Agreement of one frame of one case.
-
-    Attributes:
-        patient: whose heart it is.
-        case: name of the file, without ``_seg`` and ``_gt``.
-        frame: number of the frame in the file, from 0.
-        phase: "ED", "ES" or "".
-        metrics: structure to metric (:data:`METRICS`) to value.
-        regions: region (base, mid, apex) to structure to Dice; no entry without a slice.
-        empty: structure to "" (neither mask is empty), "both", "prediction" or "reference".
-    """
-
-    patient: str
-    case: str
-    frame: int
-    phase: str
-    metrics: dict[str, dict[str, float]]
-    regions: dict[str, dict[str, float]]
-    empty: dict[str, str]
-
-    @property
-    def mean_dice(self) -> float:
-        """Mean Dice of the three structures."""
-        return float(np.mean([self.metrics[s][DICE] for s in STRUCTURES]))
 
 
 @dataclass(frozen=True)
@@ -194,9 +163,9 @@ def _score_case(
             case=case,
             frame=t,
             phase="",
-            metrics=_metrics(own[t], manual[t], spacing if options.distances else None),
-            regions=_regions(own[t], manual[t]),
-            empty={s: _empty(own[t], manual[t], VALUE[s]) for s in STRUCTURES},
+            metrics=metrics_by_structure(own[t], manual[t], spacing if options.distances else None),
+            regions=dice_by_region(own[t], manual[t]),
+            empty={s: empty_in(own[t], manual[t], VALUE[s]) for s in STRUCTURES},
         )
         for t in contoured
     ]
@@ -221,39 +190,6 @@ def _check_order(path: Path, own: LabelMap, manual: LabelMap) -> None:
             f"{path}: RV and LV are exchanged against the reference; name the order of each with "
             "--label-order and --reference-order"
         )
-
-
-def _metrics(
-    own: LabelMap, manual: LabelMap, spacing: Sequence[float] | None
-) -> dict[str, dict[str, float]]:
-    if spacing and len(own) == 1:  # a lone slice: outlines in its plane, not faces across it
-        own, manual, spacing = own[0], manual[0], spacing[1:]
-    result = {}
-    for structure in STRUCTURES:
-        a, b = own == VALUE[structure], manual == VALUE[structure]
-        there, back = surface_distances(a, b, spacing) if spacing else (np.empty(0), np.empty(0))
-        result[structure] = {
-            DICE: dice(a, b),
-            JACCARD: jaccard(a, b),
-            HD95: hd95(there, back),
-            ASSD: assd(there, back),
-        }
-    return result
-
-
-def _regions(own: LabelMap, manual: LabelMap) -> dict[str, dict[str, float]]:
-    of_slice = np.array(region_of_slices(manual))
-    return {
-        region: dice_by_structure(own[of_slice == region], manual[of_slice == region])
-        for region in REGIONS
-        if (of_slice == region).any()
-    }
-
-
-def _empty(own: LabelMap, manual: LabelMap, value: int) -> str:
-    filled = (bool((own == value).any()), bool((manual == value).any()))
-    names = {(True, True): "", (False, False): "both", (False, True): "prediction"}
-    return names.get(filled, "reference")
 
 
 def _measure(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ctct.errors import InputError
 from ctct.labels import STRUCTURES
-from ctct.measurement.evaluate import DICE, Evaluation, VolumeScore
+from ctct.measurement.evaluate import Evaluation
+from ctct.measurement.score import DICE, VolumeScore
 from ctct.measurement.statistics import (
     Agreement,
     Comparison,
@@ -104,3 +106,38 @@ def comparisons(one: Evaluation, other: Evaluation) -> dict[Quantity, Comparison
     if not result:
         raise InputError("the two folders of predictions share no case that has a reference")
     return result
+
+
+@dataclass(frozen=True)
+class Findings:
+    """An evaluation and what follows from it.
+
+    Attributes:
+        evaluation: scores and indices.
+        averages: each quantity's summary.
+        agreements: each index's agreement with the reference.
+        compared_with: name of the other predictions; "" without any.
+        comparisons: paired differences from them.
+    """
+
+    evaluation: Evaluation
+    averages: Mapping[Quantity, Summary]
+    agreements: Mapping[str, Agreement]
+    compared_with: str
+    comparisons: Mapping[Quantity, Comparison]
+
+    @classmethod
+    def of(
+        cls,
+        evaluation: Evaluation,
+        compared_with: str = "",
+        comparisons: Mapping[Quantity, Comparison] | None = None,
+    ) -> Findings:
+        """Everything that follows from ``evaluation``."""
+        return cls(
+            evaluation,
+            summaries(evaluation),
+            agreements(evaluation),
+            compared_with,
+            comparisons or {},
+        )

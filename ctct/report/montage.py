@@ -126,7 +126,7 @@ def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
     The edge of the picture is no outline: beyond it, the mask goes on.
     """
-    padded: npt.NDArray[np.bool_] = np.pad(mask, LINE, constant_values=True)
+    left: npt.NDArray[np.bool_] = np.pad(mask, LINE, constant_values=True)
     for axis in (0, 1):
-        padded = np.all(sliding_window_view(padded, 2 * LINE + 1, axis), axis=-1)
-    return padded
+        left = np.logical_and.reduce(sliding_window_view(left, 2 * LINE + 1, axis), axis=-1)
+    return left

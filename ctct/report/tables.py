@@ -5,38 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctct.labels import STRUCTURES
-from ctct.measurement.flags import Judgement
-from ctct.measurement.quality import FrameSigns
 from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
 from ctct.measurement.subject import SUBJECT_COLUMNS
-from ctct.measurement.volumes import INDEX_COLUMNS, Measurements
+from ctct.measurement.volumes import INDEX_COLUMNS
 from ctct.measurement.wall import SEGMENTS, thickening_percent
-
-if TYPE_CHECKING:
-    from ctct.report.patient import PatientResult
+from ctct.report.patient import PatientResult
 
 
-def patients_csv(
-    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
-) -> bytes:
+def patients_csv(results: Iterable[PatientResult]) -> bytes:
     """A row a patient: phases, verdict, indices, what lies out of range, reasons of the verdict.
 
     Frames are counted from 0; what is not known is left empty.
     """
     columns = (*INDEX_COLUMNS, *SUBJECT_COLUMNS)
     rows = []
-    for patient, m in patients.items():
+    for result in results:
+        m, judgement = result.measurements, result.judgement
         indices = m.all_indices
         marks = out_of_range(indices, m.subject.sex)
-        judgement = judgements[patient]
         rows.append(
             [
-                *(patient, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
+                *(result.name, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
                 *(judgement.verdict, _number(judgement.score)),
                 *(_number(indices.get(column)) for column in columns),
                 "; ".join(f"{index} {mark}" for index, mark in marks.items()),
@@ -47,22 +41,21 @@ def patients_csv(
     return csv_bytes([*header, "out of range", "flags"], rows)
 
 
-def frames_csv(
-    patients: Mapping[str, Measurements], signs: Mapping[tuple[str, int], FrameSigns]
-) -> bytes:
+def frames_csv(results: Iterable[PatientResult]) -> bytes:
     """A row a frame: volumes, the LV's smoothed one, ED or ES, and the networks' disagreement."""
     rows = []
-    for patient, m in patients.items():
-        for number, frame in enumerate(m.frames):
-            known = signs.get((frame.name, frame.index))
+    for result in results:
+        m = result.measurements
+        for number, (frame, signs) in enumerate(zip(m.frames, result.signs, strict=True)):
             smooth_ml = m.smooth_ml[number] if m.smooth_ml else None
+            phase = {m.es: "ES", m.ed: "ED"}.get(number, "")
             rows.append(
                 [
-                    *(patient, frame.name, frame.index, {m.es: "ES", m.ed: "ED"}.get(number, "")),
+                    *(result.name, frame.name, frame.index, phase),
                     *(_number(frame.volume_ml[s]) for s in STRUCTURES),
                     _number(smooth_ml),
-                    _number(known.score if known else None),
-                    *(_number(known.disagreement[s] if known else None, 3) for s in STRUCTURES),
+                    _number(signs.score if signs else None),
+                    *(_number(signs.disagreement[s] if signs else None, 3) for s in STRUCTURES),
                 ]
             )
     header = [
@@ -72,30 +65,30 @@ def frames_csv(
     return csv_bytes(header, rows)
 
 
-def patients_json(
-    patients: Mapping[str, Measurements], judgements: Mapping[str, Judgement]
-) -> dict[str, Any]:
+def patients_json(results: Iterable[PatientResult]) -> dict[str, Any]:
     """Everything measured of each patient, with units in the names."""
     return {
         "reference_ranges": SOURCE,
-        "patients": {
-            patient: {
-                "verdict": judgements[patient].verdict,
-                "score": judgements[patient].score,
-                "flags": [asdict(flag) for flag in judgements[patient].flags],
-                "ed_frame": m.ed,
-                "es_frame": m.es,
-                "indices": m.all_indices,
-                "out_of_range": {
-                    index: {"is": mark, "range": normal_range(index, m.subject.sex)}
-                    for index, mark in out_of_range(m.all_indices, m.subject.sex).items()
-                },
-                "subject": asdict(m.subject),
-                "frames": [asdict(frame) for frame in m.frames],
-                "smooth_lv_volume_ml": m.smooth_ml,
-            }
-            for patient, m in patients.items()
+        "patients": {result.name: _everything(result) for result in results},
+    }
+
+
+def _everything(result: PatientResult) -> dict[str, Any]:
+    m = result.measurements
+    marks = out_of_range(m.all_indices, m.subject.sex)
+    return {
+        **asdict(result.judgement),
+        "ed_frame": m.ed,
+        "es_frame": m.es,
+        "indices": m.all_indices,
+        "indices_by_other_model": result.by_model,
+        "out_of_range": {
+            index: {"is": mark, "range": normal_range(index, m.subject.sex)}
+            for index, mark in marks.items()
         },
+        "subject": asdict(m.subject),
+        "frames": [asdict(frame) for frame in m.frames],
+        "smooth_lv_volume_ml": m.smooth_ml,
     }
 
 

@@ -90,6 +90,9 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
         "indices.csv",
         "scores.csv",
     ]
+    outcome = ctct("evaluate", tmp_path, tmp_path, "--compare", tmp_path)
+    assert outcome.code == 0
+    assert f"mean Dice against {tmp_path}: +0.0000 (+0.0000 to +0.0000), p 1" in outcome.out
     # One that cannot be compared: the others are scored, and the exit code says so.
     save("b_seg.nii.gz", [1, 2, 3, 9])
     save("b_gt.nii.gz", [1, 2, 3, 0])

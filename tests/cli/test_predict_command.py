@@ -147,6 +147,27 @@ def test_an_output_folder_that_is_a_file(ctct: Callable[..., object], tmp_path: 
     assert "cannot write there" in outcome.err
 
 
+def test_what_is_known_of_the_patients(ctct: Callable[..., object], tmp_path: Path) -> None:
+    write_scan(tmp_path / "a.nii.gz", (40, 36, 3, 3))
+    (tmp_path / "s.csv").write_text(
+        "id,sex,height_cm,weight_kg\na,F,160,90\nb,M,1.8,80\nc,M,180,80\n"
+    )
+    phases = ("--ed", 2, "--es", 1)
+    outcome = ctct(
+        *("predict", tmp_path / "a.nii.gz", "-o", tmp_path / "out"),
+        *("--subjects", tmp_path / "s.csv", *phases),
+    )
+    assert outcome.code == 0
+    assert "line 3: b: height_cm is 1.8 (in metres?)" in outcome.err
+    assert "c is none of the patients" in outcome.err
+    content = json.loads((tmp_path / "out" / "measurements.json").read_text())["patients"]["a"]
+    assert (content["ed_frame"], content["es_frame"]) == (2, 1)
+    assert content["indices"]["BSA (m2)"] == pytest.approx(2.0)  # sqrt(160 x 90 / 3600)
+    outcome = ctct("predict", tmp_path, "-o", tmp_path / "out", "--subjects", tmp_path / "no.csv")
+    assert outcome.code == 4
+    assert "no.csv: cannot be read" in outcome.err
+
+
 def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) -> None:
     """The README's first commands."""
     assert ctct("sample", tmp_path / "in", "--frames", 3).code == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tests_support import phantom
 
 from ctct.inference.patients import Given
@@ -55,6 +56,18 @@ def test_a_scan_that_was_moved_has_no_picture_and_everything_else(tmp_path: Path
     write_results(tmp_path / "results", measured, Given(), "mnms")
     assert "data:image" not in (tmp_path / "results" / "report.html").read_text()
     assert rows(tmp_path / "results" / "frames.csv")[0]["LV volume (mL)"]
+
+
+def test_a_label_map_that_went_missing_costs_its_patient_the_pictures_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured = [write(tmp_path, "a", 5), write(tmp_path, "b", 5)]
+    (tmp_path / "results" / "a_seg.nii.gz").unlink()
+    write_results(tmp_path / "results", measured, Given(), "mnms")
+    html = (tmp_path / "results" / "report.html").read_text()
+    assert html.count('class="patient"') == 2
+    assert html.count("data:image/jpeg") == 1
+    assert "a: no pictures" in caplog.text
 
 
 def test_nothing_measured(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ import math
 import re
 
 from ctct.labels import STRUCTURES
-from ctct.measurement.evaluate import Evaluation, VolumeScore
+from ctct.measurement.evaluate import Evaluation
+from ctct.measurement.score import VolumeScore
 from ctct.measurement.statistics import compare
-from ctct.measurement.summary import Quantity
+from ctct.measurement.summary import Findings, Quantity
 from ctct.measurement.volumes import INDEX_COLUMNS
-from ctct.report.evaluation import Findings, bland_altman
+from ctct.report.evaluation import evaluation_files
+from ctct.report.evaluation_page import bland_altman
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -44,7 +46,7 @@ EVALUATION = Evaluation(
 
 
 def test_csv_has_a_row_a_frame_and_a_row_a_patient() -> None:
-    files = Findings.of(EVALUATION).files()
+    files = evaluation_files(Findings.of(EVALUATION))
     rows = list(csv.DictReader(io.StringIO(files["scores.csv"].decode())))
     assert [row["case"] for row in rows] == ["a_frame01", "a_frame12", SCRIPT]
     assert (rows[0]["LV Dice"], rows[0]["RV HD95 (mm)"], rows[0]["RV ASSD (mm)"]) == (
@@ -60,7 +62,7 @@ def test_csv_has_a_row_a_frame_and_a_row_a_patient() -> None:
 
 def test_json_is_strict_and_holds_the_averages() -> None:
     content = json.loads(
-        Findings.of(EVALUATION).files()["evaluation.json"], parse_constant=lambda c: 1 / 0
+        evaluation_files(Findings.of(EVALUATION))["evaluation.json"], parse_constant=lambda c: 1 / 0
     )
     first = content["averages"][0]
     assert (first["group"], first["structure"], first["metric"]) == ("all", "mean", "Dice")
@@ -71,7 +73,9 @@ def test_json_is_strict_and_holds_the_averages() -> None:
 
 def test_html_asks_for_nothing_and_runs_nothing_from_a_file() -> None:
     comparisons = {Quantity("all", "LV", "Dice"): compare([0.9], [0.9], ["a"])}
-    html = Findings.of(EVALUATION, SCRIPT, comparisons).files()["evaluation.html"].decode()
+    html = evaluation_files(Findings.of(EVALUATION, SCRIPT, comparisons))[
+        "evaluation.html"
+    ].decode()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "<b>odd" not in html

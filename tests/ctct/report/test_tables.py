@@ -11,7 +11,8 @@ from ctct.measurement.flags import Flag, Judgement
 from ctct.measurement.quality import FrameSigns
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements
-from ctct.report.tables import frames_csv, patients_csv, patients_json
+from ctct.report.patient import PatientResult
+from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
 
 
 def volumes(name: str, index: int, lv_ml: float) -> FrameVolumes:
@@ -23,8 +24,6 @@ CINE = Measurements(
 )
 LONE = Measurements((volumes('odd, "name"', 0, math.nan),), ed=None, es=None)
 
-FINE, UNKNOWN = Judgement("ok", 0.2, ()), Judgement("review", math.nan, ())
-JUDGED = {"p": FINE, "q": UNKNOWN}
 GOOD = FrameSigns(
     missing=(),
     open_ring=0.0,
@@ -38,13 +37,14 @@ GOOD = FrameSigns(
     slice_disagreement=(0.1,),
     contrast=2.0,
 )
+P = PatientResult("p", CINE, Judgement("ok", 0.2, ()), (None, GOOD))
+Q = PatientResult("q", LONE, Judgement("review", math.nan, ()), (None,))
 
 
 def test_patients() -> None:
-    woman = replace(CINE, subject=Subject("F", 180, 80))
     flagged = Judgement("review", 0.8, (Flag("review", "odd"), Flag("review", "strange")))
-    judgements = {"p": FINE, "q": UNKNOWN, "w": flagged}
-    text = patients_csv({"p": CINE, "q": LONE, "w": woman}, judgements).decode()
+    woman = replace(CINE, subject=Subject("F", 180, 80))
+    text = patients_csv([P, Q, PatientResult("w", woman, flagged, (None, None))]).decode()
     header, cine, lone, _ = text.splitlines()
     assert header == (
         "patient,frames,ED frame,ES frame,verdict,score,LVEDV (mL),LVESV (mL),LVSV (mL),LVEF (%),"
@@ -65,8 +65,7 @@ def test_patients() -> None:
 
 
 def test_frames_with_their_phase_and_what_is_not_known_left_empty() -> None:
-    signs = {("cine", 1): GOOD}
-    assert frames_csv({"p": CINE, "q": LONE}, signs).decode().splitlines() == [
+    assert frames_csv([P, Q]).decode().splitlines() == [
         "patient,case,frame,phase,RV volume (mL),MYO volume (mL),LV volume (mL),"
         '"LV volume, smooth (mL)",score,RV disagreement,MYO disagreement,LV disagreement',
         "p,cine,0,ED,50.00,100.00,120.00,118.00,,,,",
@@ -76,8 +75,8 @@ def test_frames_with_their_phase_and_what_is_not_known_left_empty() -> None:
 
 
 def test_json_has_everything_with_its_range() -> None:
-    man = replace(CINE, subject=Subject("M", 180, 80))
-    content = json.loads(strict_json(patients_json({"p": man, "q": LONE}, JUDGED)))
+    man = replace(P, measurements=replace(CINE, subject=Subject("M", 180, 80)))
+    content = json.loads(strict_json(patients_json([man, Q])))
     p, q = content["patients"]["p"], content["patients"]["q"]
     assert "Petersen" in content["reference_ranges"]
     assert (p["verdict"], p["ed_frame"], p["es_frame"]) == ("ok", 0, 1)
@@ -85,3 +84,17 @@ def test_json_has_everything_with_its_range() -> None:
     assert p["out_of_range"]["RVEDV (mL)"] == {"is": "low", "range": [99, 260]}
     assert p["frames"][1]["volume_ml"]["LV"] == 48
     assert q["frames"][0]["volume_ml"]["LV"] is None
+
+
+def test_segments_and_models() -> None:
+    one = replace(P, by_model={"cnn": CINE.indices | {"LVEF (%)": 50.0}})
+    one = replace(one, ed_wall_mm=(8.0,) * 15 + (math.nan,), es_wall_mm=(12.0,) * 16)
+    header, first, *_, last = segments_csv([one, Q]).decode().splitlines()
+    assert header == "patient,segment,name,ED (mm),ES (mm),thickening (%)"
+    assert first == "p,1,basal anterior,8.00,12.00,50.00"
+    assert last == "p,16,apical lateral,,12.00,"
+    table = list(csv.DictReader(io.StringIO(by_model_csv([one, Q]).decode())))
+    assert [(row["patient"], row["model"], row["LVEF (%)"]) for row in table] == [
+        ("p", "this", "60.00"),
+        ("p", "cnn", "50.00"),
+    ]
