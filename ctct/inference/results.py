@@ -13,14 +13,13 @@ import numpy.typing as npt
 from ctct.errors import InputError
 from ctct.inference.by_model import indices_by_model
 from ctct.inference.patients import Given, measure_patients
-from ctct.inference.signs import read_signs
+from ctct.inference.signs import disagreement_path, read_signs
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.io.write import strict_json, write_atomic
 from ctct.measurement.flags import judge
-from ctct.measurement.regions import APEX, BASE, region_of_slices
 from ctct.measurement.volumes import FrameVolumes
 from ctct.measurement.wall import seen_from_apex, wall_thickness_mm
 from ctct.report.cohort import cohort_html
@@ -152,7 +151,13 @@ def _with_images(result: PatientResult, source: Results, pictured: bool) -> Pati
         f"{name} {frame.name}" if frame.name != result.name else f"{name or 'frame'} {frame.index}"
         for name, frame in shown.items()
     ]
-    return replace(result, picture=_picture(found.values(), images, captions))
+    own = (source.cases[name] for name in dict.fromkeys(frame.name for frame in frames))
+    kept = (disagreement_path(source.folder, case) for case in own)
+    return replace(
+        result,
+        picture=_picture(found.values(), images, captions),
+        disagreement=tuple(path.read_bytes() for path in kept if path.exists()),
+    )
 
 
 def _picture(
@@ -167,8 +172,5 @@ def _picture(
     if not same:
         return b""
     voxels, drawn = (np.concatenate([stack[n] for n in same]) for stack in (images, labels))
-    regions = [region for region in region_of_slices(drawn[0]) if region]
-    if regions and (regions[0], regions[-1]) == (APEX, BASE):
-        voxels, drawn = voxels[:, ::-1], drawn[:, ::-1]
     rows = {captions[n]: row for row, n in enumerate(same)}
     return montage_jpeg(replace(studies[0], voxels=voxels), drawn, rows)

@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ctct.inference.segmenter import Segmentation
 from ctct.io.discover import Case
 from ctct.io.write import prepare_folder, strict_json, write_atomic
 from ctct.measurement.flags import Flag, image_flags
 from ctct.measurement.quality import FrameSigns, frame_signs
+from ctct.measurement.volumes import frame_volumes, measure_frames
+from ctct.report.montage import disagreement_jpeg
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,28 @@ def signs_path(folder: Path, case: Case) -> Path:
     return folder / "quality" / f"{case.name}.json"
 
 
+def disagreement_path(folder: Path, case: Case) -> Path:
+    """Where the picture of the disagreement of ``case`` is kept."""
+    return folder / "quality" / f"{case.name}.jpg"
+
+
 def write_signs(folder: Path, case: Case, segmentation: Segmentation) -> None:
-    """Keep the signs of a case that was just segmented."""
+    """Keep the signs of a case that was just segmented, and a picture of the disagreement.
+
+    The picture shows the ED and the ES of the case's own volume curve, or its only frame.
+    """
     path = signs_path(folder, case)
     prepare_folder(path.parent)
     write_atomic(path, strict_json(asdict(case_signs(segmentation))))
+    study, labels = segmentation.study, segmentation.labels
+    # Not NaN, as it is of a network alone.
+    if np.isfinite(segmentation.disagreement).all():
+        m = measure_frames(frame_volumes(labels, study.voxel_ml))
+        phases = {"ED": m.ed, "ES": m.es}
+        rows = {f"{name} {at}": at for name, at in phases.items() if at is not None}
+        rows = rows or {case.name: 0}
+        picture = disagreement_jpeg(study, labels, segmentation.disagreement, rows)
+        write_atomic(disagreement_path(folder, case), picture)
 
 
 def read_signs(folder: Path, case: Case) -> CaseSigns | None:

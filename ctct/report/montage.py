@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ctct.io.study import Study
 from ctct.labels import COLOURS, LV, MYO, STRUCTURES, VALUE
+from ctct.measurement.regions import APEX, BASE, region_of_slices
 
 #: Pixels a side of one slice's tile, and of the strip under the tiles.
 TILE, STRIP = 192, 28
@@ -19,13 +21,17 @@ TILE, STRIP = 192, 28
 #: Width of an outline in pixels of the picture.
 LINE = 2
 
+#: Colour of disagreement, and from how much on nothing else is seen.
+RED, FULL = (230, 30, 30), 0.8
+
 #: Room left around the heart, as a share of its larger side.
 MARGIN = 0.35
 
 
-def montage_png(
-    study: Study, labels: npt.NDArray[np.uint8], rows: Mapping[str, int], most: int = 6
-) -> bytes:
+Array = npt.NDArray[np.uint8]
+
+
+def montage_png(study: Study, labels: Array, rows: Mapping[str, int], most: int = 6) -> bytes:
     """PNG of the slices of some frames, cropped to the heart, with the outline of each structure.
 
     Args:
@@ -33,39 +39,97 @@ def montage_png(
         labels: (T, Z, H, W), its label map.
         rows: caption to frame number, a row of tiles each, from the top; for instance
             ``{"ED, frame 0": 0, "ES, frame 7": 7}``.
-        most: largest number of slices shown; of more, evenly spaced ones.
+        most: largest number of slices shown; of more, evenly spaced ones. The base is left,
+            whichever way the file goes.
     """
-    return _encoded(montage(study, labels, rows, most), "PNG", optimize=True)
+    return _encoded(_contours(study, labels, rows, most), "PNG", optimize=True)
 
 
-def montage_jpeg(
-    study: Study, labels: npt.NDArray[np.uint8], rows: Mapping[str, int], most: int = 9
-) -> bytes:
+def montage_jpeg(study: Study, labels: Array, rows: Mapping[str, int], most: int = 9) -> bytes:
     """The same as JPEG, a third the size: for a page of many patients."""
-    return _encoded(montage(study, labels, rows, most), "JPEG", quality=80)
+    return _encoded(_contours(study, labels, rows, most), "JPEG", quality=80)
 
 
-def montage(
-    study: Study, labels: npt.NDArray[np.uint8], rows: Mapping[str, int], most: int
+def disagreement_jpeg(
+    study: Study,
+    labels: Array,
+    disagreement: npt.NDArray[np.floating],
+    rows: Mapping[str, int],
+    most: int = 9,
+) -> bytes:
+    """The same slices with the disagreement (T, Z, H, W) in red, opaque from :data:`FULL` on."""
+    heat = (np.minimum(disagreement.astype(np.float32) / FULL, 1) * 255).astype(np.uint8)
+
+    def paint(crop: Crop, grey: Array, frame: int, z: int) -> Array:
+        share = crop.enlarge(heat[frame, z])[..., None] / 255
+        mixed = (1 - share) * crop.enlarge(grey)[..., None] + share * np.array(RED)
+        painted: Array = mixed.round().astype(np.uint8)
+        return painted
+
+    return _encoded(_tiles(study, labels, rows, most, paint), "JPEG", quality=75)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square (in mm) around the heart, as edges in pixels of the slice."""
+
+    left: float
+    upper: float
+    right: float
+    lower: float
+
+    def enlarge(self, slice_: Array) -> Array:
+        """What lies in the square of a slice (H, W), as (TILE, TILE)."""
+        across, down = (self.right - self.left) / TILE, (self.lower - self.upper) / TILE
+        # Of pixel centres: output (x + ½) · step + edge, back at the input's pixel edges.
+        affine = (across, 0, self.left, 0, down, self.upper)
+        image = Image.fromarray(slice_).transform(
+            (TILE, TILE), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
+        )
+        return np.asarray(image, np.uint8)
+
+
+Painter = Callable[[Crop, Array, int, int], Array]
+
+
+def _tiles(
+    study: Study, labels: Array, rows: Mapping[str, int], most: int, paint: Painter
 ) -> Image.Image:
-    """The picture of :func:`montage_png`."""
+    """A row a frame, a tile a slice, each painted from its grey values, frame and slice number."""
     shown = np.unique(np.linspace(0, study.slices - 1, min(most, study.slices)).round().astype(int))
-    box = _heart_box(labels, study.spacing_mm)
+    regions = [r for r in region_of_slices(labels[next(iter(rows.values()))]) if r]
+    if regions and (regions[0], regions[-1]) == (APEX, BASE):
+        shown = shown[::-1]
+    crop = _heart(labels, study.spacing_mm)
     low, high = np.percentile(study.voxels, (1, 99))
     scale = 255 / max(high - low, 1e-12)
-    canvas = Image.new("RGB", (TILE * len(shown), TILE * len(rows) + STRIP))
+    canvas = Image.new("RGB", (TILE * len(shown), TILE * len(rows)))
     font = ImageFont.load_default(16)
     draw = ImageDraw.Draw(canvas)
     for top, (caption, frame) in enumerate(rows.items()):
         for left, z in enumerate(shown):
             grey = ((study.voxels[frame, z] - low) * scale).clip(0, 255).astype(np.uint8)
-            canvas.paste(_tile(grey, labels[frame, z], box), (left * TILE, top * TILE))
+            tile = Image.fromarray(paint(crop, grey, frame, int(z)))
+            canvas.paste(tile, (left * TILE, top * TILE))
         draw.text((6, top * TILE + 4), caption, "white", font, stroke_width=2, stroke_fill="black")
-    x = 6
-    for structure in STRUCTURES:
-        draw.rectangle((x, TILE * len(rows) + 8, x + 12, TILE * len(rows) + 20), COLOURS[structure])
-        draw.text((x + 18, TILE * len(rows) + 4), structure, "white", font)
-        x += 80
+    return canvas
+
+
+def _contours(study: Study, labels: Array, rows: Mapping[str, int], most: int) -> Image.Image:
+    """The picture of :func:`montage_png`: tiles, and under them a strip that names the colours."""
+
+    def paint(crop: Crop, grey: Array, frame: int, z: int) -> Array:
+        return _outlined(crop, grey, labels[frame, z])
+
+    tiles = _tiles(study, labels, rows, most, paint)
+    canvas = Image.new("RGB", (tiles.width, tiles.height + STRIP))
+    canvas.paste(tiles)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(16)
+    for n, structure in enumerate(STRUCTURES):
+        x, y = 6 + 80 * n, tiles.height
+        draw.rectangle((x, y + 8, x + 12, y + 20), COLOURS[structure])
+        draw.text((x + 18, y + 4), structure, "white", font)
     return canvas
 
 
@@ -75,10 +139,8 @@ def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
     return file.getvalue()
 
 
-def _heart_box(
-    labels: npt.NDArray[np.uint8], spacing_mm: tuple[float, float]
-) -> tuple[float, float, float, float]:
-    """Left, upper, right and lower edge, in pixels, of a square (in mm) around every label."""
+def _heart(labels: Array, spacing_mm: tuple[float, float]) -> Crop:
+    """The square around every label of all frames."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 1, 3), (0, 1, 2)))
     if not rows.size:  # nothing found: the whole slice
         rows, columns = np.arange(labels.shape[2]), np.arange(labels.shape[3])
@@ -91,34 +153,20 @@ def _heart_box(
         (((low + high) / 2 - half) / mm, ((low + high) / 2 + half) / mm)
         for (low, high), mm in zip(spans, spacing_mm, strict=True)
     )
-    return left, upper, right, lower
+    return Crop(left, upper, right, lower)
 
 
-def _tile(
-    grey: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.uint8],
-    box: tuple[float, float, float, float],
-) -> Image.Image:
+def _outlined(crop: Crop, grey: Array, labels: Array) -> Array:
     """One slice (H, W), cropped and enlarged, with smooth outlines."""
-    left, upper, right, lower = box
-    step = ((right - left) / TILE, (lower - upper) / TILE)
-    # Affine of the pixel centres: output (x + ½) · step + edge, back at the input's pixel edges.
-    affine = (step[0], 0, left, 0, step[1], upper)
-
-    def enlarge(array: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        image = Image.fromarray(array)
-        bicubic = Image.Resampling.BICUBIC
-        return np.asarray(image.transform((TILE, TILE), Image.Transform.AFFINE, affine, bicubic))
-
-    picture = np.repeat(enlarge(grey)[..., None], 3, axis=2)
+    picture = np.repeat(crop.enlarge(grey)[..., None], 3, axis=2)
     for structure in STRUCTURES:
         # The outline of the myocardium is the epicardium; its inner edge is the LV's outline.
         inside = np.isin(
             labels, [VALUE[s] for s in ((MYO, LV) if structure == MYO else (structure,))]
         )
-        mask = enlarge(inside.astype(np.uint8) * 255) >= 128
+        mask = crop.enlarge(inside.astype(np.uint8) * 255) >= 128
         picture[mask & ~_eroded(mask)] = COLOURS[structure]
-    return Image.fromarray(picture)
+    return picture
 
 
 def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

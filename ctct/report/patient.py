@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -36,6 +36,7 @@ class PatientResult:
         ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
         es_wall_mm: the same at ES.
         picture: JPEG of ED and ES, slices from base to apex; empty without one.
+        disagreement: JPEG of the disagreement of each of the patient's files.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PatientResult:
     ed_wall_mm: tuple[float, ...] = ()
     es_wall_mm: tuple[float, ...] = ()
     picture: bytes = b""
+    disagreement: tuple[bytes, ...] = ()
 
 
 def patient_html(result: PatientResult, anchor: str) -> Markup:
@@ -66,17 +68,18 @@ def patient_html(result: PatientResult, anchor: str) -> Markup:
             tag("ul", *(tag("li", f"{flag.level}: {flag.reason}") for flag in judgement.flags))
         )
     if result.picture:
-        source = "data:image/jpeg;base64," + base64.b64encode(result.picture).decode()
-        parts.append(
-            tag(
-                "div",
-                Markup(f'<img src="{source}" alt="contours, base to apex">'),
-                class_="picture",
-            )
-        )
+        parts.append(_image(result.picture, "contours, base to apex"))
+    if result.disagreement:
+        parts.append(tag("p", "Where the two networks disagree, in red:", class_="note"))
+        parts += [_image(jpeg, "disagreement, base to apex") for jpeg in result.disagreement]
     charts = tag("div", *_charts(result), class_="row")
     parts.append(tag("div", _indices(result), charts, class_="row"))
     return tag("section", *parts, class_="patient", id=anchor)
+
+
+def _image(jpeg: bytes, words: str) -> Markup:
+    source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return tag("div", Markup(f'<img src="{source}" alt="{words}">'), class_="picture")
 
 
 def pill(verdict: str) -> Markup:
@@ -197,7 +200,7 @@ def disagreement_map(result: PatientResult) -> Markup:
                     fill=_heat(value),
                 )
             )
-    below = f"disagreement by frame and slice; {_by_structure(rows[0][1])}"
+    below = f"mean disagreement by frame and slice; over frames {_by_structure(result.signs)}"
     picture = tag(
         "svg",
         tag("title", "disagreement"),
@@ -211,8 +214,12 @@ def disagreement_map(result: PatientResult) -> Markup:
     return tag("div", picture, tag("p", below, class_="note"))
 
 
-def _by_structure(signs: FrameSigns) -> str:
-    return ", ".join(f"{s} {number(signs.disagreement[s], 2)}" for s in STRUCTURES)
+def _by_structure(signs: Sequence[FrameSigns | None]) -> str:
+    means = []
+    for structure in STRUCTURES:
+        known = [v for s in signs if s and math.isfinite(v := s.disagreement[structure])]
+        means.append(f"{structure} {number(sum(known) / len(known) if known else None, 2)}")
+    return ", ".join(means)
 
 
 def _heat(value: float) -> str:

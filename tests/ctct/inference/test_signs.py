@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tests_support import phantom
 
 from ctct.inference.segmenter import Segmentation
-from ctct.inference.signs import case_signs, read_signs, signs_path, write_signs
+from ctct.inference.signs import case_signs, disagreement_path, read_signs, signs_path, write_signs
 from ctct.io.discover import Case
 from ctct.io.study import Study
 
@@ -24,6 +25,7 @@ def segmentation() -> Segmentation:
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     own = segmentation()
     write_signs(tmp_path, CASE, own)
+    assert disagreement_path(tmp_path, CASE).read_bytes().startswith(b"\xff\xd8")
     kept = read_signs(tmp_path, CASE)
     # repr, because NaN is not equal to itself.
     assert repr(kept) == repr(case_signs(own))
@@ -40,3 +42,13 @@ def test_what_is_not_there_or_of_another_kind_is_not_known(tmp_path: Path) -> No
     path = signs_path(tmp_path, CASE)
     path.write_text(path.read_text().replace("open_ring", "closed_ring"))
     assert read_signs(tmp_path, CASE) is None
+
+
+def test_a_network_alone_has_no_picture_of_a_disagreement(tmp_path: Path) -> None:
+    own = segmentation()
+    alone = replace(own, disagreement=np.full_like(own.disagreement, np.nan))
+    write_signs(tmp_path, CASE, alone)
+    assert not disagreement_path(tmp_path, CASE).exists()
+    kept = read_signs(tmp_path, CASE)
+    assert kept is not None
+    assert np.isnan(kept.frames[0].score)

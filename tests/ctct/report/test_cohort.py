@@ -35,6 +35,7 @@ def result(name: str = "p", frames: int = 10, sex: str | None = None) -> Patient
         (10.0,) * 16,
         (15.0,) * 16,
         b"\xff\xd8picture",
+        (b"\xff\xd8red",),
     )
 
 
@@ -47,6 +48,7 @@ def test_one_file_with_everything_and_no_request() -> None:
     assert "Research use only" in html
     assert "model m.onnx" in html
     assert html.count("data:image/jpeg;base64,/9hwaWN0dXJl") == 2
+    assert html.count("data:image/jpeg;base64,/9hyZWQ=") == 2
     # Nothing is asked of the network: every reference is inside the page or data in it.
     for reference in re.findall(r'(?:src|href)="([^"]*)"', html):
         assert reference.startswith(("#", "data:image/jpeg;base64,"))
@@ -68,7 +70,8 @@ def test_ranges_and_marks_need_a_sex() -> None:
 
 
 def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
-    lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), picture=b"", signs=(None,))
+    lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), signs=(None,))
+    lone = replace(lone, picture=b"", disagreement=())
     html = cohort_html([lone], {}).decode()
     assert "One frame, no ED and ES" in html
     assert "<svg" not in html

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ctct.io.study import Study
 from ctct.labels import COLOURS
-from ctct.report.montage import STRIP, TILE, montage_png
+from ctct.report.montage import RED, STRIP, TILE, disagreement_jpeg, montage_png
 
 
 def picture(
@@ -62,3 +62,27 @@ def test_a_study_without_a_heart_still_has_its_picture() -> None:
     image = picture(np.zeros((1, 1, 40, 40), np.uint8), {"": 0}, (1.0, 1.0))[:TILE]
     assert not any(len(painted(image, s)) for s in COLOURS)
     assert image.std() > 10  # the slice is there
+
+
+def test_disagreement_is_red_where_it_is_and_leaves_the_rest() -> None:
+    labels = np.zeros((1, 1, 60, 60), np.uint8)
+    labels[0, 0, 20:40, 20:40] = 3
+    voxels = np.full(labels.shape, 100, np.float32)
+    voxels[..., 0] = 0  # some contrast, so that the grey is the brightest
+    disagreement = np.zeros(labels.shape, np.float16)
+    disagreement[0, 0, 20:40, 20:30] = 0.9  # the left half of the heart
+    content = disagreement_jpeg(Study("x", voxels, (1, 1), 8), labels, disagreement, {"": 0})
+    image = np.asarray(Image.open(io.BytesIO(content))).astype(int)
+    assert image.shape == (TILE, TILE, 3)
+    assert np.abs(image[96, 60] - RED).max() < 20
+    assert np.ptp(image[96, 140]) < 20  # grey
+
+
+def test_the_base_is_left_whichever_way_the_file_goes() -> None:
+    labels = np.zeros((1, 3, 60, 60), np.uint8)
+    for z, side in enumerate((20, 16, 8)):
+        labels[0, z, 30 - side : 30 + side, 30 - side : 30 + side] = 3
+    for stack in (labels, labels[:, ::-1]):
+        tiles = picture(stack, {"": 0}, (1.0, 1.0))[:TILE].reshape(TILE, 3, TILE, 3)
+        widths = [np.ptp(painted(tiles[:, n], "LV")[:, 1]) for n in range(3)]
+        assert widths[0] > widths[1] > widths[2]
