@@ -114,7 +114,7 @@ class CaseFiles:
             rows = {f"{name}, frame {at}": at for name, at in phases.items() if at is not None}
             picture = montage_png(study, labels, rows or {"frame 0": 0})
             write_atomic(picture_path(self.folder, case), picture)
-        write_signs(self.folder, case, segmentation)
+        write_signs(self.folder, case, segmentation, picture=self.options.report)
         numbered = label_orders.remap(labels, target=self.options.label_order)
         write_atomic(output_path(self.folder, case), study.source.encode_labels(numbered))
         fate.output = output_path(self.folder, case).name

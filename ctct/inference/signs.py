@@ -60,23 +60,24 @@ def disagreement_path(folder: Path, case: Case) -> Path:
     return folder / "quality" / f"{case.name}.jpg"
 
 
-def write_signs(folder: Path, case: Case, segmentation: Segmentation) -> None:
-    """Keep the signs of a case that was just segmented, and a picture of the disagreement.
+def write_signs(folder: Path, case: Case, segmentation: Segmentation, picture: bool = True) -> None:
+    """Keep the signs of a case that was just segmented, and for the report a picture.
 
-    The picture shows the ED and the ES of the case's own volume curve, or its only frame.
+    The picture is of the disagreement in the ED and the ES of the case's own volume curve, or in
+    its only frame.
     """
     path = signs_path(folder, case)
     prepare_folder(path.parent)
     write_atomic(path, strict_json(asdict(case_signs(segmentation))))
     study, labels = segmentation.study, segmentation.labels
     # Not NaN, as it is of a network alone.
-    if np.isfinite(segmentation.disagreement).all():
+    if picture and np.isfinite(segmentation.disagreement).all():
         m = measure_frames(frame_volumes(labels, study.voxel_ml))
         phases = {"ED": m.ed, "ES": m.es}
         rows = {f"{name} {at}": at for name, at in phases.items() if at is not None}
         rows = rows or {case.name: 0}
-        picture = disagreement_jpeg(study, labels, segmentation.disagreement, rows)
-        write_atomic(disagreement_path(folder, case), picture)
+        drawn = disagreement_jpeg(study, labels, segmentation.disagreement, rows)
+        write_atomic(disagreement_path(folder, case), drawn)
 
 
 def read_signs(folder: Path, case: Case) -> CaseSigns | None:
