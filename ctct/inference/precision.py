@@ -63,6 +63,6 @@ def in_precision(
 
 def cpu_computes_in_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 numbers by itself (AVX-512 BF16, AMX, Arm's BF16)."""
-    import openvino
+    from ctct.inference.runtimes.openvino_cpu import core
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

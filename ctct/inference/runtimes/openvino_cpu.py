@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,17 @@ from ctct.io.cache import cache_folder
 from ctct.io.write import prepare_folder
 
 log = logging.getLogger(__name__)
+
+
+@cache
+def core() -> ov.Core:
+    """The one Core of this process.
+
+    Each sets a signal stack of its own on CPUs with AMX, and gives back the one before when it
+    ends. Of two that end in the order they began, the second gives back what is freed already, and
+    the next Ctrl-C is a segmentation fault (OpenVINO 2026.4).
+    """
+    return ov.Core()
 
 
 class OpenVinoRuntime:
@@ -33,7 +45,7 @@ class OpenVinoRuntime:
         if keep and (folder := _writable(cache_folder("openvino"))):
             settings["CACHE_DIR"] = str(folder)
         try:
-            compiled = ov.Core().compile_model(str(path), "CPU", settings)
+            compiled = core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise ModelError(f"{path}: OpenVINO cannot load it ({error})") from error
         self._request = compiled.create_infer_request()

@@ -8,6 +8,7 @@ import pytest
 
 from ctct.errors import ModelError
 from ctct.inference.model_file import default_model_path, find_model
+from ctct.inference.precision import twin_path
 
 
 def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:
@@ -22,8 +23,9 @@ def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> No
 
 def test_the_bundled_model_is_small_and_self_contained() -> None:
     path = default_model_path()
-    assert path.stat().st_size <= 25e6
-    assert [p.name for p in path.parent.glob("*.onnx*")] == [path.name]
+    files = {path, twin_path(path)}  # and no weights in files beside them
+    assert set(path.parent.glob("*.onnx*")) == files
+    assert all(file.stat().st_size <= 25e6 for file in files)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.inference import runtimes
 from ctct.inference.contract import Prediction
-from ctct.inference.model_file import ModelFile
+from ctct.inference.model_file import ModelFile, find_model
 from ctct.io.study import Study
 
 ONNX, CHECKPOINT = ModelFile(Path("a.onnx")), ModelFile(Path("run/model.safetensors"))
@@ -276,3 +277,30 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "file"))
     assert runtimes.load(default_model, "openvino", "cpu").name == "openvino"
+
+
+CTRL_C = """
+import gc, signal, sys
+from pathlib import Path
+from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+first, second = (OpenVinoRuntime(Path(sys.argv[1])) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("arrived")
+"""
+
+
+def test_ctrl_c_arrives_after_models_that_ended_in_the_order_they_began() -> None:
+    """With a Core for each, the process ended with a segmentation fault on CPUs with AMX."""
+    command = [sys.executable, "-c", CTRL_C, str(find_model().path)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_heed_ctrl_c)
+    assert (done.returncode, done.stdout) == (0, "arrived\n")
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
