@@ -94,14 +94,13 @@ def prediction(
 
     Where manual labels, CASE_gt.nii.gz, lie beside the scans, the Dice of each is measured too.
     """
-    import json
     import tempfile
 
     from ctct.cli.progress import Spinner
 
     from ctct.benchmark.prediction import machine, prediction_speed, write_synthetic
     from ctct.io.discover import discover
-    from ctct.io.write import prepare_folder, write_atomic
+    from ctct.io.write import prepare_folder, strict_json, write_atomic
     from ctct.report.speed import speed_png
 
     with tempfile.TemporaryDirectory() as folder, Spinner() as spinner:
@@ -122,7 +121,7 @@ def prediction(
     if out:
         prepare_folder(out)
         content = {"machine": machine(), "cases": len(cases), "rows": [r.to_dict() for r in rows]}
-        write_atomic(out / "speed.json", (json.dumps(content, indent=2) + "\n").encode())
+        write_atomic(out / "speed.json", strict_json(content))
         write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))
 
 

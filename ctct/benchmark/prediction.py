@@ -28,7 +28,7 @@ from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.inference import runtimes
 from ctct.inference.batching import recentred
-from ctct.inference.files import Options
+from ctct.inference.files import Options, output_path
 from ctct.inference.model_file import find_model
 from ctct.inference.pipeline import Observer
 from ctct.inference.precision import in_precision
@@ -36,6 +36,7 @@ from ctct.inference.predict import predict_folder
 from ctct.inference.record import FAILED, RECORD
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import Case
+from ctct.io.labels import read_labels
 from ctct.io.nifti import encode_study, read_nifti
 from ctct.labels import STRUCTURES
 from ctct.measurement.overlap import dice_by_structure
@@ -203,8 +204,8 @@ def _dice(cases: Sequence[Case], out: Path) -> float | None:
     for case in cases:
         manual = case.path.with_name(f"{case.name}_gt.nii.gz")
         if manual.exists():
-            own = read_nifti(out / f"{case.name}_seg.nii.gz").voxels.astype(np.uint8)
-            dice = dice_by_structure(own, read_nifti(manual).voxels.astype(np.uint8))
+            own, truth = (read_labels(p)[1] for p in (output_path(out, case.name), manual))
+            dice = dice_by_structure(own, truth)
             scores += [dice[structure] for structure in STRUCTURES]
     return float(np.mean(scores)) if scores else None
 
@@ -249,7 +250,7 @@ class ReferenceProcedure:
             labels[..., i] = self._slice(flat[..., i], image.header.get_zooms()[:2])
         written = nib.Nifti1Image(labels.reshape(voxels.shape), image.affine, image.header)
         written.set_data_dtype(np.uint8)
-        nib.save(written, out / f"{case.name}_seg.nii.gz")
+        nib.save(written, output_path(out, case.name))
 
     def _slice(
         self, image: npt.NDArray[np.float32], spacing_mm: Sequence[float]

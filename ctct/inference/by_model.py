@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctct.errors import InputError
+from ctct.inference.files import output_path
 from ctct.io.labels import read_labels
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 
@@ -32,7 +33,7 @@ def indices_by_model(
     names = dict.fromkeys(frame.name for frame in patient.frames)
     for folder in folders:
         try:
-            files = (read_labels(folder / f"{name}_seg.nii.gz", label_order) for name in names)
+            files = (read_labels(output_path(folder, name), label_order) for name in names)
             frames = [f for study, labels in files for f in frame_volumes(labels, study.voxel_ml)]
             if len(frames) != len(patient.frames):
                 raise InputError(f"{folder}: {len(frames)} frames, here are {len(patient.frames)}")

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from ctct import labels as label_orders
 from ctct.errors import ConfigError, InputError
 from ctct.inference.patients import Given
@@ -15,6 +13,7 @@ from ctct.inference.record import Fate
 from ctct.inference.segmenter import Segmentation, check_segmentable, cleaned
 from ctct.inference.signs import write_signs
 from ctct.io.discover import Case
+from ctct.io.labels import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.io.write import write_atomic
@@ -49,9 +48,9 @@ class Options:
             )
 
 
-def output_path(folder: Path, case: Case) -> Path:
-    """Where the label map of ``case`` goes."""
-    return folder / f"{case.name}_seg.nii.gz"
+def output_path(folder: Path, case: str) -> Path:
+    """Where the label map of the case of that name goes."""
+    return folder / f"{case}_seg.nii.gz"
 
 
 def picture_path(folder: Path, case: Case) -> Path:
@@ -78,14 +77,12 @@ class CaseFiles:
             InputError: the scan, or the label map, cannot be used.
         """
         begun = time.perf_counter()
-        target = output_path(self.folder, case)
+        target = output_path(self.folder, case.name)
         pictured = not self.options.pictures or picture_path(self.folder, case).exists()
         if target.exists() and pictured:
             fate.output = target.name
-            written = read_nifti(target)
-            labels = written.voxels.astype(np.int16)
-            own = label_orders.remap(labels, source=self.options.label_order)
-            return frame_volumes(own, written.voxel_ml, case.name)
+            written, labels = read_labels(target, self.options.label_order)
+            return frame_volumes(labels, written.voxel_ml, case.name)
         study = read_nifti(case.path)
         check_segmentable(study)
         fate.slices = study.frames * study.slices
@@ -116,7 +113,8 @@ class CaseFiles:
             write_atomic(picture_path(self.folder, case), picture)
         write_signs(self.folder, case, segmentation, picture=self.options.report)
         numbered = label_orders.remap(labels, target=self.options.label_order)
-        write_atomic(output_path(self.folder, case), study.source.encode_labels(numbered))
-        fate.output = output_path(self.folder, case).name
+        target = output_path(self.folder, case.name)
+        write_atomic(target, study.source.encode_labels(numbered))
+        fate.output = target.name
         fate.seconds["write"] = round(time.perf_counter() - begun, 3)
         return frames

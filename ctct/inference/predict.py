@@ -73,10 +73,10 @@ def _predict(
         "label_order": options.label_order,
     }
     inputs = {case.name: str(case.path.absolute()) for case in cases}
-    complete = [case for case in cases if output_path(folder, case).exists()]
+    complete = [case for case in cases if output_path(folder, case.name).exists()]
     if options.overwrite:
         for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps
-            output_path(folder, case).unlink()
+            output_path(folder, case.name).unlink()
     else:
         known = continued_inputs(folder, settings, {c.name: inputs[c.name] for c in complete})
         inputs = known | inputs

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.inference.by_model import indices_by_model
+from ctct.inference.files import output_path
 from ctct.inference.patients import Given, measure_patients
 from ctct.inference.signs import disagreement_path, read_signs
 from ctct.io.discover import Case
@@ -50,7 +51,7 @@ class Results:
     def labels(self, frames: Sequence[FrameVolumes]) -> list[tuple[Study, npt.NDArray[np.uint8]]]:
         """The label map of each frame as a study of it alone, and its labels (1, Z, H, W)."""
         files = {
-            name: read_labels(self.folder / f"{name}_seg.nii.gz", self.label_order)
+            name: read_labels(output_path(self.folder, name), self.label_order)
             for name in {frame.name for frame in frames}
         }
         return [

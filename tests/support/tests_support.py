@@ -9,6 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.inference.contract import Prediction
+from ctct.measurement.quality import FrameSigns
+
+#: A frame in which nothing is wrong.
+GOOD_SIGNS = FrameSigns(
+    missing=(),
+    open_ring=0.0,
+    gaps=0,
+    scattered=0.0,
+    swapped=False,
+    cut_off=0.0,
+    apex_beyond=0.0,
+    dispute=0.2,
+    disagreement={"RV": 0.1, "MYO": 0.1, "LV": 0.1},
+    slice_disagreement=(0.1,),
+    contrast=2.0,
+)
 
 
 def write_scan(

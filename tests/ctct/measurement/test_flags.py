@@ -4,24 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from tests_support import GOOD_SIGNS as GOOD
 
 from ctct.measurement.flags import Flag, frame_flags, image_flags, index_flags, judge
-from ctct.measurement.quality import FrameSigns
 from ctct.measurement.volumes import FrameVolumes, Measurements
 
-GOOD = FrameSigns(
-    missing=(),
-    open_ring=0.0,
-    gaps=0,
-    scattered=0.0,
-    swapped=False,
-    cut_off=0.0,
-    apex_beyond=0.0,
-    dispute=0.2,
-    disagreement={"RV": 0.1, "MYO": 0.1, "LV": 0.1},
-    slice_disagreement=(0.1,),
-    contrast=2.0,
-)
 FRAMES = tuple(
     FrameVolumes("p", t, {"RV": ml, "MYO": 100.0, "LV": ml}) for t, ml in enumerate((120.0, 50.0))
 )

@@ -6,9 +6,10 @@ import json
 import math
 from dataclasses import replace
 
+from tests_support import GOOD_SIGNS
+
 from ctct.io.write import strict_json
 from ctct.measurement.flags import Flag, Judgement
-from ctct.measurement.quality import FrameSigns
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements
 from ctct.report.patient import PatientResult
@@ -24,19 +25,7 @@ CINE = Measurements(
 )
 LONE = Measurements((volumes('odd, "name"', 0, math.nan),), ed=None, es=None)
 
-GOOD = FrameSigns(
-    missing=(),
-    open_ring=0.0,
-    gaps=0,
-    scattered=0.0,
-    swapped=False,
-    cut_off=0.0,
-    apex_beyond=0.0,
-    dispute=0.2,
-    disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3},
-    slice_disagreement=(0.1,),
-    contrast=2.0,
-)
+GOOD = replace(GOOD_SIGNS, disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3})
 P = PatientResult("p", CINE, Judgement("ok", 0.2, ()), (None, GOOD))
 Q = PatientResult("q", LONE, Judgement("review", math.nan, ()), (None,))
 
