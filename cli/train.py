@@ -48,6 +48,10 @@ def train(
         str | None,
         typer.Option(help="Two of unet, swin_unet, swin_hybrid, timm:ENCODER, with a comma."),
     ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(help="Pixels of a smaller grid around the heart, for half of the batches."),
+    ] = None,
     start_from: Annotated[
         str | None,
         typer.Option(help="Run, model file or 'default' whose weights to start from."),
@@ -91,6 +95,7 @@ def train(
         "label_order": label_order,
         "labelled_only": labelled_only or None,
         "networks": networks and tuple(networks.split(",")),
+        "window": window,
         "start_from": start_from and str(find_model(start_from).path),
         "steps": steps,
         "batch": batch,

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.models.grid import NetworkGrid, normalise, sample
+from ctct.models.swin_hybrid import SwinHybrid
+from ctct.models.swin_unet import SwinUNet
 
 #: The networks of a pair.
 MEMBERS = ("cnn", "transformer")
@@ -82,6 +84,20 @@ class SegmentationGraph(nn.Module):
         weights = torch.tensor(member_weights, dtype=torch.float32)
         self.register_buffer("member_weights", weights / weights.sum())
         self.member_weights: Tensor
+
+    def fit(self, size: int) -> None:
+        """Use a grid of ``size`` pixels a side, of the same spacing and with the same weights.
+
+        Raises:
+            ConfigError: a network does not work on it.
+        """
+        if size == self.grid.size:
+            return
+        grid = NetworkGrid(size, self.grid.spacing_mm)
+        for network in (self.cnn, self.transformer):
+            if isinstance(network, SwinUNet | SwinHybrid):
+                network.fit(size)
+        self.grid = grid
 
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
         x = self.to_grid(slices, spacing_mm)

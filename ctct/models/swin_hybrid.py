@@ -8,6 +8,7 @@ import torch
 from timm.models.swin_transformer import SwinTransformerStage
 from torch import Tensor, nn
 
+from ctct.models.attention import fit_attention
 from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid, check_input
 from ctct.models.unet import UpBlock
 
@@ -64,6 +65,11 @@ class SwinHybrid(nn.Module):
             for level in reversed(range(len(channels) - 1))
         )
         self.head = nn.Conv2d(full, classes, 3, padding=1)
+
+    def fit(self, grid_size: int) -> None:
+        """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
+        fit_attention(self, self.grid_size, grid_size)
+        self.grid_size = grid_size
 
     def forward(self, x: Tensor) -> Tensor:
         check_input(x, self.grid_size)

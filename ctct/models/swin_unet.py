@@ -14,6 +14,7 @@ from timm.models.swin_transformer import SwinTransformer, SwinTransformerStage
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
+from ctct.models.attention import fit_attention
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,12 @@ class SwinUNet(nn.Module):
         self.head = nn.Linear(width, classes)
         if pretrained:
             _load_imagenet(self.encoder, width, grid_size, window)
+
+    def fit(self, grid_size: int) -> None:
+        """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
+        fit_attention(self, self.grid_size, grid_size)
+        self.encoder.patch_embed.set_input_size(grid_size)
+        self.grid_size = grid_size
 
     def forward(self, x: Tensor) -> Tensor:
         check_input(x, self.grid_size)

@@ -89,6 +89,8 @@ class TrainingConfig:
         dropout: the U-Net's, relative to that of the paper's code.
         grid_size: pixels a side of the networks' grid.
         grid_spacing_mm: its pixel spacing.
+        window: pixels a side of a smaller grid around the heart, of the same spacing, that half of
+            the batches are drawn on, so that cines can be run on it; 0 for none.
         steps: optimiser steps.
         batch: slices a step, of all processes together.
         labelled_batch: labelled slices among them. None: half.
@@ -134,6 +136,7 @@ class TrainingConfig:
     dropout: float = 0.2
     grid_size: int = 160
     grid_spacing_mm: float = 1.5
+    window: int = 0
     steps: int = 6000
     batch: int = 8
     labelled_batch: int | None = None
@@ -181,6 +184,11 @@ class TrainingConfig:
                 raise ConfigError(f"{_flag(name)} must not be negative, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"--ema-decay must lie in [0, 1), got {self.ema_decay}")
+        if self.window % 32 or not 0 <= self.window < self.grid_size:
+            raise ConfigError(
+                f"--window must be 0, or a multiple of 32 below the grid's {self.grid_size} "
+                f"pixels; got {self.window}"
+            )
         if self.batch < 2:
             raise ConfigError(f"--batch must be at least 2, got {self.batch}")
         if self.labelled is not None and self.labelled < 1:

@@ -35,6 +35,10 @@ class SliceSet:
         self.size = torch.tensor(sizes, device=device)  # (slices, 2)
         self.spacing_mm = torch.tensor(spacings, dtype=torch.float32, device=device)
         areas = torch.tensor([h * w for h, w in sizes])
+        centres = heart_centres_mm(volumes)
+        self.centre_mm = torch.tensor(
+            [centres.get(v.patient, (0.0, 0.0)) for v in volumes for _ in v.voxels], device=device
+        )  # (slices, 2)
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
         self.voxels = _flat([v.voxels for v in volumes], device)
         known = [v.labels for v in volumes if v.labels is not None]
@@ -90,6 +94,25 @@ class SliceSet:
             return images[:, None], None
         shares[0] = 1 - shares[1:].sum(0)
         return images[:, None], shares.argmax(0)
+
+
+def heart_centres_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
+    """Where the heart of each patient lies, in (row, column) from the centre of the slices.
+
+    The middle of the box around all labels of the patient; patients without any are left out.
+    """
+    boxes: dict[str, list[np.ndarray]] = {}
+    for volume in volumes:
+        if volume.labels is None or not volume.labels.any():
+            continue
+        heart = np.argwhere(volume.labels.any(0))  # (pixels, 2)
+        middle = (np.array(volume.labels.shape[1:]) - 1) / 2
+        ends = np.stack((heart.min(0), heart.max(0)))
+        boxes.setdefault(volume.patient, []).append((ends - middle) * volume.spacing_mm)
+    return {
+        patient: tuple(((np.min(ends, (0, 1)) + np.max(ends, (0, 1))) / 2).tolist())
+        for patient, ends in boxes.items()
+    }
 
 
 def _flat(stacks: Sequence[np.ndarray], device: torch.device | str) -> Tensor:

@@ -42,10 +42,16 @@ def draw_batch(
 ) -> tuple[Batch, list[Tensor]]:
     """A batch of ``config.batch`` slices, all of them labelled where ``unlabelled`` is None.
 
+    With ``config.window``, every other batch (by chance) is drawn on that smaller grid, around the
+    patients' hearts.
+
     Returns:
         The batch, and the numbers of its slices in each set.
     """
     augmentation = AUGMENTATIONS[config.augmentation]
+    on_window = config.window > 0 and _coin(generator)
+    if on_window:
+        grid = NetworkGrid(config.window, grid.spacing_mm)
     raw, numbers = [], []
     labels = None
     known = config.batch if unlabelled is None else config.known_slices
@@ -54,7 +60,10 @@ def draw_batch(
         if slices is None or count == 0:
             continue
         numbers.append(slices.draw(count, generator))
-        images, own = slices.on_grid(numbers[-1], grid, augmentation.geometry(count, generator))
+        geometry = augmentation.geometry(count, generator)
+        if on_window:
+            geometry[:, :, 2] += slices.centre_mm[numbers[-1]]
+        images, own = slices.on_grid(numbers[-1], grid, geometry)
         raw.append(images)
         labels = own if labels is None else labels
     images = torch.cat(raw)
@@ -68,6 +77,10 @@ def draw_batch(
         rectangle=rectangles(n, grid.size, config.cut_mix, generator),
     )
     return batch, numbers
+
+
+def _coin(generator: torch.Generator) -> bool:
+    return bool(torch.rand((), generator=generator, device=generator.device) < 0.5)
 
 
 def part_of(batch: Batch, rank: int, processes: int) -> Batch:

@@ -111,6 +111,7 @@ def train(
     students = build_graph({**config.to_dict(), "pretrained": fresh})
     if config.start_from and not resume:
         take_weights(students, config)
+    grid = students.grid
     students.to(fabric.device)
     # channels-last halves the time of the convolutions on a CPU, and suits a GPU's.
     students.to(memory_format=torch.channels_last)
@@ -167,9 +168,11 @@ def train(
                 for _ in range(pieces):
                     piece = smaller(config, pieces)
                     batch, numbers = draw_batch(
-                        labelled, None if alone else unlabelled, piece, students.grid, generator
+                        labelled, None if alone else unlabelled, piece, grid, generator
                     )
                     batch = part_of(batch, fabric.global_rank, fabric.world_size)
+                    for pair in (students, averaged):
+                        pair.fit(batch.weak.shape[-1])
                     with fabric.autocast():
                         loss, parts = batch_loss(batch, networks, teachers, piece, cross_weight)
                     fabric.backward(loss / pieces)
@@ -217,6 +220,7 @@ def train(
             if step % LOG_EVERY == 0:
                 sums = torch.zeros_like(sums)
             if validates and monitor:
+                averaged.fit(grid.size)
                 weights, scores = validate(averaged, data.validation)
                 log.info("step %d: %s", step, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
                 if config.keep == "last" or scores["ensemble"] >= best.get("ensemble", 0.0):
@@ -225,6 +229,7 @@ def train(
                         folder, averaged, ModelDescription(config.to_dict(), step, weights, scores)
                     )
                 monitor.record(step, **{f"dice_{name}": dice for name, dice in scores.items()})
+                averaged.fit(batch.weak.shape[-1])
                 monitor.picture(step, batch, averaged, config)
                 monitor.curves()
             if saves:

@@ -63,6 +63,8 @@ def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
         ({"optimiser": "adam"}, "--optimiser must be one of adamw, sgd, got 'adam'"),
         ({"networks": ("unet",)}, "--networks takes two names"),
         ({"networks": ("unet", "vit")}, "unknown network 'vit'"),
+        ({"window": 100}, "--window must be 0, or a multiple of 32 below the grid's 160 pixels"),
+        ({"window": 160}, "got 160"),
         ({"steps": "many"}, "settings: "),
         ({"colour": "red"}, "colour"),
     ],

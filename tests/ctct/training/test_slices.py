@@ -10,7 +10,7 @@ from torch import Tensor
 from ctct.errors import InputError
 from ctct.models.grid import NetworkGrid, sample
 from ctct.training.collection import Volume
-from ctct.training.slices import SliceSet
+from ctct.training.slices import SliceSet, heart_centres_mm
 
 
 def generator() -> torch.Generator:
@@ -94,3 +94,18 @@ def test_without_labels() -> None:
     one = volume()
     slices = SliceSet([Volume("a", "x", one.voxels, None, (1, 1))])
     assert slices.on_grid(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1))[1] is None
+
+
+def test_where_the_heart_lies() -> None:
+    # 9 × 9 pixels of 2 × 1 mm, whose middle is pixel (4, 4). In one frame rows 1 to 3 and columns
+    # 5 to 7, in the other rows 2 to 5 and column 6: rows 1 to 5, columns 5 to 7 in all.
+    frames = []
+    for rows, columns in ((slice(1, 4), slice(5, 8)), (slice(2, 6), slice(6, 7))):
+        labels = np.zeros((2, 9, 9), np.uint8)
+        labels[1, rows, columns] = 1
+        frames.append(Volume("a", f"a_{rows.start}", labels, labels, (2, 1)))
+    nothing = np.zeros((1, 9, 9), np.uint8)
+    others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
+    assert heart_centres_mm([*frames, *others]) == {"a": (-2.0, 2.0)}
+    centres = SliceSet([*frames, others[0]]).centre_mm
+    assert centres.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctct.models.grid import NetworkGrid
 from ctct.training.augment import rectangles
+from ctct.training.collection import Volume
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import segmentation_loss
-from ctct.training.step import Batch, batch_loss, part_of
+from ctct.training.slices import SliceSet
+from ctct.training.step import Batch, batch_loss, draw_batch, part_of
 
 
 def batch(mixed: bool = False) -> Batch:
@@ -107,3 +111,25 @@ def test_rectangles() -> None:
         assert torch.equal(mask, rows[:, None] & columns[None])
         assert rows.sum() <= 0.6 * 40 + 1
         assert (rows.int().diff() == 1).sum() <= 1  # in one piece
+
+
+def test_a_window_lies_around_the_heart() -> None:
+    # A heart of 12 × 12 mm in a corner: turned by 25° at most, all of it is in a window of 32 mm.
+    labels = np.zeros((1, 100, 100), np.uint8)
+    labels[:, 10:22, 70:82] = 3
+    slices = SliceSet([Volume("a", "a", labels, labels, (1, 1))])
+    settings = config(
+        grid_size=64, window=32, augmentation="paper", cut_mix=0.0, labelled_only=True
+    )
+    generator = torch.Generator().manual_seed(0)
+    sides = []
+    for _ in range(20):
+        drawn, _ = draw_batch(slices, None, settings, NetworkGrid(64, 1.0), generator)
+        assert drawn.weak.shape[2:] == drawn.labels.shape[1:] == drawn.rectangle.shape[1:]
+        sides.append(drawn.labels.shape[-1])
+        if sides[-1] == 32:
+            assert ((drawn.labels == 3).sum((1, 2)) - 144).abs().max() < 12
+            rows = torch.arange(32.0)[:, None] - 15.5
+            assert (rows * (drawn.labels == 3)).sum((1, 2)).abs().max() < 144 * 0.5
+    assert 5 <= sides.count(32) <= 15  # half of 20, standard deviation 2.2
+    assert sides.count(64) == 20 - sides.count(32)

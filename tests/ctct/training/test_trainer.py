@@ -68,23 +68,24 @@ class TestTrain:
         assert all(tensor.isfinite().all() for tensor in graph.parameters())
 
     def test_stopped_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
-        train(config(acdc), tmp_path / "whole")
+        settings = config(acdc, window=32)
+        train(settings, tmp_path / "whole")
 
         def press_ctrl_c(step: int, steps: int) -> None:
             if step == 3:
                 signal.raise_signal(signal.SIGINT)
 
         with pytest.raises(StoppedError, match=r"stopped at step 3 of 4.*--resume -o"):
-            train(config(acdc), tmp_path / "parts", observe=press_ctrl_c)
+            train(settings, tmp_path / "parts", observe=press_ctrl_c)
         with pytest.raises(ConfigError, match="holds a run already; go on with --resume"):
-            train(config(acdc), tmp_path / "parts")
-        train(config(acdc), tmp_path / "parts", resume=True)
+            train(settings, tmp_path / "parts")
+        train(settings, tmp_path / "parts", resume=True)
         whole, parts = saved(tmp_path / "whole"), saved(tmp_path / "parts")
         assert whole.keys() == parts.keys()
         for name, tensor in whole.items():
             torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
         with pytest.raises(ConfigError, match="had its 4 steps; raise --steps"):
-            train(config(acdc), tmp_path / "parts", resume=True)
+            train(settings, tmp_path / "parts", resume=True)
 
     @pytest.mark.slow
     def test_killed_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
