@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ MAX_BYTES = 8 * 2**30
 
 GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes among files
 _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; anything else is taken as mm
 
 
@@ -136,7 +139,8 @@ def read_nifti(path: str | Path) -> Study:
 
 def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
     """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
-    with path.open("rb") as raw:
+    with _open(path) as raw:
+        before = os.fstat(raw.fileno())
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         stream = cast(BinaryIO, igzip.open(raw) if packed else raw)
@@ -155,7 +159,19 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
                 f"{path}: truncated, {len(data)} of {promised} bytes; copy or download it again"
             )
         stream.read(1)  # at the end of a gzip stream this checks its CRC
+        after = os.fstat(raw.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise InputError(f"{path}: changed while it was read; run again when it is complete")
     return cast(nib.Nifti1Image, image_class.from_bytes(data)), pixdim
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file and nothing else: who opens a pipe may wait forever for someone to write into it."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InputError(f"{path}: a pipe, device or the like; give a file")
+    return file
 
 
 def _checked_header(
