@@ -13,6 +13,7 @@ from ctct.cli.benchmark import benchmark
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
+from ctct.cli.messages import OneLineFormatter, one_line
 from ctct.cli.pack import pack
 from ctct.cli.predict import predict
 from ctct.cli.sample import sample
@@ -51,7 +52,9 @@ def main(
     """Options that stand before every command."""
     logger = logging.getLogger("ctct")
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter())
+    logger.handlers = [handler]
     # What nibabel mends by itself is said by our own one line a file, or not worth one.
     logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 
@@ -63,7 +66,7 @@ def run() -> None:
     except CtctError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        typer.echo(f"ctct: {error}", err=True)
+        typer.echo(f"ctct: {one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
@@ -73,7 +76,8 @@ def run() -> None:
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(
-            f"ctct: internal error, {type(error).__name__}: {error}; run with --debug for details",
+            f"ctct: internal error, {type(error).__name__}: {one_line(error)}; "
+            "run with --debug for details",
             err=True,
         )
         sys.exit(EXIT_INTERNAL)
