@@ -78,19 +78,23 @@ def case_name(path: Path) -> str:
     return path.name
 
 
-def read_nifti(path: str | Path) -> Study:
+def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     """Read a NIfTI file of two, three or four dimensions (column, row, slice, frame).
 
     Integer and floating types are taken, scl_slope and scl_inter honoured. The slice axis is the
     third, unless another axis has a spacing at least 1.5 times that of both others (a volume whose
     axes were reordered); the label map written for the study is in the file's own order again.
 
+    Args:
+        path: the file.
+        max_bytes: a file that promises more voxel data is refused before it is unpacked.
+
     Raises:
         InputError: the file is missing, damaged, not NIfTI, or not a scan ctct can use.
     """
     path = Path(path)
     try:
-        image, pixdim = _load(path)
+        image, pixdim = _load(path, max_bytes)
         header = image.header
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
@@ -134,7 +138,7 @@ def read_nifti(path: str | Path) -> Study:
     return study
 
 
-def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
+def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
     """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP_MAGIC
@@ -144,10 +148,10 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
         image_class, header, pixdim = _checked_header(path, head)
         voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
         promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
-        if promised > MAX_BYTES:
+        if promised > max_bytes:
             raise InputError(
                 f"{path}: header promises {promised / 2**30:.1f} GiB, the limit is "
-                f"{MAX_BYTES / 2**30:.0f} GiB; split the file by frames"
+                f"{max_bytes / 2**30:g} GiB; split the file by frames"
             )
         data = head + stream.read(max(promised - len(head), 0))
         if len(data) < promised:
