@@ -49,7 +49,7 @@ class NiftiSource:
         header["cal_min"], header["cal_max"] = 0, 0
         # affine=None keeps qform, sform and their codes exactly as they were.
         image = self.image_class(array.reshape(self.shape), None, header)
-        return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+        return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
 
 
 def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
@@ -66,7 +66,7 @@ def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes
         image = nib.Nifti1Image(array.transpose(3, 2, 1, 0), study.affine)
         image.header.set_zooms(zooms)
         image.header.set_xyzt_units("mm", "sec")
-        files[stem] = cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+        files[stem] = cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
     return files
 
 

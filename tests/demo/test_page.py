@@ -36,7 +36,7 @@ def upload(page: Any, path: Path) -> None:
 def viewer(page: Any) -> Any:
     """The frame of the viewer, once it has drawn."""
     frame = page.wait_for_selector("iframe.ctct-viewer").content_frame()
-    frame.wait_for_function("document.getElementById('position').textContent !== ''")
+    frame.locator("#position").filter(has_text="phase").wait_for()
     if frame.locator("#play").get_attribute("aria-pressed") == "true":  # a browser may not know yet
         frame.locator("#play").click()
     move(frame, "frame", 0)
@@ -73,7 +73,7 @@ def test_the_sample_beats_with_its_contours(visit: Visit) -> None:
     np.testing.assert_array_equal(picture(frame), at_ed)
 
     frame.locator("#play").click()
-    frame.wait_for_function("!document.getElementById('position').textContent.includes('phase 0')")
+    frame.locator("#position").filter(has_not_text="phase 0").wait_for()
     frame.locator("#play").click()
     assert np.any(picture(frame) != at_ed)
 
