@@ -23,6 +23,8 @@ def demo(
 ) -> None:
     """Open a web page: drop a cine, see it beat with its labels, and read its numbers."""
     import logging
+    import signal
+    import sys
     import threading
 
     from ctct.errors import ConfigError
@@ -45,6 +47,8 @@ def demo(
             "password and no encryption",
             err=True,
         )
+    # A service manager's way to stop it: what visitors uploaded is deleted then, too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with serving(segmenter, Settings(model, runtime), host, port) as url:
         typer.echo(f"{url} (Ctrl-C to stop)")
         threading.Event().wait()

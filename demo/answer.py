@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 
 from ctct.errors import CtctError
 from ctct.inference.files import CaseFiles, Options
@@ -117,9 +118,17 @@ def _made_with(segmenter: Segmenter) -> dict[str, str]:
     )
 
 
-@cache
+_making_sample = Lock()
+
+
 def sample_file() -> tuple[str, bytes]:
-    """Name and content of the scan of ``ctct sample``; made once, in some seconds."""
+    """Name and content of the scan of ``ctct sample``, made once, whoever asks."""
+    with _making_sample:
+        return _sample()
+
+
+@cache
+def _sample() -> tuple[str, bytes]:
     study, labels = synthetic_cine()
     return study.name, encode_study(study, labels)[study.name]
 

@@ -102,7 +102,7 @@ def build(segmenter: Segmenter, settings: Settings, private: Path) -> gr.Blocks:
         if earlier not in running:
             discard(earlier)
         folder = Path(tempfile.mkdtemp(dir=private))
-        return shutil.move(upload, folder / Path(upload).name), None
+        return str(shutil.move(upload, str(folder / Path(upload).name))), None
 
     def take_sample(earlier: str) -> str:
         if earlier not in running:

@@ -18,7 +18,7 @@ from ctct.inference.segmenter import Segmentation
 from ctct.report.montage import heart_square
 
 #: Room around the heart, as a share of its larger side.
-MARGIN = 0.7
+MARGIN = 0.5
 
 #: Pixels of all slices that a browser can be sent; of more, every second or third one.
 MOST_PIXELS = 24_000_000
@@ -82,7 +82,8 @@ def grey_values(voxels: npt.NDArray[np.float32]) -> Array:
     """Intensities as 0…255, from the :data:`DARKEST` to the :data:`BRIGHTEST` percentile."""
     low, high = np.percentile(voxels, (DARKEST, BRIGHTEST))
     scaled = (voxels - low) * (255 / max(high - low, 1e-12))
-    return scaled.clip(0, 255).round().astype(np.uint8)
+    grey: Array = scaled.clip(0, 255).round().astype(np.uint8)
+    return grey
 
 
 def share_of_255(disagreement: npt.NDArray[np.floating]) -> Array:
