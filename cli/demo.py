@@ -49,6 +49,6 @@ def demo(
         )
     # A service manager's way to stop it: what visitors uploaded is deleted then, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with serving(segmenter, Settings(model, runtime), host, port) as url:
+    with serving(segmenter, Settings(model, runtime, device), host, port) as url:
         typer.echo(f"{url} (Ctrl-C to stop)")
         threading.Event().wait()

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ MAX_UPLOAD_MB = 256
 #: Visitors who may wait for their turn.
 MOST_WAITING = 30
 
-#: An upload that nobody asked the result of is deleted after this time.
+#: An upload that its visitor left alone is deleted after this time.
 UNUSED_S = 900
 
 #: What the browser may load: this server's own files and pictures within the page, nothing else.
@@ -64,6 +64,7 @@ class Settings:
 
     model: str = "default"
     runtime: str = "auto"
+    device: str = "auto"
 
 
 class ContentPolicy:
@@ -117,12 +118,13 @@ def build(segmenter: Segmenter, settings: Settings, private: Path) -> gr.Blocks:
         """Fill the page, the viewer first; the scan is deleted whatever happens."""
         scan = Path(path)
         if not scan.is_file():  # replaced by this visitor's next one before its turn came
+            yield [gr.skip()] * len(filled)
             return
         running.add(path)
         try:
             labelled = label_scan(scan, segmenter, lambda stage, share: progress(share, desc=stage))
             viewer = viewer_iframe(labelled.segmentation, measure(labelled.segmentation))
-            commands = commands_text(scan.name, settings.model, settings.runtime)
+            commands = commands_text(scan.name, asdict(settings))
             hidden = gr.update(visible=False)
             yield [viewer, waiting_html("Measuring and writing the report…"), "", commands, hidden]
             found = measure_scan(labelled, segmenter)
@@ -135,7 +137,9 @@ def build(segmenter: Segmenter, settings: Settings, private: Path) -> gr.Blocks:
             discard(path)
             running.discard(path)
 
-    with gr.Blocks(title="ctct demo", analytics_enabled=False) as page:
+    with gr.Blocks(
+        title="ctct demo", analytics_enabled=False, delete_cache=(UNUSED_S // 3, UNUSED_S)
+    ) as page:
         gr.HTML(
             '<div class="ctct-head"><h1>Heart segmentation of a short-axis cine</h1>'
             "<p>Research use only: not a medical device. Scans are deleted once they are labelled."

@@ -79,17 +79,18 @@ def waiting_html(words: str) -> Markup:
     return tag("div", tag("p", words, class_="note", role="status"), class_="ctct")
 
 
-def commands_text(file_name: str, model: str, runtime: str) -> str:
-    """The command line and the Python that do the same."""
-    options = [("--model", model, "default"), ("--runtime", runtime, "auto")]
-    given = "".join(
-        f" {name} {shlex.quote(value)}" for name, value, usual in options if value != usual
-    )
-    arguments = ", ".join(
-        f"{name[2:]}={value!r}" for name, value, usual in options if value != usual
-    )
+def commands_text(file_name: str, settings: Mapping[str, str]) -> str:
+    """The command line and the Python that do the same.
+
+    Args:
+        file_name: the scan.
+        settings: options by name; those at "default" or "auto" are left out.
+    """
+    given = {name: value for name, value in settings.items() if value not in ("default", "auto")}
+    options = "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     return (
-        f"ctct predict {shlex.quote(file_name)} -o results{given}\n\n"
+        f"ctct predict {shlex.quote(file_name)} -o results{options}\n\n"
         "# or from Python\nimport ctct\n"
         f"model = ctct.load_model({arguments})\n"
         f"segmentation = model.segment(ctct.read_study({file_name!r}))\n"

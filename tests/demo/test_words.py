@@ -38,13 +38,15 @@ def test_a_download_carries_the_file() -> None:
 
 
 def test_the_commands_are_those_of_the_settings() -> None:
-    text = commands_text("my scan.nii.gz", "own.onnx", "auto")
+    text = commands_text("my scan.nii.gz", {"model": "own.onnx", "runtime": "auto"})
     assert shlex.split(text.splitlines()[0]) == [
         *("ctct", "predict", "my scan.nii.gz", "-o", "results", "--model", "own.onnx")
     ]
     assert "load_model(model='own.onnx')" in text
     compile(text.split("\n\n", 1)[1], "shown", "exec")
-    assert commands_text("a.nii", "default", "auto").startswith("ctct predict a.nii -o results\n")
+    assert commands_text("a.nii", {"model": "default"}).startswith(
+        "ctct predict a.nii -o results\n"
+    )
 
 
 @pytest.mark.parametrize(
