@@ -13,6 +13,7 @@ from ctct.cli.benchmark import benchmark
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
+from ctct.cli.messages import one_line
 from ctct.cli.pack import pack
 from ctct.cli.predict import predict
 from ctct.cli.sample import sample
@@ -63,7 +64,7 @@ def run() -> None:
     except CtctError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        typer.echo(f"ctct: {error}", err=True)
+        typer.echo(f"ctct: {one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C

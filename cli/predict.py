@@ -70,6 +70,7 @@ def predict(
     import json
     from dataclasses import asdict
 
+    from ctct.cli.messages import one_line
     from ctct.cli.progress import ProgressBar
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
@@ -107,11 +108,11 @@ def predict(
         )
     failed = [fate for fate in fates if fate.status == FAILED]
     for fate in failed:
-        typer.echo(f"ctct: {fate.reason}", err=True)
+        typer.echo(f"ctct: {one_line(fate.reason)}", err=True)
     if as_json:
         typer.echo(json.dumps([asdict(fate) for fate in fates], indent=2))
     else:
-        typer.echo(_summary(fates, out))
+        typer.echo(one_line(_summary(fates, out)))
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(fates) else InputError.exit_code)
 

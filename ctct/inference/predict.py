@@ -20,7 +20,7 @@ from ctct.inference.results import write_results
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import Case
 from ctct.io.lock import alone_in
-from ctct.io.write import prepare_folder
+from ctct.io.write import prepare_folder, remove_partials
 
 
 def predict_folder(
@@ -55,6 +55,8 @@ def predict_folder(
     options, observer = options or Options(), observer or Observer()
     prepare_folder(folder)
     with alone_in(folder):
+        for place in (folder, folder / "quality"):
+            remove_partials(place)
         return _predict(cases, folder, model, load_segmenter, options, observer)
 
 
@@ -96,7 +98,6 @@ def _predict(
     write_results(
         folder, measured, options.given, options.label_order, made_by(record), options.report
     )
-    seconds = time.monotonic() - started
     seconds = time.monotonic() - started
     if segmenter:
         runtime = segmenter.runtime

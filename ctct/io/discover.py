@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +13,13 @@ from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.nifti import ENDINGS, case_name
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a case's name: file systems allow 255, of which ``_seg.nii.gz`` takes 11.
+MAX_NAME_BYTES = 244
+#: What cannot be printed: control characters, and bytes of a file name that are not UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 #: Stems that end like this are label maps: skipped in a folder, taken when named.
 LABEL_SUFFIXES = ("_gt", "_seg")
@@ -52,7 +62,10 @@ def discover(inputs: Sequence[str | Path]) -> tuple[list[Case], list[Path]]:
 
 
 def _walk(folder: Path) -> Iterable[Path]:
-    for parent, folders, files in os.walk(folder):
+    def warn(error: OSError) -> None:
+        log.warning("%s: cannot be read (%s); passed over", error.filename, error.strerror)
+
+    for parent, folders, files in os.walk(folder, onerror=warn):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.lower().endswith(ENDINGS) and not name.startswith("."):
@@ -84,6 +97,28 @@ def _names(paths: Sequence[Path]) -> list[str]:
             if count[name] > 1 and depth[folder] < len(folder.parts) - 1
         }
         if not clashing:
-            return names
+            return _usable(names, paths)
         for folder in clashing:
             depth[folder] += 1
+
+
+def _usable(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Names that a file can have and a table can show, each with one case only.
+
+    One that is too long, holds what cannot be printed, or is still another's too ends in a digest
+    of the file's path instead.
+    """
+    printable = [_UNPRINTABLE.sub("_", name) for name in names]
+    count = Counter(printable)
+    return [
+        name
+        if name == shown and count[name] == 1 and len(name.encode()) <= MAX_NAME_BYTES
+        else _with_digest(shown, path)
+        for name, shown, path in zip(names, printable, paths, strict=True)
+    ]
+
+
+def _with_digest(name: str, path: Path) -> str:
+    ending = "_" + hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:12]
+    cut = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
+    return cut + ending

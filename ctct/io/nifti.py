@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +26,14 @@ log = logging.getLogger(__name__)
 
 ENDINGS = (".nii.gz", ".nii")
 
-#: A file that promises more voxel data than this is refused before it is unpacked.
-MAX_BYTES = 8 * 2**30
+#: A scan larger than this, as filed or as 32-bit numbers, is refused before it is unpacked: both
+#: are held at once. A cine of 512 × 512 pixels may have 16 slices and 48 frames.
+MAX_BYTES = 768 * 2**20
+_CHUNK = 4 * 2**20  # bytes or voxels
 
 GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes among files
 _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; anything else is taken as mm
 
 
@@ -101,7 +107,7 @@ def read_nifti(path: str | Path) -> Study:
             raise InputError(
                 f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
             )
-        array = np.asarray(image.dataobj, dtype=np.float32)
+        array = _voxels(image)
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -111,7 +117,9 @@ def read_nifti(path: str | Path) -> Study:
     except (HeaderDataError, ImageFileError, WrapStructError, ValueError) as error:
         raise InputError(f"{path}: not a usable NIfTI file ({_one_line(error)})") from error
 
-    array = array.reshape(shape[:4] + (1,) * (4 - len(shape)))  # (x, y, z, t), slice axis anywhere
+    array = array.reshape(
+        shape[:4] + (1,) * (4 - len(shape)), order="F"
+    )  # (x, y, z, t), slice axis anywhere
     factor = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
     zooms = [abs(float(z)) * factor for z in pixdim[1:4]]
     lone = array.shape[2] == 1
@@ -134,9 +142,21 @@ def read_nifti(path: str | Path) -> Study:
     return study
 
 
+def _voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
+    """All voxels, scaled, a part at a time: scaling takes several times its result's memory."""
+    shape = image.shape
+    flat = image.dataobj.reshape((int(np.prod(shape)),))  # in the file's order, first axis fastest
+    array = np.empty(flat.shape, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by name
+        for at in range(0, len(array), _CHUNK):
+            array[at : at + _CHUNK] = flat[at : at + _CHUNK]
+    return array.reshape(shape, order="F")
+
+
 def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
     """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
-    with path.open("rb") as raw:
+    with _open(path) as raw:
+        before = os.fstat(raw.fileno())
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         stream = cast(BinaryIO, igzip.open(raw) if packed else raw)
@@ -144,18 +164,34 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
         image_class, header, pixdim = _checked_header(path, head)
         voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
         promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
-        if promised > MAX_BYTES:
+        if max(promised, 4 * voxels) > MAX_BYTES:
             raise InputError(
-                f"{path}: header promises {promised / 2**30:.1f} GiB, the limit is "
-                f"{MAX_BYTES / 2**30:.0f} GiB; split the file by frames"
+                f"{path}: header promises {promised / 2**30:.1f} GiB, {voxels} voxels; the limit "
+                f"is {MAX_BYTES / 2**30:g} GiB, {MAX_BYTES // 4} voxels; split the file by frames"
             )
-        data = head + stream.read(max(promised - len(head), 0))
-        if len(data) < promised:
-            raise InputError(
-                f"{path}: truncated, {len(data)} of {promised} bytes; copy or download it again"
-            )
+        data = io.BytesIO()
+        data.write(head)
+        while (missing := promised - data.tell()) > 0:
+            if not data.write(stream.read(min(missing, _CHUNK))):
+                raise InputError(
+                    f"{path}: truncated, {data.tell()} of {promised} bytes; "
+                    "copy or download it again"
+                )
         stream.read(1)  # at the end of a gzip stream this checks its CRC
-    return cast(nib.Nifti1Image, image_class.from_bytes(data)), pixdim
+        after = os.fstat(raw.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise InputError(f"{path}: changed while it was read; run again when it is complete")
+    data.seek(0)
+    return cast(nib.Nifti1Image, image_class.from_stream(data)), pixdim
+
+
+def _open(path: Path) -> BinaryIO:
+    """A file and nothing else: who opens a pipe may wait forever for someone to write into it."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InputError(f"{path}: a pipe, device or the like; give a file")
+    return file
 
 
 def _checked_header(

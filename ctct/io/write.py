@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import os
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import OutputError
+
+_PARTIAL = ".partial"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -35,14 +39,26 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the file cannot be written; nothing is left under either name.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Not the name itself, which may be as long as the file system allows.
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    partial = path.with_name(f".{digest}.{os.getpid()}{_PARTIAL}")
     try:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(
+            OSError
+        ):  # a disk that became read-only: say what went wrong first
+            partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what writes that were killed left in ``folder``; only where no other run writes."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def strict_json(content: Any) -> bytes:
