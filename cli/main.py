@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+import warnings
 from importlib.metadata import version
 from typing import Annotated
 
@@ -53,6 +54,9 @@ def main(
     logger = logging.getLogger("ctct")
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.handlers = [logging.StreamHandler(sys.stderr)]
+    # pydicom quotes values of the header in its warnings.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
     # What nibabel mends by itself is said by our own one line a file, or not worth one.
     logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 

@@ -14,7 +14,7 @@ from ctct.inference.segmenter import Segmentation, check_segmentable, cleaned
 from ctct.inference.signs import write_signs
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
-from ctct.io.nifti import read_nifti
+from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.io.write import write_atomic
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
@@ -83,7 +83,7 @@ class CaseFiles:
             fate.output = target.name
             written, labels = read_labels(target, self.options.label_order)
             return frame_volumes(labels, written.voxel_ml, case.name)
-        study = read_nifti(case.path)
+        study = read_case(case)
         check_segmentable(study)
         fate.slices = study.frames * study.slices
         fate.seconds["read"] = round(time.perf_counter() - begun, 3)

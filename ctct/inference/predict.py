@@ -74,7 +74,7 @@ def _predict(
         "clean_up": options.clean_up,
         "label_order": options.label_order,
     }
-    inputs = {case.name: str(case.path.absolute()) for case in cases}
+    inputs = {case.name: case.identity for case in cases}
     complete = [case for case in cases if output_path(folder, case.name).exists()]
     if options.overwrite:
         for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps
