@@ -15,20 +15,20 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 ROW, NORMAL = np.array([0.6, 0.8, 0.0]), np.array([-0.64, 0.48, 0.6])
 COLUMN = np.cross(NORMAL, ROW)
 ORIGIN = np.array([-20.0, -150.0, 90.0])
-ROWS, COLUMNS = 20, 18
+ROWS, COLUMNS = 40, 36
 SPACING_MM = (1.25, 1.5)  # row, column
 PHASE_MS = 40.0
 
 
 def pixel(phase: int, place: int, row: int, column: int) -> int:
-    """Stored value: no two voxels of a series share it."""
-    return ((phase * 16 + place) * ROWS + row) * COLUMNS + column - 20_000
+    """Stored value: says which phase, slice, row and column it is, up to 20 phases of 15 slices."""
+    return 1500 * phase + 90 * place + 2 * row + column - 1000
 
 
 def frame(phase: int, place: int) -> np.ndarray:
     """All of an image (H, W), int16."""
     rows, columns = np.indices((ROWS, COLUMNS))
-    return (pixel(phase, place, 0, 0) + rows * COLUMNS + columns).astype(np.int16)
+    return (pixel(phase, place, 0, 0) + 2 * rows + columns).astype(np.int16)
 
 
 def image(phase: int, place: int, series: str = "1.2.3", **changes: Any) -> Dataset:
