@@ -68,7 +68,7 @@ def info(
 def _list_scans(paths: list[Path]) -> None:
     from ctct.cli.messages import one_line
 
-    from ctct.io.discover import survey
+    from ctct.io.survey import survey
 
     found = survey(paths)
     for path in found.nifti:
@@ -87,7 +87,7 @@ def _list_scans(paths: list[Path]) -> None:
 
 def _doubts(series: Series) -> str:
     from ctct.errors import InputError
-    from ctct.io.dicom import arrange
+    from ctct.io.dicom_stack import arrange
 
     try:
         notes = arrange(series).notes

@@ -14,7 +14,7 @@ from ctct.cli.benchmark import benchmark
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
-from ctct.cli.messages import one_line
+from ctct.cli.messages import OneLineFormatter, one_line
 from ctct.cli.pack import pack
 from ctct.cli.predict import predict
 from ctct.cli.sample import sample
@@ -53,7 +53,9 @@ def main(
     """Options that stand before every command."""
     logger = logging.getLogger("ctct")
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter())
+    logger.handlers = [handler]
     # pydicom quotes values of the header in its warnings.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
@@ -78,7 +80,8 @@ def run() -> None:
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(
-            f"ctct: internal error, {type(error).__name__}: {error}; run with --debug for details",
+            f"ctct: internal error, {type(error).__name__}: {one_line(error)}; "
+            "run with --debug for details",
             err=True,
         )
         sys.exit(EXIT_INTERNAL)

@@ -95,7 +95,7 @@ def predict(
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
     given, problems = given_by_user(cases, subjects, ed, es, compare or ())
     for problem in problems:
-        typer.echo(f"ctct: {problem}", err=True)
+        typer.echo(f"ctct: {one_line(problem)}", err=True)
     options = Options(
         clean_up=not keep_all_components,
         label_order=label_order,

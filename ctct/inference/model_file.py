@@ -21,6 +21,17 @@ _DEFAULT_FILE = "ctct-acdc.onnx"
 
 # Field numbers of the ONNX ModelProto and its StringStringEntryProto (onnx.proto3).
 _METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
+_EXTERNAL_DATA = 13
+#: Which fields of a message of ONNX hold messages that may lead to a tensor.
+_LEADING_TO_TENSORS = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
 
 
 @dataclass(frozen=True)
@@ -91,12 +102,34 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         description = dict(_metadata(content))
         if "grid" not in description:
             raise KeyError("grid")
-    except (IndexError, KeyError, ValueError) as error:
+        locations = sorted(set(_locations(content)))
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path}: not a model of ctct ({type(error).__name__}: {error}); "
             "make one with ctct export"
         ) from error
+    for location in locations:
+        _check_inside(path, location)
     return ModelFile(path, description, digest)
+
+
+def _check_inside(model: Path, location: str) -> None:
+    """Refuse weights in a file that is not in the model's own folder.
+
+    A model from elsewhere could have any file of this machine read as weights, and given out again
+    as labels; runtimes have not always refused that.
+    """
+    folder = model.parent.resolve()
+    try:
+        file = (folder / location).resolve()
+        inside = file.is_relative_to(folder) and file.is_file()
+    except (OSError, ValueError):  # a link in a circle, a name with a zero byte
+        inside = False
+    if not inside:
+        raise ModelError(
+            f"{model}: its weights are in {location!r}, which is no file in its folder; "
+            "use it only if you trust where it is from, with its weights beside it"
+        )
 
 
 def sidecar_path(model: Path) -> Path:
@@ -132,6 +165,18 @@ def _metadata(content: bytes) -> Iterator[tuple[str, Any]]:
         if number == _METADATA_PROPS:
             entry = dict(_fields(value))
             yield entry[_KEY].decode(), json.loads(entry[_VALUE])
+
+
+def _locations(message: bytes, kind: str = "model") -> Iterator[str]:
+    """Files outside an ONNX file in which it says that its tensors lie."""
+    inner = _LEADING_TO_TENSORS.get(kind, {})
+    for number, value in _fields(message):
+        if number in inner:
+            yield from _locations(value, inner[number])
+        elif kind == "tensor" and number == _EXTERNAL_DATA:
+            entry = dict(_fields(value))
+            if entry.get(_KEY) == b"location":
+                yield entry.get(_VALUE, b"").decode()
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:

@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from ctct.io.dicom_files import PLAIN, Image
+from ctct.io.dicom_header import PLAIN, Image
 from ctct.io.patient import Info
 
 #: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
@@ -183,23 +183,15 @@ def study_of(image: Image) -> tuple[object, ...]:
 def _geometry(image: Image, directions: list[tuple[float, ...]]) -> tuple[object, ...]:
     """What images of a stack have in common; ``directions`` seen so far are added to."""
     turned = image.orientation
-    if turned is not None:
-        known = (d for d in directions if _same_direction(d, image.orientation))
-        turned = next(known, None)
-        if turned is None:
-            turned = image.orientation
+    if turned is not None and turned not in directions:
+        for known in directions:
+            if max(abs(a - b) for a, b in zip(known, turned, strict=True)) <= _SAME_DIRECTION:
+                turned = known
+                break
+        else:
             directions.append(turned)
-    return image.shape, _rounded(image.spacing_mm), turned, image.kind, image.missing
-
-
-def _same_direction(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(abs(a - b) <= _SAME_DIRECTION for a, b in zip(one, other, strict=True))
-
-
-def _rounded(values: Iterable[float] | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(round(v, 3) for v in values)
+    spacing_mm = image.spacing_mm and tuple(round(mm, 3) for mm in image.spacing_mm)
+    return image.shape, spacing_mm, turned, image.kind, image.missing
 
 
 def _joined(study: list[Series]) -> list[Series]:

@@ -7,14 +7,15 @@ import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.dicom_files import DicomFile, is_dicom, is_zip, members, read_headers
-from ctct.io.dicom_series import Series, find_series, judge, study_of
+from ctct.errors import InputError
+from ctct.io.dicom_files import is_zip
+from ctct.io.dicom_series import Series, study_of
 from ctct.io.nifti import ENDINGS, case_name
+from ctct.io.survey import survey
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,6 @@ _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-
-#: Stems that end like this are label maps: skipped in a folder, taken when named.
-LABEL_SUFFIXES = ("_gt", "_seg")
 
 
 @dataclass(frozen=True)
@@ -50,23 +48,6 @@ class Case:
     def identity(self) -> str:
         """What tells a case from all others on this machine; the UID of a series is hashed."""
         return str(self.path.absolute()) + (f"#{self.series.digest}" if self.series else "")
-
-
-@dataclass(frozen=True)
-class Found:
-    """What there is among files and folders.
-
-    Attributes:
-        nifti: scans, each once.
-        labels: label maps passed over.
-        series: DICOM series.
-        reasons: why each of ``series`` is not taken, "" where it is.
-    """
-
-    nifti: list[Path]
-    labels: list[Path]
-    series: list[Series]
-    reasons: list[str]
 
 
 def discover(
@@ -104,63 +85,12 @@ def discover(
             studies[study_of(one.first)].append(one)
         for study in studies.keys() - {study_of(one.first) for one in taken}:
             log.warning("%s: %s", studies[study][0].path, _NO_CINE % len(studies[study]))
-    scans = [(path, path, None) for path in found.nifti]
+    scans: list[tuple[Path, Path, Series | None]] = [(path, path, None) for path in found.nifti]
     scans += [(_label(one, taken), one.path, one) for one in taken]
     scans.sort(key=lambda scan: Path(os.path.abspath(scan[0])))
     named = [Case(path, "", series) for _, path, series in scans]
     names = _names([label for label, _, _ in scans], [case.identity for case in named])
     return [replace(case, name=name) for case, name in zip(named, names, strict=True)], found.labels
-
-
-def survey(inputs: Sequence[str | Path]) -> Found:
-    """All scans among ``inputs``, and why a DICOM series is not taken.
-
-    Hidden files and folders are passed over, links to folders are not followed. A DICOMDIR stands
-    for its folder.
-
-    Raises:
-        InputError: an input does not exist.
-        RuntimeUnavailableError: there is only DICOM, and pydicom is not installed.
-    """
-    nifti: list[Path] = []
-    labels: list[Path] = []
-    dicom: list[DicomFile] = []
-    for item in map(Path, inputs):
-        if item.name.upper() == "DICOMDIR" and item.is_file():
-            item = item.parent
-        if item.is_dir():
-            for path in _walk(item):
-                if path.name.lower().endswith(ENDINGS):
-                    (labels if case_name(path).endswith(LABEL_SUFFIXES) else nifti).append(path)
-                else:
-                    dicom += _dicom(path)
-        elif not item.exists() and not item.is_symlink():
-            raise InputError(f"{item}: no such file or folder")
-        elif own := _dicom(item):
-            dicom += own
-        else:  # whatever it is: reading it says so
-            nifti.append(item)
-    once = {(Path(os.path.abspath(one.path)), one.member): one for one in dicom}
-    try:
-        series = find_series(read_headers(once.values()))
-    except RuntimeUnavailableError as error:
-        if not nifti:
-            raise
-        log.warning("%s; passed over", error)
-        series = []
-    unique = sorted({Path(os.path.abspath(path)): path for path in nifti}.values())
-    return Found(unique, labels, series, judge(series))
-
-
-def _dicom(path: Path) -> list[DicomFile]:
-    """What a file holds of DICOM, nothing where it is another."""
-    try:
-        if is_zip(path):
-            return members(path)
-        return [DicomFile(path)] if is_dicom(path) else []
-    except InputError as error:
-        log.debug("%s", error)
-        return []
 
 
 def _series_of(uid: str, series: Sequence[Series]) -> Series:
@@ -181,17 +111,6 @@ def _label(series: Series, others: Sequence[Series]) -> Path:
     more = f"series{own}" if numbers.count(own) == 1 else series.digest[:8]
     suffix = path.suffix if series.first.file.member else ""
     return path.with_name(f"{path.name.removesuffix(suffix)}_{more}{suffix}")
-
-
-def _walk(folder: Path) -> Iterable[Path]:
-    def warn(error: OSError) -> None:
-        log.warning("%s: cannot be read (%s); passed over", error.filename, error.strerror)
-
-    for parent, folders, files in os.walk(folder, onerror=warn):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(parent) / name
 
 
 def _names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
@@ -225,7 +144,7 @@ def _names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
 
 
 def _stem(path: Path) -> str:
-    return path.stem if path.suffix.lower() == ".zip" else case_name(path)
+    return path.stem if is_zip(path) else case_name(path)
 
 
 def _usable(names: Sequence[str], identities: Sequence[str]) -> list[str]:

@@ -17,8 +17,9 @@ from pydicom.fileset import FileSet
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io import dicom_files
-from ctct.io.discover import discover, survey
+from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
+from ctct.io.survey import survey
 
 
 def zipped(folder: Path, path: Path) -> Path:

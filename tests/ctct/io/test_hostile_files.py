@@ -220,6 +220,19 @@ def test_names_of_every_kind_become_files_and_rows(
     assert [case.name for case in discover([tmp_path / "in"])[0]] == list(found.values())
 
 
+def test_a_warning_is_one_line_too(
+    ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "two\nlines\x1b[31m.nii"
+    image = nib.Nifti1Image(np.arange(40 * 40 * 2, dtype=np.int16).reshape(40, 40, 2), np.eye(4))
+    image.header["pixdim"][1:4] = 1.5, 1.5, 8
+    path.write_bytes(image.to_bytes())
+    code, _, said = ctct("predict", path, "-o", tmp_path / "out", "--device", "cpu")
+    assert code == 0
+    assert r"two\nlines\x1b[31m.nii: pixdim gives" in said
+    assert "\x1b" not in said
+
+
 def test_an_error_is_one_line_whatever_the_name(
     ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -125,15 +124,14 @@ def test_tensorrt_proper_needs_the_gpu(
 def test_a_full_disk_leaves_nothing(
     fails: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Path.write_bytes
+    replace = Path.replace
 
-    def full(self: Path, data: bytes) -> int:
-        if self.name == f".{fails}.{os.getpid()}.partial":
-            write(self, data[: len(data) // 2])
+    def full(self: Path, target: Path) -> Path:
+        if target.name == fails:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, data)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match="No space left on device"):
         build_engine(tiny, tmp_path / "out" / "tiny.engine", PROFILE, flavour=RTX)
     assert list((tmp_path / "out").iterdir()) == []
