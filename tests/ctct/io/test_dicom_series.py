@@ -12,6 +12,7 @@ import pytest
 from tests_support import write_scan
 
 pytest.importorskip("pydicom")
+import fuzz_dicom
 from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, image, save, write_cine
 from pydicom.fileset import FileSet
 
@@ -240,3 +241,11 @@ def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         discover([folder])
     write_scan(tmp_path / "scan.nii.gz")
     assert [case.name for case in discover([tmp_path])[0]] == ["scan"]
+
+
+def test_damaged_series_end_as_a_study_or_in_an_error() -> None:
+    tally = fuzz_dicom.run(200)
+    assert tally.failures == []
+    assert tally.outcomes["Study"] > 20
+    assert tally.outcomes["InputError"] > 20
+    assert tally.slowest_s < 5
