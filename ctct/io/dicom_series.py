@@ -67,7 +67,9 @@ class Series:
         if self.first.file.member:
             return self.first.file.path
         folders = {image.file.path.parent for image in self.images}
-        return folders.pop() if len(folders) == 1 else Path(os.path.commonpath(folders))
+        if len(folders) == 1:
+            return folders.pop()
+        return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
 
     @cached_property
     def normal(self) -> npt.NDArray[np.float64]:

@@ -48,7 +48,7 @@ def arrange(series: Series) -> Stack:
     notes = []
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
-    if len(series.uids) > 1:
+    if 1 < len(series.uids) < len(series.slices):  # a series a slice is usual
         notes.append(f"the slices come from {len(series.uids)} series")
     slices, twice = _phases(series, where)
     if twice:
