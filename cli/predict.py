@@ -60,6 +60,9 @@ def predict(
         list[str] | None,
         typer.Option(help="SeriesInstanceUID to take, whatever the series looks like."),
     ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="nifti, or nifti,dicom-seg for DICOM segmentations too.")
+    ] = "nifti",
     report: Annotated[
         bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
     ] = True,
@@ -103,6 +106,7 @@ def predict(
         report=report,
         overwrite=overwrite,
         given=given,
+        formats=tuple(formats.split(",")),
     )
     with ProgressBar(len(cases)) as observer:
         fates = predict_folder(

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ctct.inference.files import CaseFiles, Options, output_path
+from ctct.inference.files import DICOM_SEG, CaseFiles, Options, output_path
 from ctct.inference.model_file import ModelFile
 from ctct.inference.pipeline import Observer, run
 from ctct.inference.record import Fate, continued_inputs, made_by, write_record
@@ -55,7 +55,7 @@ def predict_folder(
     options, observer = options or Options(), observer or Observer()
     prepare_folder(folder)
     with alone_in(folder):
-        for place in (folder, folder / "quality"):
+        for place in (folder, folder / "quality", folder / DICOM_SEG):
             remove_partials(place)
         return _predict(cases, folder, model, load_segmenter, options, observer)
 

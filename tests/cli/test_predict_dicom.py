@@ -91,6 +91,27 @@ def test_the_series_wished_for(ctct: Callable[..., Any], tmp_path: Path) -> None
     assert nib.load(tmp_path / "out" / "lge_seg.nii.gz").shape[2:] == (8,)
 
 
+def test_segmentations_as_dicom(
+    ctct: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("highdicom")
+    reference = {"FrameOfReferenceUID": "1.2.7"}
+    write_cine(tmp_path / "in" / "sax", 6, 5, lambda t, z: reference)
+    write_scan(tmp_path / "in" / "other.nii.gz")
+    out, arguments = tmp_path / "out", ("--format", "nifti,dicom-seg", "--no-report")
+    assert ctct("predict", tmp_path / "in", "-o", out, "--no-report").code == 0
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
+    assert "1 done, 1 skipped" in outcome.out  # the labels of the one had to be made again
+    names = [f"sax_{n:02}.dcm" for n in range(1, 7)]
+    assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
+    assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
+    assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
+    monkeypatch.setattr("ctct.io.dicom_seg.is_available", lambda: False)
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
+    assert outcome.code == 5
+    assert "pip install 'ctct[dicom-seg]'" in outcome.err
+
+
 def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Path) -> None:
     write_cine(tmp_path / "sax", change=body)
     lge = {"SeriesInstanceUID": "1.6", "SeriesDescription": "LGE\x1b", "SeriesNumber": 11}
