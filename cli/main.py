@@ -56,9 +56,9 @@ def main(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter())
     logger.handlers = [handler]
-    # pydicom quotes values of the header in its warnings.
+    # Warnings of these quote the header, the patient's name too.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom")
+    warnings.filterwarnings("ignore", module="pydicom|highdicom")
     # What nibabel mends by itself is said by our own one line a file, or not worth one.
     logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ctct.errors import CtctError, InputError
 from ctct.io.dicom_files import DicomFile, Opener
-from ctct.io.dicom_header import Image, number, of_frame, reader
+from ctct.io.dicom_header import Image, number, of_frame, read_dataset
 from ctct.io.dicom_series import Series
 from ctct.io.dicom_stack import arrange
 from ctct.io.nifti import MAX_BYTES, source_of
@@ -36,12 +36,10 @@ def read_series(series: Series, name: str) -> Study:
     for t, phase in enumerate(stack.images):
         for z, image in enumerate(phase):
             wanted[image.file].append((t, z, image))
-    dcmread = reader(series.path)
     with Opener() as opener:
         for file, places in wanted.items():
             try:
-                with opener(file) as stream:
-                    dataset = dcmread(stream)
+                dataset = read_dataset(opener, file)
                 frames = dataset.pixel_array.reshape(-1, *series.first.shape)
                 for t, z, image in places:
                     voxels[t, z] = _rescaled(frames[image.frame], dataset, image.frame)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from ctct.errors import CtctError, RuntimeUnavailableError
+from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom_files import DicomFile, Opener
 from ctct.io.patient import Info
 
 log = logging.getLogger(__name__)
+
+#: Transfer syntax of files whose data set is deflated, and bytes within which it is named.
+_DEFLATED, _META_BYTES = b"1.2.840.10008.1.2.1.99", 2048
 
 #: What is read of a header; a name or number of the patient is not.
 _TAGS = [
@@ -94,19 +97,14 @@ def read_headers(files: Iterable[DicomFile]) -> list[Image]:
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
     """
-    files = list(files)
-    if not files:
-        return []
-    dcmread = reader(files[0].path)
     images: list[Image] = []
     damaged: Counter[Path] = Counter()
     with Opener() as opener:
         for file in files:
             try:
-                with opener(file) as stream:
-                    header = dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS)
+                header = read_dataset(opener, file, stop_before_pixels=True, specific_tags=_TAGS)
                 images += _images(file, header)
-            except CtctError:
+            except RuntimeUnavailableError:
                 raise
             except Exception as error:  # pydicom raises whatever a damaged file leads it to
                 damaged[file.path if file.member else file.path.parent] += 1
@@ -116,19 +114,25 @@ def read_headers(files: Iterable[DicomFile]) -> list[Image]:
     return images
 
 
-def reader(path: Path) -> Callable[..., Any]:
-    """``pydicom.dcmread``.
+def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
+    """The data set of a file, with the options of ``pydicom.dcmread``.
 
     Raises:
-        RuntimeUnavailableError: it is not installed; names the ``path`` that needs it.
+        RuntimeUnavailableError: pydicom is not installed.
+        ValueError: the whole file is deflated, to what size nobody knows beforehand; and whatever
+            else a damaged file leads pydicom to.
     """
     try:
         from pydicom import dcmread
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"{path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
+            f"{file.path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
         ) from error
-    return cast(Callable[..., Any], dcmread)
+    with opener(file) as stream:
+        if _DEFLATED in stream.read(_META_BYTES):
+            raise ValueError("deflated; convert it to Explicit VR Little Endian")
+        stream.seek(0)
+        return dcmread(stream, **options)
 
 
 def _images(file: DicomFile, header: Any) -> Iterator[Image]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.io.dicom_files import Opener
-from ctct.io.dicom_header import Image, reader
+from ctct.io.dicom_header import Image, read_dataset
 from ctct.io.dicom_series import Series
 from ctct.io.dicom_stack import arrange
 from ctct.labels import LV, MYO, RV, VALUE
@@ -125,8 +125,7 @@ def _code(highdicom: Any, code: tuple[str, str], scheme: str = "SCT") -> Any:
 
 def _source(opener: Opener, image: Image, slice_spacing_mm: float) -> Any:
     """The header of an image, with what a segmentation repeats of it; spacing as measured."""
-    with opener(image.file) as stream:
-        dataset = reader(image.file.path)(stream, stop_before_pixels=True)
+    dataset = read_dataset(opener, image.file, stop_before_pixels=True)
     for name in _REPEATED:
         if name not in dataset or (name.endswith("Date") and not _is_date(dataset.get(name))):
             setattr(dataset, name, "")

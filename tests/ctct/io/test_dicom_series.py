@@ -15,6 +15,7 @@ pytest.importorskip("pydicom")
 import fuzz_dicom
 from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, image, save, write_cine
 from pydicom.fileset import FileSet
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io import dicom_files
@@ -184,10 +185,13 @@ def test_files_that_are_damaged_or_no_images_are_passed_over(
     report = image(0, 0, Modality="SR", Rows=None, Columns=None, PixelData=None)
     save(report, folder / "report.dcm")
     (folder / "damaged.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\0\0\0UL\4\0" + b"\xff" * 50)
+    packed = image(0, 0)
+    packed.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(packed, folder / "deflated.dcm")
     (folder / "notes.txt").write_text("not DICOM")
     assert read_study(folder).voxels.shape[:2] == (8, 6)
     own = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
-    assert own == [f"{folder}: 1 DICOM files cannot be read; passed over"]
+    assert own == [f"{folder}: 2 DICOM files cannot be read; passed over"]
 
 
 def test_an_enhanced_file_beside_a_report(tmp_path: Path) -> None:
