@@ -71,7 +71,8 @@ def discover(
     found = survey(inputs)
     taken = [s for s, why in zip(found.series, found.reasons, strict=True) if not why]
     if uids:
-        taken = [_series_of(uid, found.series) for uid in dict.fromkeys(uids)]
+        wished = (_series_of(uid, found.series) for uid in uids)
+        taken = list({one.digest: one for one in wished}.values())
     where = ", ".join(map(str, inputs))
     if not found.nifti and not found.series:
         raise InputError(
@@ -103,7 +104,9 @@ def _series_of(uid: str, series: Sequence[Series]) -> Series:
 
 def _label(series: Series, others: Sequence[Series]) -> Path:
     """A path that a series is named after: its folder or zip; if need be with more."""
-    path = series.path if series.path.name else series.path.absolute()
+    path = Path(os.path.abspath(series.path))
+    if not path.name:  # the root of the file system
+        path = path / "dicom"
     numbers = [one.first.number for one in others if one.path == series.path]
     if len(numbers) == 1:
         return path

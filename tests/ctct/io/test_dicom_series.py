@@ -100,6 +100,7 @@ def test_a_series_a_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path
     study = read_study(tmp_path / "study")
     assert study.voxels.shape[:2] == (8, 6)
     assert study.notes == ()
+    assert len(discover([tmp_path / "study"], ["1.7.15", "1.7.16", "1.7.15"])[0]) == 1
     write_cine(tmp_path / "study" / "again", change=lambda t, z: own(z, 30) if z == 2 else None)
     assert read_study(tmp_path / "study").notes == (
         "images that were there twice: 8; the later ones are used",
@@ -158,6 +159,18 @@ def test_names_are_those_of_folders_and_never_of_patients(tmp_path: Path) -> Non
         f"DICOM_{case.series.digest[:8]}" for case in cases if case.series
     )
     assert not any("Doe" in case.name or "4711" in case.identity for case in cases)
+
+
+def test_a_folder_named_by_dots_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cine(tmp_path / "sax")
+    (tmp_path / "sax" / "within").mkdir()
+    monkeypatch.chdir(tmp_path / "sax" / "within")
+    ((above,), _) = discover([".."])
+    monkeypatch.chdir(tmp_path / "sax")
+    ((here,), _) = discover(["."])
+    assert above.name == here.name == "sax"
 
 
 def test_the_identity_of_a_case_holds_no_uid(tmp_path: Path) -> None:
