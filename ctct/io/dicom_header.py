@@ -156,6 +156,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         temporal = number(value("TemporalPositionIndex", "FrameContentSequence"))
         if temporal is None:
             temporal = number(value("TemporalPositionIdentifier"))
+        spacing_mm = _numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
         orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
         yield Image(
             file,
@@ -167,7 +168,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             modality=str(header.get("Modality") or ""),
             kind="colour image" if colour else kind,
             shape=(int(header.Rows), int(header.Columns)),
-            spacing_mm=_numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2),
+            spacing_mm=spacing_mm if spacing_mm and min(spacing_mm) > 0 else None,
             orientation=_at_right_angles(_numbers(orientation, 6)),
             position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
             time_ms=time_ms,

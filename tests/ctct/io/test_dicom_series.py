@@ -54,6 +54,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
     others(5, 8, 6, ImageType=["ORIGINAL", "PRIMARY", "P"])
     others(6, 8, 6, Modality="CT")
     others(8, 8, 6, ImagePositionPatient=None)
+    others(10, 6, 5, PixelSpacing=["0", "0"])
     write_cine(
         tmp_path / "study" / "stack of long axes",
         change=lambda t, z: {
@@ -72,6 +73,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
         6: "modality is CT, expected MR",
         7: "",
         8: "lacks ImagePositionPatient",
+        10: "lacks PixelSpacing",
         9: "lies 80° from where the short axis of a heart is expected",
     }
     ((case,), _) = discover([tmp_path])
