@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ctct.io.dicom_series import Series
+
 
 def info(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="List the scans there instead."),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
@@ -18,7 +26,13 @@ def info(
         bool, typer.Option("--card", help="Print the bundled model's card too.")
     ] = False,
 ) -> None:
-    """Print versions, the runtimes and devices found, and what the model says of itself."""
+    """Print versions, the runtimes and devices found, and what the model says of itself.
+
+    Or, of every DICOM series in PATH, whether ctct predict takes it as short-axis cine and why not.
+    """
+    if paths:
+        _list_scans(paths)
+        return
     import platform
     from importlib import resources
     from importlib.metadata import version
@@ -49,3 +63,34 @@ def info(
             typer.echo(f"  {key}: {value}")
     if card:
         typer.echo((resources.files("ctct.weights") / "MODEL_CARD.md").read_text())
+
+
+def _list_scans(paths: list[Path]) -> None:
+    from ctct.cli.messages import one_line
+
+    from ctct.io.survey import survey
+
+    found = survey(paths)
+    for path in found.nifti:
+        typer.echo(one_line(f"{path}: NIfTI, taken"))
+    for path in found.labels:
+        typer.echo(one_line(f"{path}: label map, not taken"))
+    for one, reason in zip(found.series, found.reasons, strict=True):
+        verdict = f"not taken: {reason}" if reason else f"taken{_doubts(one)}"
+        first = one.first
+        size = f"{len(one.slices)} slices of {one.phases} phases, {first.shape[0]}×{first.shape[1]}"
+        typer.echo(
+            one_line(f"{one.path}: series {first.number} {first.description!r}, {size}, {verdict}")
+        )
+        typer.echo(f"  --series {one.uids[0]}")
+
+
+def _doubts(series: Series) -> str:
+    from ctct.errors import InputError
+    from ctct.io.dicom_stack import arrange
+
+    try:
+        notes = arrange(series).notes
+    except InputError as error:
+        return f", but cannot be used: {error}"
+    return f" ({'; '.join(notes)})" if notes else ""

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def predict(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="NIfTI files, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...", help="NIfTI files, DICOM in zips or folders, folders of all."
+        ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     model: Annotated[
@@ -60,6 +63,13 @@ def predict(
         list[Path] | None,
         typer.Option(help="Results of another model on these scans, for the range of each index."),
     ] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(help="SeriesInstanceUID to take, whatever the series looks like."),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="nifti, or nifti,dicom-seg for DICOM segmentations too.")
+    ] = "nifti",
     report: Annotated[
         bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
     ] = True,
@@ -90,7 +100,7 @@ def predict(
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
 
-    cases, labels = discover(inputs)
+    cases, labels = discover(inputs, series or ())
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
     given, problems = given_by_user(cases, subjects, ed, es, compare or ())
@@ -103,6 +113,7 @@ def predict(
         report=report,
         overwrite=overwrite,
         given=given,
+        formats=tuple(formats.split(",")),
     )
     file = in_precision(find_model(model), precision, runtime, device)
     if not window:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ctct.inference.segmenter import Segmentation, Segmenter, load_model
-from ctct.io.nifti import read_nifti
+from ctct.io.read import read_study
 from ctct.io.study import Study
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 
 __all__ = ["Segmentation", "Segmenter", "Study", "load_model", "measure", "read_study"]
-
-
-def read_study(path: str | Path) -> Study:
-    """Read a short-axis scan: a NIfTI file of two, three or four dimensions.
-
-    Returns:
-        A study whose ``voxels`` are (frames, slices, rows, columns).
-
-    Raises:
-        InputError: the file is missing, damaged or not a scan ctct can use.
-    """
-    return read_nifti(path)
 
 
 def measure(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ctct.errors import InputError
 from ctct.inference.segmenter import check_segmentable
 from ctct.io.discover import discover
-from ctct.io.nifti import read_nifti
+from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.synthetic import synthetic_cine
 
@@ -64,7 +64,7 @@ def calibration_batches(folder: Path | None = None) -> list[Inputs]:
 def _read(folder: Path) -> Iterator[Study]:
     cases, _ = discover([folder])
     for case in cases:
-        study = read_nifti(case.path)
+        study = read_case(case)
         check_segmentable(study)
         yield study
 

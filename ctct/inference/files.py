@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from ctct import labels as label_orders
-from ctct.errors import ConfigError, InputError
+from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.inference.patients import Given
 from ctct.inference.record import Fate
 from ctct.inference.segmenter import Segmentation, check_segmentable, cleaned
 from ctct.inference.signs import write_signs
+from ctct.io import dicom_seg
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
-from ctct.io.nifti import read_nifti
+from ctct.io.read import read_case
 from ctct.io.study import Study
-from ctct.io.write import write_atomic
+from ctct.io.write import prepare_folder, write_atomic
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 from ctct.report.montage import montage_png
+
+log = logging.getLogger(__name__)
+
+FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Options:
         report: also write ``segments.csv`` and ``report.html``.
         overwrite: label cases again that an earlier run completed.
         given: what is known of the patients: their bodies, their ED and ES.
+        formats: what is written beside the tables, of :data:`FORMATS`; NIfTI always is.
     """
 
     clean_up: bool = True
@@ -40,11 +50,18 @@ class Options:
     report: bool = True
     overwrite: bool = False
     given: Given = field(default_factory=Given)
+    formats: tuple[str, ...] = (NIFTI,)
 
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
             raise ConfigError(
                 f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
+            )
+        if strange := set(self.formats) - set(FORMATS):
+            raise ConfigError(f"--format {', '.join(strange)}: choose of {', '.join(FORMATS)}")
+        if DICOM_SEG in self.formats and not dicom_seg.is_available():
+            raise RuntimeUnavailableError(
+                "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
             )
 
 
@@ -56,6 +73,11 @@ def output_path(folder: Path, case: str) -> Path:
 def picture_path(folder: Path, case: Case) -> Path:
     """Where the picture of ``case`` goes."""
     return folder / f"{case.name}.png"
+
+
+def segmentation_path(folder: Path, case: Case, phase: int) -> Path:
+    """Where the DICOM segmentation of a phase of ``case``, from 0, goes."""
+    return folder / DICOM_SEG / f"{case.name}_{phase + 1:02}.dcm"
 
 
 @dataclass(frozen=True)
@@ -79,15 +101,32 @@ class CaseFiles:
         begun = time.perf_counter()
         target = output_path(self.folder, case.name)
         pictured = not self.options.pictures or picture_path(self.folder, case).exists()
-        if target.exists() and pictured:
+        if target.exists() and pictured and not self._lacks_dicom_seg(case):
             fate.output = target.name
             written, labels = read_labels(target, self.options.label_order)
             return frame_volumes(labels, written.voxel_ml, case.name)
-        study = read_nifti(case.path)
+        study = read_case(case)
         check_segmentable(study)
         fate.slices = study.frames * study.slices
         fate.seconds["read"] = round(time.perf_counter() - begun, 3)
         return study
+
+    def _lacks_dicom_seg(self, case: Case) -> bool:
+        if DICOM_SEG not in self.options.formats or case.series is None:
+            return False
+        there = segmentation_path(self.folder, case, 0).exists()
+        return not there and dicom_seg.can_encode(case.series)
+
+    def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
+        """A DICOM segmentation of each phase, where the scan is of DICOM."""
+        try:
+            if case.series is None:
+                raise InputError(f"{case.path}: gets no DICOM-SEG, it is NIfTI")
+            prepare_folder(self.folder / DICOM_SEG)
+            for phase, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
+                write_atomic(segmentation_path(self.folder, case, phase), content)
+        except InputError as error:  # the label map and the measurements are worth having
+            log.warning("%s", error)
 
     def write(self, case: Case, raw: Segmentation, fate: Fate) -> list[FrameVolumes]:
         """Write all files of a case, the label map last, and give its volumes.
@@ -111,6 +150,8 @@ class CaseFiles:
             rows = {f"{name}, frame {at}": at for name, at in phases.items() if at is not None}
             picture = montage_png(study, labels, rows or {"frame 0": 0})
             write_atomic(picture_path(self.folder, case), picture)
+        if DICOM_SEG in self.options.formats:
+            self._write_dicom_seg(case, labels)
         write_signs(self.folder, case, segmentation, picture=self.options.report)
         numbered = label_orders.remap(labels, target=self.options.label_order)
         target = output_path(self.folder, case.name)

@@ -57,18 +57,21 @@ def measure_patients(
 
     ED and ES are those of ``given``, otherwise those of an ``Info.cfg`` of the ACDC layout beside
     the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
-    ``Info.cfg`` says.
+    the DICOM header or ``Info.cfg`` says.
     """
     given = given or Given()
     grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
+    headers: dict[str, Info] = {}
     for case, frames in results:
         patient, number = patient_and_frame(case.name)
         grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
+        if case.series:
+            headers[patient] = case.series.info
     measured: dict[str, Measurements] = {}
     for (folder, patient), members in grouped.items():
         members.sort(key=lambda member: member[0])
         frames = [frame for _, own in members for frame in own]
-        info = read_info(folder)
+        info = headers.get(patient) or read_info(folder)
         numbers = [number or frame.index + 1 for number, own in members for frame in own]
         ed, es = phase_numbers(info, numbers)
         warnings: list[str] = []
@@ -81,14 +84,21 @@ def measure_patients(
                 warnings.append(f"{name} frame {wanted} was asked for, there are {len(frames)}")
         subject = given.subjects.get(patient)
         if subject is None:
-            try:
-                subject = _subject(info)
-            except InputError as error:
-                warnings.append(f"Info.cfg: {error}")
+            subject, doubts = _subject(info)
+            warnings += [
+                f"{'DICOM' if patient in headers else 'Info.cfg'}: {doubt}" for doubt in doubts
+            ]
         one = measure_frames(frames, phases["ED"], phases["ES"], subject)
         measured[patient] = replace(one, warnings=(*one.warnings, *warnings))
     return measured
 
 
-def _subject(info: Info) -> Subject:
-    return Subject(height_cm=info.height_cm, weight_kg=info.weight_kg)
+def _subject(info: Info) -> tuple[Subject, list[str]]:
+    """What of ``info`` is possible, and a line for each value that is not."""
+    subject, doubts = Subject(), []
+    for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
+        try:
+            subject = replace(subject, **{name: getattr(info, name)})
+        except InputError as error:
+            doubts.append(str(error))
+    return subject, doubts

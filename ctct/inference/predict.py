@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ctct.inference.files import CaseFiles, Options, output_path
+from ctct.inference.files import DICOM_SEG, CaseFiles, Options, output_path
 from ctct.inference.model_file import ModelFile
 from ctct.inference.pipeline import Observer, run
 from ctct.inference.record import Fate, continued_inputs, made_by, write_record
@@ -55,7 +55,7 @@ def predict_folder(
     options, observer = options or Options(), observer or Observer()
     prepare_folder(folder)
     with alone_in(folder):
-        for place in (folder, folder / "quality"):
+        for place in (folder, folder / "quality", folder / DICOM_SEG):
             remove_partials(place)
         return _predict(cases, folder, model, load_segmenter, options, observer)
 
@@ -75,7 +75,7 @@ def _predict(
         "label_order": options.label_order,
         "window_sha256": model.window.sha256 if model.window else None,
     }
-    inputs = {case.name: str(case.path.absolute()) for case in cases}
+    inputs = {case.name: case.identity for case in cases}
     complete = [case for case in cases if output_path(folder, case.name).exists()]
     if options.overwrite:
         for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps

@@ -17,7 +17,7 @@ from ctct.inference.patients import Given, measure_patients
 from ctct.inference.signs import disagreement_path, read_signs
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
-from ctct.io.nifti import read_nifti
+from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.io.write import strict_json, write_atomic
 from ctct.measurement.flags import judge
@@ -62,7 +62,7 @@ class Results:
     def images(self, frames: Sequence[FrameVolumes]) -> list[npt.NDArray[np.float32]]:
         """The intensities of each frame (1, Z, H, W)."""
         names = {frame.name for frame in frames}
-        files = {name: read_nifti(self.cases[name].path).voxels for name in names}
+        files = {name: read_case(self.cases[name]).voxels for name in names}
         return [files[frame.name][_only(frame)] for frame in frames]
 
 

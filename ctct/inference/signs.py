@@ -13,7 +13,7 @@ import numpy as np
 from ctct.inference.segmenter import Segmentation
 from ctct.io.discover import Case
 from ctct.io.write import prepare_folder, strict_json, write_atomic
-from ctct.measurement.flags import Flag, image_flags
+from ctct.measurement.flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality import FrameSigns, frame_signs
 from ctct.measurement.volumes import frame_volumes, measure_frames
 from ctct.report.montage import disagreement_jpeg
@@ -37,7 +37,10 @@ def case_signs(segmentation: Segmentation) -> CaseSigns:
     study = segmentation.study
     removed = segmentation.removed or (0,) * study.frames
     return CaseSigns(
-        tuple(image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:])),
+        (
+            *image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:]),
+            *(Flag(REVIEW, note) for note in study.notes),
+        ),
         tuple(
             map(
                 frame_signs,

@@ -6,13 +6,16 @@ import hashlib
 import logging
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctct.errors import InputError
+from ctct.io.dicom_files import is_zip
+from ctct.io.dicom_series import Series, study_of
 from ctct.io.nifti import ENDINGS, case_name
+from ctct.io.survey import survey
 
 log = logging.getLogger(__name__)
 
@@ -21,67 +24,108 @@ MAX_NAME_BYTES = 244
 #: What cannot be printed: control characters, and bytes of a file name that are not UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-#: Stems that end like this are label maps: skipped in a folder, taken when named.
-LABEL_SUFFIXES = ("_gt", "_seg")
+_NO_CINE = (
+    "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
+    "ctct predict --series UID takes any"
+)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan to segment: its file and the stem its results are written under."""
+    """A scan to segment: where it is and the stem its results are written under.
+
+    Attributes:
+        path: a NIfTI file; of DICOM the folder or zip that holds it.
+        name: unique among the cases of a run.
+        series: which of the DICOM series there; None for NIfTI.
+    """
 
     path: Path
     name: str
+    series: Series | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells a case from all others on this machine; the UID of a series is hashed."""
+        return str(self.path.absolute()) + (f"#{self.series.digest}" if self.series else "")
 
 
-def discover(inputs: Sequence[str | Path]) -> tuple[list[Case], list[Path]]:
+def discover(
+    inputs: Sequence[str | Path], uids: Sequence[str] = ()
+) -> tuple[list[Case], list[Path]]:
     """All scans among ``inputs``: files as they are, folders searched recursively.
 
-    Hidden files and folders are passed over, links to folders are not followed.
+    Of DICOM, the short-axis cine of each study in a folder or zip.
+
+    Args:
+        inputs: NIfTI files, DICOM files, zips of these, folders.
+        uids: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
 
     Returns:
         The cases, in sorted order with unique names, and the label maps passed over.
 
     Raises:
-        InputError: an input does not exist, or there is no scan in any of them.
+        InputError: an input does not exist, there is no scan in any of them, or no such series.
+        RuntimeUnavailableError: there is only DICOM, and pydicom is not installed.
     """
-    paths: list[Path] = []
-    labels: list[Path] = []
-    for item in map(Path, inputs):
-        if item.is_dir():
-            for path in _walk(item):
-                (labels if case_name(path).endswith(LABEL_SUFFIXES) else paths).append(path)
-        elif item.exists() or item.is_symlink():
-            paths.append(item)
-        else:
-            raise InputError(f"{item}: no such file or folder")
-    unique = sorted({Path(os.path.abspath(path)): path for path in paths}.values())
-    if not unique:
-        where = ", ".join(map(str, inputs))
-        raise InputError(f"{where}: no scan found; expected files ending in {' or '.join(ENDINGS)}")
-    return [Case(p, n) for p, n in zip(unique, _names(unique), strict=True)], labels
+    found = survey(inputs)
+    taken = [s for s, why in zip(found.series, found.reasons, strict=True) if not why]
+    if uids:
+        wished = (_series_of(uid, found.series) for uid in uids)
+        taken = list({one.digest: one for one in wished}.values())
+    where = ", ".join(map(str, inputs))
+    if not found.nifti and not found.series:
+        raise InputError(
+            f"{where}: no scan found; expected files ending in {' or '.join(ENDINGS)}, or DICOM"
+        )
+    if not found.nifti and not taken:
+        raise InputError(f"{where}: {_NO_CINE % len(found.series)}")
+    if not uids:
+        studies: dict[object, list[Series]] = defaultdict(list)
+        for one in found.series:
+            studies[study_of(one.first)].append(one)
+        for study in studies.keys() - {study_of(one.first) for one in taken}:
+            log.warning("%s: %s", studies[study][0].path, _NO_CINE % len(studies[study]))
+    scans: list[tuple[Path, Path, Series | None]] = [(path, path, None) for path in found.nifti]
+    scans += [(_label(one, taken), one.path, one) for one in taken]
+    scans.sort(key=lambda scan: Path(os.path.abspath(scan[0])))
+    named = [Case(path, "", series) for _, path, series in scans]
+    names = _names([label for label, _, _ in scans], [case.identity for case in named])
+    return [replace(case, name=name) for case, name in zip(named, names, strict=True)], found.labels
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    def warn(error: OSError) -> None:
-        log.warning("%s: cannot be read (%s); passed over", error.filename, error.strerror)
-
-    for parent, folders, files in os.walk(folder, onerror=warn):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
-                yield Path(parent) / name
+def _series_of(uid: str, series: Sequence[Series]) -> Series:
+    """The series of that UID; of parts that differ in geometry the largest."""
+    matching = [one for one in series if uid in one.uids]
+    if not matching:
+        raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
+    return max(matching, key=lambda one: len(one.images))
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def _label(series: Series, others: Sequence[Series]) -> Path:
+    """A path that a series is named after: its folder or zip; if need be with more."""
+    path = Path(os.path.abspath(series.path))
+    if not path.name:  # the root of the file system
+        path = path / "dicom"
+    numbers = [one.first.number for one in others if one.path == series.path]
+    if len(numbers) == 1:
+        return path
+    own = series.first.number
+    more = f"series{own}" if numbers.count(own) == 1 else series.digest[:8]
+    suffix = path.suffix if series.first.file.member else ""
+    return path.with_name(f"{path.name.removesuffix(suffix)}_{more}{suffix}")
+
+
+def _names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
     """The stem of each path; in folders that share a stem with another, preceded by the folder's.
 
     As many parent folders are put in front as tell them apart, the same for every file of a folder,
     so that the frames of a patient keep a common beginning.
     """
     folders = [Path(os.path.abspath(path)).parent for path in paths]
-    twins = Counter((folder, case_name(p)) for p, folder in zip(paths, folders, strict=True))
+    twins = Counter((folder, _stem(p)) for p, folder in zip(paths, folders, strict=True))
     stems = [  # x.nii beside x.nii.gz keep their endings
-        case_name(p) if twins[folder, case_name(p)] == 1 else p.name.replace(".", "_")
+        _stem(p) if twins[folder, _stem(p)] == 1 else p.name.replace(".", "_")
         for p, folder in zip(paths, folders, strict=True)
     ]
     depth = dict.fromkeys(folders, 0)
@@ -97,28 +141,32 @@ def _names(paths: Sequence[Path]) -> list[str]:
             if count[name] > 1 and depth[folder] < len(folder.parts) - 1
         }
         if not clashing:
-            return _usable(names, paths)
+            return _usable(names, identities)
         for folder in clashing:
             depth[folder] += 1
 
 
-def _usable(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+def _stem(path: Path) -> str:
+    return path.stem if is_zip(path) else case_name(path)
+
+
+def _usable(names: Sequence[str], identities: Sequence[str]) -> list[str]:
     """Names that a file can have and a table can show, each with one case only.
 
     One that is too long, holds what cannot be printed, or is still another's too ends in a digest
-    of the file's path instead.
+    of the case's identity instead.
     """
     printable = [_UNPRINTABLE.sub("_", name) for name in names]
     count = Counter(printable)
     return [
         name
         if name == shown and count[name] == 1 and len(name.encode()) <= MAX_NAME_BYTES
-        else _with_digest(shown, path)
-        for name, shown, path in zip(names, printable, paths, strict=True)
+        else _with_digest(shown, identity)
+        for name, shown, identity in zip(names, printable, identities, strict=True)
     ]
 
 
-def _with_digest(name: str, path: Path) -> str:
-    ending = "_" + hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:12]
+def _with_digest(name: str, identity: str) -> str:
+    ending = "_" + hashlib.sha256(os.fsencode(identity)).hexdigest()[:12]
     cut = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
     return cut + ending

@@ -76,6 +76,26 @@ def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes
     return files
 
 
+def source_of(
+    affine: npt.NDArray[np.float64], shape: tuple[int, ...], zooms: tuple[float, ...]
+) -> NiftiSource:
+    """Source of a study that comes from no NIfTI file: a header made of its geometry.
+
+    Args:
+        affine: voxel index (column, row, slice) to scanner coordinates in millimetres (RAS+).
+        shape: (T, Z, H, W).
+        zooms: size of a voxel in millimetres, along column, row and slice; seconds from frame to
+            frame, 0 where not known.
+    """
+    size = (*shape[:0:-1], shape[0]) if shape[0] > 1 else shape[:0:-1]
+    image = nib.Nifti1Image(np.broadcast_to(np.uint8(0), size), affine)
+    image.set_sform(affine, "scanner")
+    image.set_qform(affine, "scanner")  # without the shear of an oblique stack, which sform keeps
+    image.header.set_zooms(zooms[: len(size)])
+    image.header.set_xyzt_units("mm", "sec")
+    return NiftiSource(nib.Nifti1Image, image.header, size, 2)
+
+
 def case_name(path: Path) -> str:
     """File name without ``.nii`` or ``.nii.gz``."""
     for ending in ENDINGS:
@@ -160,7 +180,7 @@ def _voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
 
 def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
     """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
-    with _open(path) as raw:
+    with open_file(path) as raw:
         before = os.fstat(raw.fileno())
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
@@ -190,8 +210,12 @@ def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.f
     return cast(nib.Nifti1Image, image_class.from_stream(data)), pixdim
 
 
-def _open(path: Path) -> BinaryIO:
-    """A file and nothing else: who opens a pipe may wait forever for someone to write into it."""
+def open_file(path: Path) -> BinaryIO:
+    """A file and nothing else: who opens a pipe may wait forever for someone to write into it.
+
+    Raises:
+        InputError: it is a pipe, a device or the like.
+    """
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()

@@ -19,19 +19,23 @@ def patient_and_frame(name: str) -> tuple[str, int | None]:
 
 @dataclass(frozen=True)
 class Info:
-    """What an ``Info.cfg`` of the ACDC layout says; None where it does not.
+    """What an ``Info.cfg`` of the ACDC layout, or DICOM, says; None where it does not.
 
     Attributes:
         ed: number of the end-diastolic frame as in ``_frameNN``, from 1.
         es: number of the end-systolic frame, likewise.
         height_cm: height of the patient.
         weight_kg: weight of the patient.
+        sex: "M" or "F".
+        heart_rate_bpm: heart rate during the scan.
     """
 
     ed: int | None = None
     es: int | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    sex: str | None = None
+    heart_rate_bpm: float | None = None
 
 
 def read_info(folder: Path) -> Info:

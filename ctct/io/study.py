@@ -37,6 +37,7 @@ class Study:
         affine: (4, 4), voxel index (column, row, slice) to millimetres (RAS+).
         path: the file it was read from.
         source: writes label maps in the geometry of that file; None for a study made in memory.
+        notes: what was odd about the file and still could be used, a sentence each.
 
     Raises:
         InputError: the array is not 4-D, is empty, or a spacing is absurd.
@@ -49,6 +50,7 @@ class Study:
     affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     path: Path | None = None
     source: Source | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = self.path or self.name

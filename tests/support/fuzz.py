@@ -17,7 +17,9 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -25,6 +27,7 @@ import numpy as np
 
 from ctct.errors import CtctError
 from ctct.io.nifti import read_nifti
+from ctct.io.study import Study
 
 #: Numbers at which code that counts goes wrong, for fields of every width.
 ODD_INTEGERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 348, 540, 32767, -32768, 2**31 - 1, -(2**31))
@@ -142,17 +145,25 @@ MUTATIONS = (odd_field, odd_field, odd_field, flip, truncate, extend, splice)
 
 
 def run(count: int, first: int = 0) -> Tally:
-    """Read ``count`` damaged files; and write the labels of each that can be read."""
-    tally, files = Tally(), good_files()
-    logging.disable(logging.ERROR)  # nibabel says something of most of them
+    """Read ``count`` damaged NIfTI files; and write the labels of each that can be read."""
+    files = good_files()
+    return run_each(range(first, first + count), "scan.nii.gz", partial(damaged, files), read_nifti)
+
+
+def run_each(
+    seeds: Iterable[int], name: str, make: Callable[[int], bytes], read: Callable[[Path], Study]
+) -> Tally:
+    """Read what ``make`` gives for each seed, as a file of that name; write labels if it can be."""
+    tally = Tally()
+    logging.disable(logging.ERROR)  # the readers' packages say something of most of them
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = Path(folder) / "scan.nii.gz"
-        for seed in range(first, first + count):
-            path.write_bytes(damaged(files, seed))
+        path = Path(folder) / name
+        for seed in seeds:
+            path.write_bytes(make(seed))
             begun = time.perf_counter()
             try:
-                study = read_nifti(path)
+                study = read(path)
                 assert study.source is not None
                 study.source.encode_labels(np.zeros(study.voxels.shape, np.uint8))
                 tally.outcomes["Study"] += 1

@@ -1,0 +1,77 @@
+"""A series of DICOM images to a :class:`Study`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import CtctError, InputError
+from ctct.io.dicom_files import DicomFile, Opener
+from ctct.io.dicom_header import Image, number, of_frame, read_dataset
+from ctct.io.dicom_series import Series
+from ctct.io.dicom_stack import arrange
+from ctct.io.nifti import MAX_BYTES, source_of
+from ctct.io.study import Study
+
+
+def read_series(series: Series, name: str) -> Study:
+    """Read the images of a series.
+
+    Raises:
+        InputError: they make no stack of slices of equally many phases, one cannot be read, or they
+            are too many for memory.
+        RuntimeUnavailableError: pydicom is not installed.
+    """
+    stack = arrange(series)
+    shape = (len(stack.images), len(stack.images[0]), *series.first.shape)  # (T, Z, H, W)
+    if 4 * int(np.prod(shape, dtype=object)) > MAX_BYTES:
+        raise InputError(
+            f"{series.path}: {shape} voxels, the limit is {MAX_BYTES // 4}; export fewer phases"
+        )
+    voxels = np.empty(shape, np.float32)
+    wanted: dict[DicomFile, list[tuple[int, int, Image]]] = defaultdict(list)
+    for t, phase in enumerate(stack.images):
+        for z, image in enumerate(phase):
+            wanted[image.file].append((t, z, image))
+    with Opener() as opener:
+        for file, places in wanted.items():
+            try:
+                dataset = read_dataset(opener, file)
+                frames = dataset.pixel_array.reshape(-1, *series.first.shape)
+                for t, z, image in places:
+                    voxels[t, z] = _rescaled(frames[image.frame], dataset, image.frame)
+            except CtctError:
+                raise
+            except Exception as error:  # pydicom raises whatever a damaged file leads it to
+                raise InputError(_unreadable(file, error)) from error
+    row_mm, column_mm = series.first.spacing_mm or ()
+    zooms = (column_mm, row_mm, stack.slice_spacing_mm, stack.frame_s)
+    return Study(
+        name=name,
+        voxels=voxels,
+        spacing_mm=(row_mm, column_mm),
+        slice_spacing_mm=stack.slice_spacing_mm,
+        affine=stack.affine,
+        path=series.path,
+        source=source_of(stack.affine, shape, tuple(np.nan_to_num(zooms))),
+        notes=stack.notes,
+    )
+
+
+def _rescaled(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[np.float32]:
+    slope, intercept = (
+        number(of_frame(dataset, frame, name, "PixelValueTransformationSequence"))
+        for name in ("RescaleSlope", "RescaleIntercept")
+    )
+    return pixels.astype(np.float32) * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+
+def _unreadable(file: DicomFile, error: Exception) -> str:
+    where = f"{file.path}, {file.member}" if file.member else str(file.path)
+    said = " ".join(str(error).split())[:200]
+    if isinstance(error, RuntimeError | NotImplementedError) and "decompress" in said.lower():
+        return f"{where}: compressed in a way this machine cannot read; pip install python-gdcm"
+    return f"{where}: pixels cannot be read ({type(error).__name__}: {said}); export it again"

@@ -1,0 +1,120 @@
+"""Files of DICOM, in folders and in zips."""
+
+from __future__ import annotations
+
+import io
+import logging
+import zipfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self, cast
+
+from ctct.errors import InputError
+from ctct.io.nifti import MAX_BYTES, open_file
+
+log = logging.getLogger(__name__)
+
+#: Bytes that all members of a zip may have when unpacked; they are read one after the other.
+MAX_ZIP_BYTES = 16 * 2**30
+_MAGIC_AT, _MAGIC = 128, b"DICM"
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """A file, or a member of a zip."""
+
+    path: Path
+    member: str = ""
+
+
+class Opener:
+    """Opens files and members of zips; what it opened is closed with it."""
+
+    def __init__(self) -> None:
+        self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def __call__(self, file: DicomFile) -> BinaryIO:
+        """The content of a file, a member unpacked in memory."""
+        if not file.member:
+            return open_file(file.path)
+        archive = self.archive(file.path)
+        if archive.getinfo(file.member).file_size > MAX_BYTES:
+            raise ValueError(f"unpacks to more than {MAX_BYTES / 2**30:g} GiB")
+        return io.BytesIO(archive.read(file.member))
+
+    def archive(self, path: Path) -> zipfile.ZipFile:
+        """The zip of that name.
+
+        Raises:
+            InputError: it is damaged, or would unpack to too much.
+        """
+        if path not in self._zips:
+            try:
+                stream = self._open.enter_context(open_file(path))
+                archive = self._open.enter_context(zipfile.ZipFile(stream))
+            except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+                raise InputError(
+                    f"{path}: not a usable zip ({error}); download it again"
+                ) from error
+            promised = sum(member.file_size for member in archive.infolist())
+            if promised > MAX_ZIP_BYTES:
+                raise InputError(
+                    f"{path}: unpacks to {promised / 2**30:.0f} GiB, the limit is "
+                    f"{MAX_ZIP_BYTES / 2**30:g} GiB; unpack it yourself and give the folder"
+                )
+            self._zips[path] = archive
+        return self._zips[path]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file starts as the files of DICOM do."""
+    try:
+        with open_file(path) as stream:
+            return _has_magic(stream)
+    except (OSError, InputError):
+        return False
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is called a zip."""
+    return path.suffix.lower() == ".zip"
+
+
+def members(path: Path) -> list[DicomFile]:
+    """The files of DICOM in a zip, hidden ones left out.
+
+    Raises:
+        InputError: the zip is damaged, protected by a password, would unpack to too much, or holds
+            none.
+    """
+    found = []
+    with Opener() as opener:
+        archive = opener.archive(path)
+        for member in sorted(set(archive.namelist())):
+            parts = [part.strip(".") for part in member.split("/")]
+            hidden = any(f"/.{part}" in f"/{member}" for part in parts if part)
+            if member.endswith("/") or hidden or "__MACOSX" in parts:
+                continue
+            if archive.getinfo(member).flag_bits & 1:
+                raise InputError(f"{path}: protected by a password; unpack it and give the folder")
+            try:
+                with archive.open(member) as stream:
+                    if _has_magic(cast(BinaryIO, stream)):
+                        found.append(DicomFile(path, member))
+            except Exception as error:  # whatever a damaged member leads the decompressor to
+                log.warning("%s: a member cannot be unpacked (%s)", path, type(error).__name__)
+    if not found:
+        raise InputError(f"{path}: holds no DICOM; unpack other files and give the folder")
+    return found
+
+
+def _has_magic(stream: BinaryIO) -> bool:
+    return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC

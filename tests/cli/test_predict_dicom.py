@@ -1,0 +1,171 @@
+"""`ctct predict` and `ctct info` on DICOM."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests_support import write_scan
+
+pytest.importorskip("pydicom")
+from dicom_support import write_cine
+
+from ctct.io.read import read_study
+from ctct.labels import LV, VALUE
+from ctct.measurement.overlap import dice
+
+
+def rows(path: Path) -> dict[str, dict[str, str]]:
+    with path.open() as file:
+        return {row["patient"]: row for row in csv.DictReader(file)}
+
+
+def body(t: int, z: int) -> dict[str, Any] | None:
+    header = {"PatientSex": "M", "PatientSize": "1.80", "PatientWeight": "900", "HeartRate": "60"}
+    return None if (t, z) == (2, 3) else header
+
+
+def test_a_folder_of_dicom_and_nifti(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    write_cine(tmp_path / "in" / "sax", change=body)
+    write_scan(tmp_path / "in" / "other.nii.gz")
+    outcome = ctct("predict", tmp_path / "in", "-o", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    study = read_study(tmp_path / "in" / "sax")
+    written = nib.load(tmp_path / "out" / "sax_seg.nii.gz")
+    assert written.shape == study.voxels.shape[::-1]
+    np.testing.assert_allclose(written.affine, study.affine, atol=1e-3)
+    expected = [
+        "slice 3 has 7 phases, the others 8: the nearest in time is used",
+        "DICOM: weight_kg is 900, expected 1 to 400",
+    ]
+    flags = rows(tmp_path / "out" / "measurements.csv")["sax"]["flags"]
+    assert all(line in flags for line in expected)
+    results = {p.name: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    for secret in (b"Doe", b"4711", b"20200101", b"1.2.3"):
+        assert not [name for name, content in results.items() if secret in content]
+    assert "sax" in results["report.html"].decode()
+
+
+def test_a_run_goes_on_with_what_the_header_said(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    folder, out = write_cine(tmp_path / "sax", change=body), tmp_path / "out"
+    assert ctct("predict", folder, "-o", out).code == 0
+    first = rows(out / "measurements.csv")
+    outcome = ctct("predict", folder, "-o", out)
+    assert "1 skipped" in outcome.out
+    assert rows(out / "measurements.csv") == first
+    again = {"SeriesInstanceUID": "1.2.99", "SeriesNumber": 99}
+    write_cine(folder, change=lambda t, z: again)
+    outcome = ctct("predict", folder, "-o", out)  # the same folder, but another series in it
+    assert outcome.code == 2
+    assert "holds label maps of another run" in outcome.err
+
+
+def test_a_zip_that_cannot_be_used_does_not_cost_the_others(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04")
+    write_cine(tmp_path / "sax")
+    write_cine(tmp_path / "lge", 1, 8, lambda t, z: {"StudyInstanceUID": "1.5"})
+    inputs = [tmp_path / name for name in ("bad.zip", "sax", "lge")]
+    outcome = ctct("predict", *inputs, "-o", tmp_path / "out", "--no-report")
+    assert outcome.code == 3
+    assert f"ctct: {tmp_path / 'bad.zip'}: not a usable zip" in outcome.err
+    assert f"{tmp_path / 'lge'}: none of the DICOM series (1) is a short-axis cine" in outcome.err
+    assert (tmp_path / "out" / "sax_seg.nii.gz").exists()
+
+
+def test_the_series_wished_for(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    write_cine(tmp_path / "lge", 1, 8)
+    outcome = ctct("predict", tmp_path / "lge", "-o", tmp_path / "out")
+    assert outcome.code == 4
+    assert "--series UID" in outcome.err
+    outcome = ctct("predict", tmp_path / "lge", "-o", tmp_path / "out", "--series", "1.2.3")
+    assert outcome.code == 0, outcome.err
+    assert nib.load(tmp_path / "out" / "lge_seg.nii.gz").shape[2:] == (8,)
+
+
+def test_segmentations_as_dicom(
+    ctct: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("highdicom")
+    # highdicom warns of a name like this, and quotes it.
+    reference = {"FrameOfReferenceUID": "1.2.7", "PatientName": "Doe"}
+    write_cine(tmp_path / "in" / "sax", 6, 5, lambda t, z: reference)
+    write_scan(tmp_path / "in" / "other.nii.gz")
+    out, arguments = tmp_path / "out", ("--format", "nifti,dicom-seg", "--no-report")
+    assert ctct("predict", tmp_path / "in", "-o", out, "--no-report").code == 0
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
+    assert "Doe" not in outcome.err
+    assert "1 done, 1 skipped" in outcome.out  # the labels of the one had to be made again
+    names = [f"sax_{n:02}.dcm" for n in range(1, 7)]
+    assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
+    assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
+    assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
+    monkeypatch.setattr("ctct.io.dicom_seg.is_available", lambda: False)
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
+    assert outcome.code == 5
+    assert "pip install 'ctct[dicom-seg]'" in outcome.err
+
+
+def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    write_cine(tmp_path / "sax", change=body)
+    lge = {"SeriesInstanceUID": "1.6", "SeriesDescription": "LGE\x1b", "SeriesNumber": 11}
+    write_cine(tmp_path / "lge", 1, 8, lambda t, z: lge)
+    gap = {"StudyInstanceUID": "1.7", "SeriesInstanceUID": "1.7.1"}
+    write_cine(tmp_path / "gap", places=7, change=lambda t, z: None if z == 3 else gap)
+    write_scan(tmp_path / "x.nii.gz")
+    lines = ctct("info", tmp_path).out.splitlines()
+    assert lines == [
+        f"{tmp_path}/x.nii.gz: NIfTI, taken",
+        f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
+        f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
+        "all of the series",
+        "  --series 1.7.1",
+        f"{tmp_path}/lge: series 11 'LGE\\x1b', 8 slices of 1 phases, 40×36, not taken: phases: 1, "
+        "a cine has at least 6",
+        "  --series 1.6",
+        f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken (slice 3 has 7 phases, "
+        "the others 8: the nearest in time is used)",
+        "  --series 1.2.3",
+    ]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_real_cines_against_their_manual_contours(
+    ctct: Callable[..., Any], scd: Path, tmp_path: Path
+) -> None:
+    with (scd / "reference.csv").open() as file:
+        reference = {row["patient"]: row for row in csv.DictReader(file)}
+    # One as it was downloaded, the other unpacked.
+    (tmp_path / "in").mkdir()
+    shutil.copy(scd / "SCD0000301.zip", tmp_path / "in")
+    with zipfile.ZipFile(scd / "SCD0000401.zip") as archive:
+        archive.extractall(tmp_path / "in")
+    out = tmp_path / "out"
+    outcome = ctct("predict", tmp_path / "in", "-o", out, "--ed", 19, "--es", 6)
+    assert outcome.code == 0, outcome.err
+    measured = rows(out / "measurements.csv")
+    assert measured.keys() == reference.keys()
+    for name, row in measured.items():
+        true = reference[name]
+        for index, column in (("LVEDV (mL)", "edv_ml_gt"), ("LVESV (mL)", "esv_ml_gt")):
+            assert float(row[index]) == pytest.approx(float(true[column]), rel=0.1)
+        written = nib.load(out / f"{name}_seg.nii.gz")
+        assert written.shape == (256, 256, int(true["slices"]), 20)
+        pixel_mm = float(true["pixel_mm"])
+        assert written.header.get_zooms()[:3] == pytest.approx((pixel_mm, pixel_mm, 8.0), abs=1e-3)
+        labels = np.asarray(written.dataobj)
+        for phase, file in ((19, f"{name}_ed_gt"), (6, f"{name}_es_gt_cavity")):
+            manual = np.asarray(nib.load(scd / f"{file}.nii.gz").dataobj)
+            cavities = labels[..., phase] == VALUE[LV], manual == VALUE[LV]
+            # Manual slices are in the order of their acquisition, ours along the normal.
+            orders = [dice(cavities[0][..., ::step], cavities[1]) for step in (1, -1)]
+            assert max(orders) > 0.85

@@ -1,0 +1,105 @@
+"""Damaged DICOM by the thousand: each must end as a study or as one of ctct's errors.
+
+The long run::
+
+    PYTHONPATH=tests/support python -m fuzz_dicom 25000
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import struct
+import zipfile
+from functools import partial
+
+import fuzz
+from dicom_support import enhanced, image
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+
+from ctct.io.read import read_study
+
+PHASES, PLACES = 6, 5
+
+#: Elements on which the reader relies.
+ELEMENTS = (
+    *((0x0028, n) for n in (0x02, 0x08, 0x10, 0x11, 0x30, 0x100, 0x101, 0x102, 0x103, 0x1052)),
+    *((0x0020, n) for n in (0x0D, 0x0E, 0x11, 0x13, 0x32, 0x37, 0x9113, 0x9116)),
+    *((0x0018, n) for n in (0x1060, 0x1062, 0x1088, 0x9153)),
+    *((0x5200, n) for n in (0x9229, 0x9230)),
+    *((0x0002, n) for n in (0x00, 0x10)),
+    *((0x0008, n) for n in (0x08, 0x60)),
+    (0x7FE0, 0x10),
+)
+ODD_TEXTS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"1e-308", b"", b"\\\\\\", b"\xff\xfe", b"x")
+
+
+def good_files() -> list[list[bytes]]:
+    """Sets of files that make a study each: plain, with implicit types, compressed, enhanced."""
+    plain = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
+    implicit = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
+    packed = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
+    for one in implicit:
+        one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    for one in packed:
+        one.compress(RLELossless)
+    return [[_bytes(d) for d in own] for own in (plain, implicit, packed, [enhanced()])]
+
+
+def _bytes(dataset: Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def odd_element(rng: random.Random, content: bytearray, files: list[bytes]) -> None:
+    """Something odd in the length or the value of an element."""
+    places = []
+    for tag in rng.sample(ELEMENTS, 5):
+        at = content.find(struct.pack("<HH", *tag))
+        places += [at] if at >= 0 else []
+    for at in places[:1]:
+        number = rng.choice(fuzz.ODD_INTEGERS + fuzz.ODD_LARGE) % 2**32
+        odd = rng.choice((struct.pack("<I", number), struct.pack("<H", number % 2**16)))
+        odd = rng.choice((odd, rng.choice(ODD_TEXTS)))
+        begin = at + rng.choice((4, 6, 8, 8, 12))
+        content[begin : begin + len(odd)] = odd
+
+
+MUTATIONS = (odd_element, odd_element, odd_element, fuzz.flip, fuzz.truncate, fuzz.extend)
+
+
+def damaged(sets: list[list[bytes]], seed: int) -> bytes:
+    """A zip of one of ``sets``, some of its files or itself damaged; the same for the same seed."""
+    rng = random.Random(seed)
+    files = list(rng.choice(sets))
+    every = rng.random() < 0.5  # the same damage in all files, so that they still are a series
+    for n in range(len(files)) if every else rng.sample(range(len(files)), min(2, len(files))):
+        content, own = bytearray(files[n]), random.Random(seed) if every else rng
+        for _ in range(own.randint(1, 3)):
+            own.choice((*MUTATIONS, fuzz.splice))(own, content, files)
+        files[n] = bytes(content)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as z:
+        for n, content in enumerate(files):
+            z.writestr(f"IM{n}", content)
+    packed = bytearray(stream.getvalue())
+    if rng.random() < 0.2:
+        rng.choice((fuzz.flip, fuzz.truncate, fuzz.extend))(rng, packed, files)
+    return bytes(packed)
+
+
+def run(count: int, first: int = 0) -> fuzz.Tally:
+    """Read ``count`` damaged zips; and write the labels of each that can be read."""
+    sets = good_files()
+    return fuzz.run_each(range(first, first + count), "s.zip", partial(damaged, sets), read_study)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", type=int)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first input")
+    options = parser.parse_args()
+    print(run(options.count, options.first))  # noqa: T201
