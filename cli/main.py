@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from ctct.cli.benchmark import benchmark
+from ctct.cli.demo import demo
 from ctct.cli.evaluate import evaluate
 from ctct.cli.export import export
 from ctct.cli.info import info
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (predict, sample, evaluate, train, pack, export, info):
+for command in (predict, sample, evaluate, train, pack, export, demo, info):
     app.command()(command)
 app.add_typer(benchmark)
 

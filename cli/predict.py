@@ -33,6 +33,13 @@ def predict(
     precision: Annotated[
         str, typer.Option(help="auto, fp32 or bf16. auto: bf16 where model and CPU have it.")
     ] = "auto",
+    window: Annotated[
+        bool,
+        typer.Option(
+            help="Run a cine's later frames on a smaller grid around the heart, where the model "
+            "has a graph for it."
+        ),
+    ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
     label_order: Annotated[
         str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
@@ -78,7 +85,7 @@ def predict(
     and run.json. Run it again to go on where it stopped.
     """
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from ctct.cli.messages import one_line
     from ctct.cli.progress import ProgressBar
@@ -108,11 +115,14 @@ def predict(
         given=given,
         formats=tuple(formats.split(",")),
     )
+    file = in_precision(find_model(model), precision, runtime, device)
+    if not window:
+        file = replace(file, window=None)
     with ProgressBar(len(cases)) as observer:
         fates = predict_folder(
             cases,
             out,
-            in_precision(find_model(model), precision, runtime, device),
+            file,
             lambda file: Segmenter.load(file, runtime, device, batch),
             options,
             observer,

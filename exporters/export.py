@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctct.exporters.formats import FORMATS, STEM, Observe
+from ctct.exporters.formats import FORMATS, Observe
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
 from ctct.exporters.precision import Rung, ladder
 from ctct.exporters.request import ExportRequest
@@ -74,6 +74,8 @@ def export(
 ) -> list[Artefact]:
     """Write ``folder/model.onnx`` and the like, each with what it is and how it was verified.
 
+    Of a pair that was trained with ``--window`` also ``model.window.onnx``: the graph on that grid.
+
     A precision that fails the gate is tried in the CNN alone, then float32 is taken; what was tried
     is in the sidecar, ``model.onnx.json`` and the like. A file is there under its name only when it
     passed.
@@ -90,9 +92,15 @@ def export(
     """
     folder = Path(folder)
     observe("reading the model")
-    pair = Source(source, request.variant, request.verify_on, request.calibration, request.given)
+    asked = (source, request.variant, request.verify_on, request.calibration, request.given)
+    pair = Source(*asked)
     prepare_folder(folder)
-    return [_export(pair, name, folder, request, observe) for name in request.formats]
+    artefacts = [_export(pair, name, folder, request, observe) for name in request.formats]
+    if pair.training_window:
+        small = Source(*asked, window=True)
+        with_window = [name for name in request.formats if FORMATS[name].windows]
+        artefacts += [_export(small, name, folder, request, observe) for name in with_window]
+    return artefacts
 
 
 def _export(
@@ -156,7 +164,7 @@ def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Atte
     try:
         sidecar.replace(folder / sidecar.name)
         if name == "openvino":
-            path.with_suffix(".bin").replace(folder / f"{STEM}.bin")
+            path.with_suffix(".bin").replace(folder / f"{path.stem}.bin")
         if name == "triton":  # other models of the repository are left alone
             (model,) = path.iterdir()
             path = folder / path.name / model.name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.openvino_model import write_openvino
 from ctct.exporters.precision import Rung
-from ctct.exporters.source import Source
+from ctct.exporters.source import STEM, Source
 
 from ctct.inference.contract import Runtime
 from ctct.inference.model_file import find_model
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What every artefact is called, up to its ending.
-STEM = "model"
-
 #: Told what is being done.
 Observe = Callable[[str], None]
 
@@ -32,7 +29,7 @@ Observe = Callable[[str], None]
 def _write_onnx(
     pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
-    path = folder / f"{STEM}.onnx"
+    path = folder / f"{pair.stem}.onnx"
     save_onnx(pair.model(rung), path, store_half=rung.precision == "fp32")
     return path
 
@@ -49,7 +46,7 @@ def _run_onnx(path: Path, rung: Rung) -> Runtime:
 def _write_openvino(
     pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
-    path = folder / f"{STEM}.xml"
+    path = folder / f"{pair.stem}.xml"
     write_openvino(_write_onnx(pair, rung, folder, request, observe), path)
     return path
 
@@ -65,7 +62,7 @@ def _write_engine(
 ) -> Path:
     from ctct.inference.trt.build import build_engine
 
-    source, path = folder / f"{STEM}.onnx", folder / f"{STEM}.engine"
+    source, path = folder / f"{pair.stem}.onnx", folder / f"{pair.stem}.engine"
     save_onnx(pair.model(rung, symmetric=True), source, store_half=rung.precision == "fp32")
 
     def say(done: int, total: int, phase: str) -> None:
@@ -130,16 +127,18 @@ class Format:
         write: gives the path of what it wrote.
         run: that path, at the precision it was written in.
         half: the half precision that its runtimes are quick with.
+        windows: whether the graph of a window is written too, where the pair was trained for it.
     """
 
     write: Callable[[Source, Rung, Path, ExportRequest, Observe], Path]
     run: Callable[[Path, Rung], Runtime]
     half: str = "fp16"
+    windows: bool = False
 
 
 FORMATS = {
-    "onnx": Format(_write_onnx, _run_onnx),
-    "openvino": Format(_write_openvino, _run_openvino, half="bf16"),
+    "onnx": Format(_write_onnx, _run_onnx, windows=True),
+    "openvino": Format(_write_openvino, _run_openvino, half="bf16", windows=True),
     "engine": Format(_write_engine, _run_engine),
     "triton": Format(_write_triton, _run_triton),
 }

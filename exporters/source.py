@@ -21,6 +21,9 @@ from ctct.labels import VALUE
 from ctct.models.checkpoint import load_model
 from ctct.models.graph import Variant
 
+#: What every artefact is called, up to its ending.
+STEM = "model"
+
 #: Settings of a training run that say where its data lay, which is nobody's business.
 PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "start_from")
 
@@ -34,6 +37,10 @@ class Source:
         verify_on: folder of scans to verify on; None for synthetic cines.
         calibration: folder of scans to calibrate on, likewise.
         given: entries of the metadata that replace the source's own, as "licence".
+        window: on the smaller grid that the pair was trained for as well, ``training_window``.
+
+    Attributes:
+        stem: name of its artefacts, up to the ending.
 
     Raises:
         InputError: a folder holds no scan.
@@ -47,12 +54,18 @@ class Source:
         verify_on: Path | None = None,
         calibration: Path | None = None,
         given: dict[str, str] | None = None,
+        window: bool = False,
     ) -> None:
         for folder in filter(None, (verify_on, calibration)):
             discover([folder])  # now, not after minutes of work
         self.file = find_model(path)
         self.graph, description = load_model(self.file.path)
         self.graph.variant = variant
+        self.training_window = int(description.config.get("window", 0))
+        self.stem = STEM
+        if window:
+            self.graph.fit(self.training_window)
+            self.stem = f"{STEM}.window"
         self._folders = verify_on, calibration
         own = {key: self.file.description.get(key, "") for key in ("training_data", "licence")}
         self.metadata: dict[str, Any] = {

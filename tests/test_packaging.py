@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "exporters": "ctct/exporters"}
-DATA = (".py", ".onnx", ".md", ".typed")
+MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "demo": "ctct/demo", "exporters": "ctct/exporters"}
+DATA = (".py", ".css", ".html", ".onnx", ".md", ".typed")
 
 
 @pytest.fixture(scope="module")

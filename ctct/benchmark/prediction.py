@@ -27,7 +27,6 @@ import numpy.typing as npt
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.inference import runtimes
-from ctct.inference.batching import recentred
 from ctct.inference.files import Options, output_path
 from ctct.inference.model_file import find_model
 from ctct.inference.pipeline import Observer
@@ -35,6 +34,7 @@ from ctct.inference.precision import in_precision
 from ctct.inference.predict import predict_folder
 from ctct.inference.record import FAILED, RECORD
 from ctct.inference.segmenter import Segmenter
+from ctct.inference.views import centred
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
 from ctct.io.nifti import encode_study, read_nifti
@@ -262,7 +262,8 @@ class ReferenceProcedure:
         size = [n + (n - grid.size) % 2 for n in resized.shape]  # to be cut on both sides alike
         grown = np.zeros(size, np.float32)
         grown[: resized.shape[0], : resized.shape[1]] = resized
-        seen = recentred(grown, (grid.size, grid.size))
+        middle = centred(grown.shape, (grid.size, grid.size))
+        seen = middle.cut(grown)
         seen = (seen - seen.mean()) / max(float(seen.std()), 1e-6)
         x = torch.from_numpy(np.ascontiguousarray(seen, np.float32).clip(-4, 4))[None, None]
         with torch.inference_mode():
@@ -271,6 +272,8 @@ class ReferenceProcedure:
             weights = self._graph.member_weights
             mean = weights[0] * each[0] + weights[1] * each[1]
             found = mean.argmax(1)[0].byte().cpu().numpy()
-        whole = recentred(found, (size[0], size[1]))[: resized.shape[0], : resized.shape[1]]
+        whole = np.zeros(size, np.uint8)
+        middle.paste(found, whole)
+        whole = whole[: resized.shape[0], : resized.shape[1]]
         back = [n / m for n, m in zip(image.T.shape, whole.shape, strict=True)]
         return np.asarray(self._zoom(whole, back, order=0).T, np.uint8)

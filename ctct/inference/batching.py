@@ -1,72 +1,17 @@
-"""Slices of many studies as batches of few sizes, without work on what the networks never see.
-
-The networks' grid is centred on the slice, and beyond a slice everything is zero. So zeros may be
-added on both sides, and rows and columns beyond the grid's field of view taken away, without any
-change of the answer, as long as the centre stays where it is: by an even number of them.
-"""
+"""Slices of many studies as batches of few sizes, without work on what the networks never see."""
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.inference.contract import Prediction
+from ctct.inference.views import View
 from ctct.io.study import Study
-
-#: Sizes are rounded up to a multiple of this, or one more, so that slices of most studies meet.
-STEP = 16
-
-
-def batch_size(pixels: int, spacing_mm: float, grid: Mapping[str, Any] | None) -> int:
-    """Rows, or columns, that a slice of ``pixels`` has in a batch.
-
-    Args:
-        pixels: rows, or columns, as acquired.
-        spacing_mm: distance between them.
-        grid: ``size`` and ``spacing_mm`` of the networks' grid; None where they are not known, and
-            nothing is changed.
-    """
-    if grid is None:
-        return pixels
-    size, grid_mm = int(grid["size"]), float(grid["spacing_mm"])
-    # The outermost points of the grid lie (size - 1) / 2 steps from the centre. They are made from
-    # pixels up to one pixel further out, and pixels up to one step further out are made from them.
-    seen = math.ceil((size - 1) * grid_mm / spacing_mm + 2 * max(grid_mm / spacing_mm, 1.0))
-    wanted = min(seen, pixels)
-    odd = pixels % 2
-    return math.ceil((wanted - odd) / STEP) * STEP + odd
-
-
-def common(source: int, target: int) -> tuple[slice, slice]:
-    """The rows (or columns) that two centred ranges share, in the one and in the other."""
-    shared = min(source, target)
-    return tuple(slice((n - shared) // 2, (n + shared) // 2) for n in (source, target))  # type: ignore[return-value]
-
-
-def recentred(
-    array: npt.NDArray[Any], size: tuple[int, int], out: npt.NDArray[Any] | None = None
-) -> npt.NDArray[Any]:
-    """``array`` (…, H, W) cut or filled with zeros to (…, *size) on all four sides alike.
-
-    Args:
-        array: of any leading dimensions.
-        size: rows and columns wanted, odd where those of ``array`` are odd.
-        out: where to put it; what the array does not reach is left as it is.
-    """
-    if out is None:
-        if array.shape[-2:] == size:
-            return array
-        out = np.zeros((*array.shape[:-2], *size), array.dtype)
-    windows = [common(n, m) for n, m in zip(array.shape[-2:], size, strict=True)]
-    out[..., windows[0][1], windows[1][1]] = array[..., windows[0][0], windows[1][0]]
-    return out
-
 
 #: Intensities (N, 1, H, W) and spacing (N, 2).
 Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -78,32 +23,27 @@ class Job:
 
     Attributes:
         study: the study.
-        size: rows and columns of its slices in a batch.
         labels: (T·Z, H, W) found so far.
         disagreement: (T·Z, H, W) found so far.
-        missing: slices without an answer.
+        answered: (T·Z,) slices that have an answer.
+        waiting: slices that are to get one, or a new one.
         seconds: its share of the runtime's time.
         error: why it cannot be finished.
     """
 
     study: Study
-    size: tuple[int, int]
     labels: npt.NDArray[np.uint8] = field(init=False)
     disagreement: npt.NDArray[np.float16] = field(init=False)
-    missing: int = field(init=False)
+    answered: npt.NDArray[np.bool_] = field(init=False)
+    waiting: int = 0
     seconds: float = 0.0
     error: Exception | None = None
 
     def __post_init__(self) -> None:
         t, z, h, w = self.study.voxels.shape
-        self.missing = t * z
         self.labels = np.zeros((t * z, h, w), np.uint8)
         self.disagreement = np.zeros((t * z, h, w), np.float16)
-
-    @property
-    def slices(self) -> int:
-        """Number of all its slices."""
-        return len(self.labels)
+        self.answered = np.zeros(t * z, np.bool_)
 
     @property
     def nbytes(self) -> int:
@@ -112,24 +52,49 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Slices of one size, from one or more studies.
+class Part:
+    """Some slices of a study, and what the networks get of each.
 
     Attributes:
-        parts: jobs, and which of their slices.
+        job: the study.
+        view: of the slices.
+        slices: which.
     """
 
-    parts: tuple[tuple[Job, slice], ...]
+    job: Job
+    view: View
+    slices: slice
 
     def __len__(self) -> int:
-        return sum(part.stop - part.start for _, part in self.parts)
+        return self.slices.stop - self.slices.start  # type: ignore[no-any-return]
+
+    def first(self, most: int) -> tuple[Part, Part | None]:
+        """The first ``most`` slices, and the others if there are any."""
+        at = min(self.slices.start + most, self.slices.stop)
+        rest = replace(self, slices=slice(at, self.slices.stop))
+        return replace(self, slices=slice(self.slices.start, at)), rest if len(rest) else None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Slices of one size for one graph, from one or more studies."""
+
+    parts: tuple[Part, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    @property
+    def window(self) -> bool:
+        """Whether they are for the graph of a window."""
+        return self.parts[0].view.window
 
     def inputs(self) -> Inputs:
         """Intensities (N, 1, H, W) and spacing (N, 2), as the networks take them."""
         pairs = []
-        for job, part in self.parts:
-            slices, spacing_mm = job.study.as_batch()
-            pairs.append((recentred(slices[part], job.size), spacing_mm[part]))
+        for part in self.parts:
+            slices, spacing_mm = part.job.study.as_batch()
+            pairs.append((part.view.cut(slices[part.slices]), spacing_mm[part.slices]))
         if len(pairs) == 1:
             return np.ascontiguousarray(pairs[0][0]), pairs[0][1]
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))  # type: ignore[return-value]
@@ -137,16 +102,20 @@ class Batch:
     def store(self, answer: Prediction | Exception, seconds: float) -> None:
         """Give each job its answers or the error, and its share of the time they took."""
         at = 0
-        for job, part in self.parts:
-            count = part.stop - part.start
-            job.missing -= count
+        for part in self.parts:
+            job, count = part.job, len(part)
+            job.waiting -= count
+            job.answered[part.slices] = True
             job.seconds += seconds * count / len(self)
             if isinstance(answer, Exception):
                 job.error = job.error or answer
                 continue
-            own, native = slice(at, at + count), job.labels.shape[1:]
-            recentred(answer.labels[own], native, job.labels[part])
-            recentred(answer.disagreement[own], native, job.disagreement[part])
+            own = slice(at, at + count)
+            if part.view.window:  # what an earlier answer found beyond it is not the heart's
+                job.labels[part.slices] = 0
+                job.disagreement[part.slices] = 0
+            part.view.paste(answer.labels[own], job.labels[part.slices])
+            part.view.paste(answer.disagreement[own], job.disagreement[part.slices])
             at += count
 
     def by_study(self) -> list[Batch]:
@@ -155,49 +124,51 @@ class Batch:
 
     def pieces(self, most: int) -> list[Batch]:
         """Batches of ``most`` slices or fewer, each of one study."""
-        return [
-            Batch(((job, slice(at, min(at + most, part.stop))),))
-            for job, part in self.parts
-            for at in range(part.start, part.stop, most)
-        ]
+        found = []
+        for whole in self.parts:
+            rest: Part | None = whole
+            while rest:
+                part, rest = rest.first(most)
+                found.append(Batch((part,)))
+        return found
 
 
 class Batcher:
-    """Collects slices of equal size until a batch of them is full."""
+    """Collects slices of equal size, for the same graph, until a batch of them is full."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[int, int], deque[tuple[Job, slice]]] = {}
+        self._queues: dict[tuple[tuple[int, int], bool], deque[Part]] = {}
 
     @property
     def nbytes(self) -> int:
         """Memory of all studies that wait."""
-        return sum(job.nbytes for queue in self._waiting.values() for job, _ in queue)
+        return sum(part.job.nbytes for queue in self._queues.values() for part in queue)
 
-    def add(self, job: Job) -> None:
-        """Queue all slices of ``job``."""
-        self._waiting.setdefault(job.size, deque()).append((job, slice(0, job.slices)))
+    def add(self, part: Part) -> None:
+        """Queue slices."""
+        part.job.waiting += len(part)
+        self._queues.setdefault((part.view.size, part.view.window), deque()).append(part)
 
     def full(self, batch: int) -> Iterator[Batch]:
         """Whole batches, as long as there are any."""
-        for size, queue in list(self._waiting.items()):
-            while sum(part.stop - part.start for _, part in queue) >= batch:
-                yield self._take(size, batch)
+        for kind, queue in list(self._queues.items()):
+            while sum(map(len, queue)) >= batch:
+                yield self._take(kind, batch)
 
     def oldest(self, batch: int) -> Iterator[Batch]:
-        """All slices of the size that came first, though they may not fill the last batch."""
-        size = next(iter(self._waiting))
-        while size in self._waiting:
-            yield self._take(size, batch)
+        """All slices of the kind that came first, though they may not fill the last batch."""
+        kind = next(iter(self._queues))
+        while kind in self._queues:
+            yield self._take(kind, batch)
 
-    def _take(self, size: tuple[int, int], batch: int) -> Batch:
-        queue, parts = self._waiting[size], []
+    def _take(self, kind: tuple[tuple[int, int], bool], batch: int) -> Batch:
+        queue, parts = self._queues[kind], []
         while queue and batch:
-            job, part = queue.popleft()
-            taken = slice(part.start, min(part.stop, part.start + batch))
-            parts.append((job, taken))
-            batch -= taken.stop - taken.start
-            if taken.stop < part.stop:
-                queue.appendleft((job, slice(taken.stop, part.stop)))
+            part, rest = queue.popleft().first(batch)
+            parts.append(part)
+            batch -= len(part)
+            if rest:
+                queue.appendleft(rest)
         if not queue:
-            del self._waiting[size]
+            del self._queues[kind]
         return Batch(tuple(parts))

@@ -43,11 +43,14 @@ class ModelFile:
             training run.
         description: metadata, see :mod:`ctct.inference.contract`; empty for a checkpoint.
         sha256: digest of the file, to name it in results.
+        window: the same for a smaller grid around the heart, ``X.window.onnx`` beside ``X.onnx``;
+            None where there is none.
     """
 
     path: Path
     description: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    window: ModelFile | None = None
 
     @property
     def is_onnx(self) -> bool:
@@ -91,7 +94,7 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(content).hexdigest()
     if path.suffix == ".xml":
-        return ModelFile(path, _sidecar_description(path), digest)
+        return ModelFile(path, _sidecar_description(path), digest, _window(path))
     if path.suffix == ".engine":
         from ctct.inference.trt.sidecar import read_record
 
@@ -110,7 +113,17 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         ) from error
     for location in locations:
         _check_inside(path, location)
-    return ModelFile(path, description, digest)
+    return ModelFile(path, description, digest, _window(path))
+
+
+def window_path(path: Path) -> Path:
+    """Where the window's graph of a model lies, if it has one."""
+    return path.with_suffix(f".window{path.suffix}")
+
+
+def _window(path: Path) -> ModelFile | None:
+    beside = window_path(path)
+    return find_model(beside) if beside.exists() else None
 
 
 def _check_inside(model: Path, location: str) -> None:

@@ -73,6 +73,7 @@ def _predict(
         "model_sha256": model.sha256,
         "clean_up": options.clean_up,
         "label_order": options.label_order,
+        "window_sha256": model.window.sha256 if model.window else None,
     }
     inputs = {case.name: case.identity for case in cases}
     complete = [case for case in cases if output_path(folder, case.name).exists()]

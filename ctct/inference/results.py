@@ -77,7 +77,7 @@ def write_results(
     label_order: str = "acdc",
     about: Mapping[str, str] | None = None,
     report: bool = True,
-) -> None:
+) -> list[PatientResult]:
     """Measure and judge every patient; write all tables and ``report.html``.
 
     Args:
@@ -87,6 +87,9 @@ def write_results(
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
         about: what made the results, for the report: versions, model.
         report: write what has to look at images and labels again, ``segments.csv`` and the report.
+
+    Returns:
+        What was written of each patient.
     """
     patients = measure_patients(measured, given)
     source = Results(folder, {case.name: case for case, _ in measured}, label_order)
@@ -113,10 +116,11 @@ def write_results(
     if given.compare:
         write_atomic(folder / "by_model.csv", by_model_csv(results))
     if not report:
-        return
+        return results
     results = [_seen(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
     write_atomic(folder / "segments.csv", segments_csv(results))
     write_atomic(folder / "report.html", cohort_html(results, about or {}))
+    return results
 
 
 def _seen(result: PatientResult, source: Results, pictured: bool) -> PatientResult:

@@ -8,14 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import ConfigError, CtctError, InputError
-from ctct.inference import runtimes
-from ctct.inference.batching import Batch, Batcher, Inputs, Job, batch_size
+from ctct.inference import runtimes, views
+from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
 from ctct.inference.contract import Prediction, Runtime
 from ctct.inference.model_file import DEFAULT, ModelFile, find_model
 from ctct.inference.postprocess import keep_largest_components
@@ -29,6 +30,9 @@ Answer = tuple[Batch, Prediction | Exception, float]
 
 #: Fewest pixels a side that can hold a heart.
 MIN_PIXELS = 32
+
+#: Fewest frames that make a cine, of which the later ones may run on a window.
+CINE_FRAMES = 6
 
 #: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
 MOST_BYTES = 2**28
@@ -76,25 +80,42 @@ class Segmenter:
         model: the file the runtime was loaded from.
         runtime: runs the graph.
         batch: slices a call of the runtime.
+        load_window: loads the runtime of ``model.window``, when the first cine needs it; None: all
+            frames run on the whole grid.
 
     Attributes:
         busy_s: seconds that the runtime has worked so far.
     """
 
-    def __init__(self, model: ModelFile, runtime: Runtime, batch: int = 16) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        runtime: Runtime,
+        batch: int = 16,
+        load_window: Callable[[], Runtime] | None = None,
+    ) -> None:
         if batch < 1:
             raise ConfigError(f"batch must be at least 1, got {batch}")
         self.model = model
         self.runtime = runtime
         self.batch = batch
         self.busy_s = 0.0
+        self._window_grid = model.window.description.get("grid") if model.window else None
+        self._load_window = load_window if self._window_grid else None
 
     @classmethod
     def load(
         cls, model: ModelFile, runtime: str = "auto", device: str = "auto", batch: int = 16
     ) -> Segmenter:
         """Load ``model`` into a runtime; see :func:`load_model`."""
-        return cls(model, runtimes.load(model, runtime, device), batch)
+        loaded = runtimes.load(model, runtime, device)
+        small = model.window
+
+        def load_window() -> Runtime:
+            assert small is not None
+            return runtimes.load(small, loaded.name, device, announce=False)
+
+        return cls(model, loaded, batch, load_window if small else None)
 
     def segment(
         self,
@@ -140,29 +161,57 @@ class Segmenter:
         Raises:
             CtctError: other than InputError, as the model's; no other study would fare better.
         """
-        for batch in self._run_all(self._batches(studies)):
-            for job, _ in batch.parts:
-                on_slices(job.study, job.slices - job.missing)
-                if not job.missing:
-                    yield _outcome(job)
-
-    def _batches(self, studies: Iterable[Study]) -> Iterator[Batch]:
         batcher = Batcher()
+        plans: dict[Job, Iterator[Part]] = {}
+        source = iter(studies)
+        while True:
+            for batch in self._run_all(self._batches(source, batcher, plans)):
+                for job in {part.job: None for part in batch.parts}:
+                    on_slices(job.study, int(job.answered.sum()))
+                    if job.waiting:
+                        continue
+                    more = None if job.error else next(plans[job], None)
+                    if more:
+                        batcher.add(more)
+                    else:
+                        del plans[job]
+                        yield _outcome(job)
+            if not batcher.nbytes:  # the last batch may have called for more
+                return
+
+    def _batches(
+        self, studies: Iterator[Study], batcher: Batcher, plans: dict[Job, Iterator[Part]]
+    ) -> Iterator[Batch]:
         for study in studies:
-            batcher.add(Job(study, self._size(study)))
+            job = Job(study)
+            plans[job] = self._plan(job)
+            batcher.add(next(plans[job]))
             yield from batcher.full(self.batch)
             while batcher.nbytes > MOST_BYTES:
                 yield from batcher.oldest(self.batch)
         while batcher.nbytes:
             yield from batcher.oldest(self.batch)
 
-    def _size(self, study: Study) -> tuple[int, int]:
-        grid = self.model.description.get("grid")
-        rows, columns = (
-            batch_size(n, mm, grid)
-            for n, mm in zip(study.voxels.shape[2:], study.spacing_mm, strict=True)
+    def _plan(self, job: Job) -> Iterator[Part]:
+        """What is to be done of a study; the next part when the one before has its answers."""
+        study, slices = job.study, job.study.frames * job.study.slices
+        whole = views.whole(
+            study.voxels.shape[2:], study.spacing_mm, self.model.description.get("grid")
         )
-        return rows, columns
+        if self._load_window is None or study.frames < CINE_FRAMES:
+            yield Part(job, whole, slice(0, slices))
+            return
+        grid = self._window_grid
+        yield Part(job, whole, slice(0, study.slices))
+        window = views.window(job.labels[: study.slices], study.spacing_mm, grid)
+        if window is None:
+            yield Part(job, whole, slice(study.slices, slices))
+            return
+        # The first frame again: else its volume would stand apart from the others' in the curve.
+        yield Part(job, window, slice(0, slices))
+        touched = views.at_the_edge(job.labels, window, study.spacing_mm, grid)
+        for frame in np.flatnonzero(touched.reshape(study.frames, -1).any(1)):
+            yield Part(job, whole, slice(frame * study.slices, (frame + 1) * study.slices))
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Each batch when its answers are stored; the one after it is prepared meanwhile."""
@@ -182,11 +231,17 @@ class Segmenter:
             while flying:
                 yield land()
 
+    @cached_property
+    def _window_runtime(self) -> Runtime:
+        assert self._load_window is not None
+        return self._load_window()
+
     def _answer(self, batch: Batch, inputs: Inputs) -> list[Answer]:
         """What the runtime says of a batch, in parts where it does not take it as a whole."""
+        runtime = self._window_runtime if batch.window else self.runtime
         begun = time.perf_counter()
         try:
-            prediction = self.runtime(*inputs)
+            prediction = runtime(*inputs)
         except MemoryError as error:
             if len(batch) == 1:
                 return [(batch, error, 0.0)]

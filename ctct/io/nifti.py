@@ -55,7 +55,7 @@ class NiftiSource:
         header["cal_min"], header["cal_max"] = 0, 0
         # affine=None keeps qform, sform and their codes exactly as they were.
         image = self.image_class(array.reshape(self.shape), None, header)
-        return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+        return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
 
 
 def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
@@ -72,7 +72,7 @@ def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes
         image = nib.Nifti1Image(array.transpose(3, 2, 1, 0), study.affine)
         image.header.set_zooms(zooms)
         image.header.set_xyzt_units("mm", "sec")
-        files[stem] = cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2))
+        files[stem] = cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
     return files
 
 
@@ -104,19 +104,24 @@ def case_name(path: Path) -> str:
     return path.name
 
 
-def read_nifti(path: str | Path) -> Study:
+def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     """Read a NIfTI file of two, three or four dimensions (column, row, slice, frame).
 
     Integer and floating types are taken, scl_slope and scl_inter honoured. The slice axis is the
     third, unless another axis has a spacing at least 1.5 times that of both others (a volume whose
     axes were reordered); the label map written for the study is in the file's own order again.
 
+    Args:
+        path: the file.
+        max_bytes: a file that promises more, as filed or as 32-bit numbers, is refused before it is
+            unpacked.
+
     Raises:
         InputError: the file is missing, damaged, not NIfTI, or not a scan ctct can use.
     """
     path = Path(path)
     try:
-        image, pixdim = _load(path)
+        image, pixdim = _load(path, max_bytes)
         header = image.header
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
@@ -173,7 +178,7 @@ def _voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
     return array.reshape(shape, order="F")
 
 
-def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
+def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
     """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
     with open_file(path) as raw:
         before = os.fstat(raw.fileno())
@@ -184,10 +189,10 @@ def _load(path: Path) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
         image_class, header, pixdim = _checked_header(path, head)
         voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
         promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
-        if max(promised, 4 * voxels) > MAX_BYTES:
+        if max(promised, 4 * voxels) > max_bytes:
             raise InputError(
                 f"{path}: header promises {promised / 2**30:.1f} GiB, {voxels} voxels; the limit "
-                f"is {MAX_BYTES / 2**30:g} GiB, {MAX_BYTES // 4} voxels; split the file by frames"
+                f"is {max_bytes / 2**30:g} GiB, {max_bytes // 4} voxels; split the file by frames"
             )
         data = io.BytesIO()
         data.write(head)

@@ -83,6 +83,7 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
         description = ModelDescription.from_metadata(metadata)
         graph = build_graph({**description.config, "pretrained": False})
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
+        graph.fit(json.loads(metadata["grid"])["size"] if "grid" in metadata else graph.grid.size)
         own = graph.state_dict()
         absent = set(MEMBERS) - set(graph.variant.members)
         if absent:

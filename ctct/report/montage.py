@@ -100,7 +100,7 @@ def _tiles(
     regions = [r for r in region_of_slices(labels[next(iter(rows.values()))]) if r]
     if regions and (regions[0], regions[-1]) == (APEX, BASE):
         shown = shown[::-1]
-    crop = _heart(labels, study.spacing_mm)
+    crop = heart_square(labels, study.spacing_mm)
     low, high = np.percentile(study.voxels, (1, 99))
     scale = 255 / max(high - low, 1e-12)
     canvas = Image.new("RGB", (TILE * len(shown), TILE * len(rows)))
@@ -139,8 +139,8 @@ def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
     return file.getvalue()
 
 
-def _heart(labels: Array, spacing_mm: tuple[float, float]) -> Crop:
-    """The square around every label of all frames."""
+def heart_square(labels: Array, spacing_mm: tuple[float, float], margin: float = MARGIN) -> Crop:
+    """The square around every label (T, Z, H, W) of all frames; may reach beyond the slice."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 1, 3), (0, 1, 2)))
     if not rows.size:  # nothing found: the whole slice
         rows, columns = np.arange(labels.shape[2]), np.arange(labels.shape[3])
@@ -148,7 +148,7 @@ def _heart(labels: Array, spacing_mm: tuple[float, float]) -> Crop:
         (span[0] * mm, (span[-1] + 1) * mm)
         for span, mm in zip((rows, columns), spacing_mm, strict=True)
     ]
-    half = (0.5 + MARGIN / 2) * max(high - low for low, high in spans)
+    half = (0.5 + margin / 2) * max(high - low for low, high in spans)
     (upper, lower), (left, right) = (
         (((low + high) / 2 - half) / mm, ((low + high) / 2 + half) / mm)
         for (low, high), mm in zip(spans, spacing_mm, strict=True)

@@ -73,7 +73,7 @@ def patient_html(result: PatientResult, anchor: str) -> Markup:
         parts.append(tag("p", "Where the two networks disagree, in red:", class_="note"))
         parts += [_image(jpeg, "disagreement, base to apex") for jpeg in result.disagreement]
     charts = tag("div", *_charts(result), class_="row")
-    parts.append(tag("div", _indices(result), charts, class_="row"))
+    parts.append(tag("div", indices_table(result), charts, class_="row"))
     return tag("section", *parts, class_="patient", id=anchor)
 
 
@@ -98,7 +98,8 @@ def phases_text(measurements: Measurements) -> str:
     return f"ED is {ed.name}, ES is {es.name}"
 
 
-def _indices(result: PatientResult) -> Markup:
+def indices_table(result: PatientResult) -> Markup:
+    """Every index and, where known, its ranges; the volumes alone of a single frame."""
     m = result.measurements
     if not m.indices:
         return table(["", "mL"], ([s, number(m.frames[0].volume_ml[s])] for s in STRUCTURES))
@@ -159,7 +160,7 @@ def volume_curve(measurements: Measurements) -> Markup:
     parts: list[Markup] = []
     for structure, curve in curves.items():
         points = [axes.at(t, v) for t, v in enumerate(curve) if math.isfinite(v)]
-        colour = _css(structure)
+        colour = css_colour(structure)
         if structure == LV:
             parts += [dot(p, colour, f"frame {t}", 2) for t, p in enumerate(points)]
             smooth = [axes.at(t, v) for t, v in enumerate(m.smooth_ml) if math.isfinite(v)]
@@ -171,7 +172,7 @@ def volume_curve(measurements: Measurements) -> Markup:
     for name, at in (("ED", m.ed), ("ES", m.es)):
         if at is not None and math.isfinite(curves[LV][at]):
             x, y = axes.at(at, curves[LV][at])
-            parts += [dot((x, y), _css(LV), name, 5), label(x, y - 9, name, "middle")]
+            parts += [dot((x, y), css_colour(LV), name, 5), label(x, y - 9, name, "middle")]
     return svg(axes, *parts, title="volume curve")
 
 
@@ -230,5 +231,6 @@ def _heat(value: float) -> str:
     return f"rgb({round(255 - 75 * share)},{round(245 - 215 * share)},{round(240 - 215 * share)})"
 
 
-def _css(structure: str) -> str:
+def css_colour(structure: str) -> str:
+    """The colour of a structure as CSS has it."""
     return "rgb({},{},{})".format(*COLOURS[structure])

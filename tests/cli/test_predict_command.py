@@ -5,19 +5,24 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 from tests_support import write_scan
 
+from ctct.inference.model_file import ModelFile, window_path
+from ctct.io.nifti import encode_study
 from ctct.measurement.evaluate import evaluate_folder
 from ctct.measurement.summary import agreements
+from ctct.synthetic import synthetic_cine
 
 
 def save(path: Path, array: np.ndarray, zooms: tuple[float, ...] = (1.5, 1.5, 8.0)) -> None:
@@ -180,6 +185,30 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
     assert len(scores) == 3
     assert min(score.mean_dice for score in scores) >= 0.80
     assert "Dice of 3 frames" in ctct("evaluate", tmp_path / "out", tmp_path / "in").out
+
+
+def test_window_of_a_model_can_be_left_out(
+    ctct: Callable[..., Any], default_model: ModelFile, tmp_path: Path
+) -> None:
+    """A cine on the whole grid alone, and on a stand-in for a window's graph: the same one."""
+    model = tmp_path / "m.onnx"
+    for path in (model, window_path(model)):
+        shutil.copy(default_model.path, path)
+    for stem, content in encode_study(*synthetic_cine(seed=0, frames=6, slices=4)).items():
+        (tmp_path / f"{stem}.nii.gz").write_bytes(content)
+    results = {}
+    for flag in ("--window", "--no-window"):
+        out = tmp_path / flag
+        done = ctct("predict", tmp_path, "-o", out, "--model", model, flag)
+        assert done.code == 0, done.err
+        results[flag] = json.loads((out / "run.json").read_text())
+    used = {flag: record["settings"]["window_sha256"] for flag, record in results.items()}
+    assert used == {"--window": default_model.sha256, "--no-window": None}
+    # Labels of the one are not mixed with labels of the other.
+    scan = next(tmp_path.glob("*_0.nii.gz"))
+    done = ctct("predict", scan, "-o", tmp_path / "--window", "--model", model, "--no-window")
+    assert done.code == 2
+    assert "window" in done.err
 
 
 def test_predict_never_loads_torch(tmp_path: Path) -> None:

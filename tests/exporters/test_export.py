@@ -20,9 +20,10 @@ from ctct.exporters.request import ExportRequest
 from ctct.exporters.source import Source
 
 from ctct.errors import ConfigError, ModelError, ParityError
-from ctct.inference.model_file import find_model
+from ctct.inference.model_file import find_model, window_path
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
+from ctct.models.checkpoint import load_model, save_model
 from ctct.models.graph import Variant
 from ctct.synthetic import synthetic_cine
 
@@ -148,6 +149,26 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
         "studies": [],
         "attempts": [{"precision": "fp32", "run_by": "", "parity": None, "failures": []}],
     }
+
+
+def test_a_pair_trained_on_windows_has_a_graph_for_them(
+    small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, description = load_model(small_run)
+    save_model(tmp_path, graph, replace(description, config={**description.config, "window": 32}))
+    monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
+    request = ExportRequest(("onnx", "openvino"), verify_on=scans)
+    artefacts = export(tmp_path, tmp_path / "out", request)
+    assert [artefact.path.name for artefact in artefacts] == [
+        *("model.onnx", "model.xml", "model.window.onnx", "model.window.xml")
+    ]
+    for artefact in artefacts[:2]:
+        found = find_model(artefact.path)
+        assert found.description["grid"]["size"] == 64
+        assert found.window is not None
+        assert found.window.path == window_path(artefact.path)
+        assert found.window.description["grid"] == {"size": 32, "spacing_mm": 3.0}
+    assert load_model(artefacts[2].path)[0].grid.size == 32
 
 
 @pytest.mark.parametrize(

@@ -176,8 +176,10 @@ def _choose_own(
     return own, place, f"the model is {kind}"
 
 
-def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runtime:
-    """Load ``model`` into the chosen runtime and log one line that says which and why."""
+def load(
+    model: ModelFile, runtime: str = "auto", device: str = "auto", announce: bool = True
+) -> Runtime:
+    """Load ``model`` into the chosen runtime; say in one line, if asked, which and why."""
     name, place, why = choose(model, runtime, device)
     loaded: Runtime
     if name == "openvino":
@@ -199,5 +201,6 @@ def load(model: ModelFile, runtime: str = "auto", device: str = "auto") -> Runti
         loaded = TorchRuntime(load_model(model.path)[0], place)
     if loaded.device != place:
         why = f"{place} failed to start"
-    log.info("runtime %s on %s (%s)", loaded.name, loaded.device, why)
+    if announce:
+        log.info("runtime %s on %s (%s)", loaded.name, loaded.device, why)
     return loaded

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,12 +117,78 @@ def test_what_the_networks_do_not_see_changes_nothing(
     rng = np.random.default_rng(1)
     study = Study("case", rng.uniform(0, 500, (1, 2, *size)).astype(np.float32), (1.4, 1.7), 8.0)
     segmenter = Segmenter.load(default_model, "openvino")
-    assert segmenter._size(study) != size
     batched = segmenter.segment(study, clean_up=False)
     slices, spacing_mm = study.as_batch()
     native = segmenter.runtime(slices, spacing_mm)
     assert (batched.labels[0] == native.labels).mean() >= 0.9999
     assert np.abs(batched.disagreement[0] - native.disagreement).max() < 2e-3  # float16
+
+
+class TestWindow:
+    """A cine's frames on the grid of a window, which sees 144 mm, 96 pixels here."""
+
+    @pytest.fixture
+    def segmenter(self, threshold: Segmenter) -> Segmenter:
+        grid = {"grid": {"size": 96, "spacing_mm": 1.5}}
+        model = replace(threshold.model, window=ModelFile(Path("small.onnx"), grid))
+        self.small = ThresholdRuntime()
+        return Segmenter(model, threshold.runtime, batch=8, load_window=lambda: self.small)
+
+    @staticmethod
+    def beating(frames: int = 7) -> np.ndarray:
+        """Two slices a frame; an LV of 20 × 24 pixels, and something as bright far away."""
+        voxels = np.zeros((frames, 2, 200, 180))
+        voxels[:, :, 90:110, 100:124] = 160
+        voxels[:, :, 3:6, 3:6] = 170
+        return voxels
+
+    def test_all_frames_run_on_it_once_the_heart_is_found(self, segmenter: Segmenter) -> None:
+        voxels = self.beating()
+        voxels[2, :, 112, 100:124] = 120
+        found = segmenter.segment(make_study(voxels), clean_up=False).labels
+        assert segmenter.runtime.batches == [2]
+        assert self.small.batches == [8, 6]
+        expected = np.select([voxels >= 150, voxels >= 100], [3, 2])
+        assert (found[:, :, 50:150] == expected[:, :, 50:150]).all()
+        assert not found[:, :, :40].any()  # not in the first frame either
+
+    def test_a_frame_that_reaches_its_edge_runs_on_the_whole_grid(
+        self, segmenter: Segmenter
+    ) -> None:
+        voxels = self.beating()
+        voxels[4, 1, 90:110, 30:124] = 160  # the window's grid begins at column 64
+        found = segmenter.segment(make_study(voxels), clean_up=False).labels
+        assert segmenter.runtime.batches == [2, 2]
+        assert (found[4] == np.where(voxels[4] > 0, 3, 0)).all()
+        assert not found[3, :, :40].any()
+
+    def test_without_a_heart_or_a_cine_the_whole_grid(self, segmenter: Segmenter) -> None:
+        voxels = self.beating()
+        voxels[0] = 0
+        voxels[0, 0, 0, 0] = 90
+        assert (segmenter.segment(make_study(voxels)).labels[1:, :, 90:110, 100:124] == 3).all()
+        segmenter.segment(make_study(self.beating(frames=5)))
+        assert self.small.batches == []
+
+    def test_cines_of_a_stream_all_come_to_their_end(self, segmenter: Segmenter) -> None:
+        studies = [make_study(self.beating(frames)) for frames in (7, 1, 8, 6)]
+        done = list(segmenter.segment_all(iter(studies)))
+        assert {id(outcome.study) for outcome in done} == {id(study) for study in studies}
+        for outcome in done:
+            assert outcome.segmentation is not None
+            assert (outcome.segmentation.labels[:, :, 90:110, 100:124] == 3).all()
+        assert sum(segmenter.runtime.batches) == 4 * 2
+        assert sum(self.small.batches) == (7 + 8 + 6) * 2
+
+    def test_a_runtime_that_fails_on_it_fails_that_study(self, segmenter: Segmenter) -> None:
+        def broken(slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+            raise ZeroDivisionError
+
+        self.small = broken
+        studies = [make_study(self.beating()), make_study(self.beating(frames=1))]
+        errors = {id(o.study): o.error for o in segmenter.segment_all(iter(studies))}
+        assert isinstance(errors[id(studies[0])], ZeroDivisionError)
+        assert errors[id(studies[1])] is None
 
 
 def test_clean_up_can_be_switched_off(threshold: Segmenter) -> None:
