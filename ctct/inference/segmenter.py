@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,8 +101,8 @@ class Segmenter:
         self.runtime = runtime
         self.batch = batch
         self.busy_s = 0.0
-        self._window_grid = model.window.description.get("grid") if model.window else None
-        self._load_window = load_window if self._window_grid else None
+        self._window_grid: dict[str, Any] = model.window.description["grid"] if model.window else {}
+        self._load_window = load_window
 
     @classmethod
     def load(

@@ -44,31 +44,28 @@ class View:
 
     def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rectangle (…, *size) of ``array`` (…, H, W), zero beyond it."""
-        native = array.shape[-2:]
-        inside, own = self._common(native)
+        (rows, columns), own = self._common(array.shape)
         if own == (slice(0, self.size[0]), slice(0, self.size[1])):
-            return array[..., *inside]
+            return array[..., rows, columns]
         out = np.zeros((*array.shape[:-2], *self.size), array.dtype)
-        out[..., *own] = array[..., *inside]
+        out[..., own[0], own[1]] = array[..., rows, columns]
         return out
 
     def paste(self, rectangle: npt.NDArray[Any], array: npt.NDArray[Any]) -> None:
         """Put ``rectangle`` (…, *size) where it was cut from; the rest of ``array`` stays."""
-        inside, own = self._common(array.shape[-2:])
-        array[..., *inside] = rectangle[..., *own]
+        (rows, columns), own = self._common(array.shape)
+        array[..., rows, columns] = rectangle[..., own[0], own[1]]
 
-    def _common(self, native: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        """The rows and columns that both have, in the slice and in the rectangle."""
-        ends = [
-            (max(start, 0), min(start + size, n))
-            for start, size, n in zip(self.start, self.size, native, strict=True)
+    def _common(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The rows and columns that both have, in an array of that shape and in the rectangle."""
+        low = [max(start, 0) for start in self.start]
+        high = [
+            min(s + size, n) for s, size, n in zip(self.start, self.size, shape[-2:], strict=True)
         ]
-        return (
-            tuple(slice(low, high) for low, high in ends),
-            tuple(
-                slice(low - s, high - s) for (low, high), s in zip(ends, self.start, strict=True)
-            ),
-        )
+        inside = (slice(low[0], high[0]), slice(low[1], high[1]))
+        row, column = self.start
+        own = (slice(low[0] - row, high[0] - row), slice(low[1] - column, high[1] - column))
+        return inside, own
 
 
 def centred(native: tuple[int, ...], size: tuple[int, ...]) -> View:
@@ -144,10 +141,8 @@ def at_the_edge(
     for n, mm in zip(view.size, spacing_mm, strict=True):
         from_centre_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
         near.append(from_centre_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
-    touched: npt.NDArray[np.bool_] = rectangle[:, near[0]].any((1, 2)) | rectangle[
-        :, :, near[1]
-    ].any((1, 2))
-    return touched
+    above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]
+    return np.logical_or(above_or_below.any(axis=(1, 2)), beside.any(axis=(1, 2)))
 
 
 def _rounded(pixels: int) -> int:
