@@ -72,7 +72,7 @@ def export(
     from ctct.exporters.request import ExportRequest
 
     from ctct.inference.trt.profile import EngineProfile
-    from ctct.models.graph import Variant
+    from ctct.models.variant import Variant
 
     given = {"training_data": training_data, "licence": licence}
     request = ExportRequest(

@@ -21,7 +21,7 @@ from ctct.cli.predict import predict
 from ctct.cli.sample import sample
 from ctct.cli.train import train
 
-from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError
+from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError, RuntimeUnavailableError
 
 app = typer.Typer(
     name="ctct",
@@ -31,6 +31,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+#: What commands that go beyond a base install import first, and the extra that brings all of it.
+EXPORT_EXTRA = ("torch", "timm", "safetensors", "onnx")
+
 for command in (predict, sample, evaluate, train, pack, export, demo, info):
     app.command()(command)
 app.add_typer(benchmark)
@@ -78,6 +81,10 @@ def run() -> None:
             typer.echo("ctct: interrupted; run the same command again to go on", err=True)
         raise
     except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing in EXPORT_EXTRA:
+            typer.echo(f"ctct: this needs {missing}; pip install 'ctct[export]'", err=True)
+            sys.exit(RuntimeUnavailableError.exit_code)
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(

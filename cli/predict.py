@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ctct.inference.model_file import ModelFile
     from ctct.inference.record import Fate
 
 
@@ -40,6 +41,12 @@ def predict(
             "has a graph for it."
         ),
     ] = True,
+    members: Annotated[
+        str, typer.Option(help="Networks that count: cnn, transformer, or both with a comma.")
+    ] = "cnn,transformer",
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Test-time augmentation: the mean over 8 orientations.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
     label_order: Annotated[
         str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
@@ -115,7 +122,9 @@ def predict(
         given=given,
         formats=tuple(formats.split(",")),
     )
-    file = in_precision(find_model(model), precision, runtime, device)
+    file = in_precision(itself := find_model(model), precision, runtime, device)
+    if tta or members != "cnn,transformer":
+        file = _in_variant(itself, members, tta, file.description.get("precision", "fp32"))
     if not window:
         file = replace(file, window=None)
     with ProgressBar(len(cases)) as observer:
@@ -136,6 +145,16 @@ def predict(
         typer.echo(one_line(_summary(fates, out)))
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(fates) else InputError.exit_code)
+
+
+def _in_variant(model: ModelFile, members: str, tta: bool, precision: str) -> ModelFile:
+    from ctct.cli.progress import Spinner
+    from ctct.exporters.variants import in_variant
+
+    from ctct.models.variant import Variant
+
+    with Spinner() as spinner:
+        return in_variant(model, Variant(tuple(members.split(",")), tta), precision, spinner.say)
 
 
 def _summary(fates: list[Fate], out: Path) -> str:

@@ -19,7 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ctct.errors import ModelError
 from ctct.inference.contract import INPUTS, OUTPUTS
 from ctct.io.write import write_atomic
-from ctct.models.graph import MEMBERS, SegmentationGraph
+from ctct.models.graph import SegmentationGraph
+from ctct.models.variant import MEMBERS
 
 #: The lowest that has all we use, for older runtimes; bfloat16 convolutions came with 22.
 OPSET, OPSET_BF16 = 20, 22

@@ -21,7 +21,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.inference.contract import INPUTS
-from ctct.models.graph import MEMBERS
+from ctct.models.variant import MEMBERS
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 _HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}

@@ -10,7 +10,7 @@ from ctct.exporters.precision import PRECISIONS
 
 from ctct.errors import ConfigError
 from ctct.inference.trt.profile import EngineProfile
-from ctct.models.graph import Variant
+from ctct.models.variant import Variant
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ctct.inference.segmenter import Segmentation, Segmenter
 from ctct.io.discover import discover
 from ctct.labels import VALUE
 from ctct.models.checkpoint import load_model
-from ctct.models.graph import Variant
+from ctct.models.variant import Variant
 
 #: What every artefact is called, up to its ending.
 STEM = "model"

@@ -20,8 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
-from ctct.models.graph import MEMBERS, SegmentationGraph, Variant
+from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
+from ctct.models.variant import MEMBERS, Variant
 
 MODEL_FILE = "model.safetensors"
 

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from ctct.errors import EXIT_INTERRUPTED, ConfigError, CtctError
 from ctct.io.write import prepare_folder, write_atomic
 from ctct.models.checkpoint import ModelDescription, load_model, save_model
-from ctct.models.graph import MEMBERS, SegmentationGraph
+from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import architecture, build_graph
+from ctct.models.variant import MEMBERS
 from ctct.training.checkpoint import RESUME_FILE, load_resume, save_resume
 from ctct.training.config import TrainingConfig
 from ctct.training.devices import compiles, make_fabric

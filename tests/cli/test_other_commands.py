@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +38,19 @@ def test_an_internal_error_is_one_line_and_code_1(
     outcome = ctct("info")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].startswith("ctct: internal error, ZeroDivisionError: oh")
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['onnx'] = None; from ctct.cli.main import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "export", "default", "-o", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (
+        5,
+        "ctct: this needs onnx; pip install 'ctct[export]'\n",
+    )
 
 
 def test_ctrl_c_says_how_to_go_on(

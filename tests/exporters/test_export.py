@@ -24,7 +24,7 @@ from ctct.inference.model_file import find_model, window_path
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
 from ctct.models.checkpoint import load_model, save_model
-from ctct.models.graph import Variant
+from ctct.models.variant import Variant
 from ctct.synthetic import synthetic_cine
 
 

@@ -14,7 +14,7 @@ from ctct.errors import ModelError, OutputError
 from ctct.inference import runtimes
 from ctct.inference.model_file import find_model
 from ctct.models.checkpoint import load_model
-from ctct.models.graph import Variant
+from ctct.models.variant import Variant
 
 
 @pytest.fixture(scope="module")

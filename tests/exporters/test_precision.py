@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.models.checkpoint import load_model
-from ctct.models.graph import MEMBERS
+from ctct.models.variant import MEMBERS
 
 HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 

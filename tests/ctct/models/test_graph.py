@@ -10,11 +10,11 @@ from ctct.errors import ConfigError
 from ctct.models.graph import (
     ORIENTATIONS,
     SegmentationGraph,
-    Variant,
     turned,
     turned_back,
 )
 from ctct.models.grid import NetworkGrid
+from ctct.models.variant import Variant
 
 GRID = NetworkGrid(size=32, spacing_mm=1.0)
 

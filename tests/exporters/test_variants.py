@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ctct.exporters.variants import in_variant
+
+from ctct.errors import ModelError
+from ctct.inference.model_file import find_model
+from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+from ctct.io.nifti import encode_study
+from ctct.io.study import Study
+from ctct.models.checkpoint import load_model
+from ctct.models.variant import Variant
+
+
+def test_a_variant_is_made_once_and_says_what_its_network_says(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
+    run, cnn = find_model(small_run), Variant(("cnn",))
+    stages: list[str] = []
+    made = in_variant(run, cnn, observe=stages.append)
+    assert stages
+    assert made.description["variant"] == {"members": ["cnn"], "tta": False, "probabilities": False}
+
+    again: list[str] = []
+    assert in_variant(run, cnn, observe=again.append) == made
+    assert again == []
+    assert in_variant(run, Variant(("transformer",))).sha256 != made.sha256
+
+    graph = load_model(small_run)[0]
+    slices = np.random.default_rng(0).random((2, 1, 80, 70), dtype=np.float32)
+    spacing_mm = np.full((2, 2), 2.0, np.float32)
+    graph.variant = cnn
+    expected = graph(*map(torch.from_numpy, (slices, spacing_mm)))[0].numpy()
+    found = OpenVinoRuntime(made.path, keep=False)(slices, spacing_mm).labels
+    assert np.mean(found == expected) > 0.999
+    assert [p.name for p in (tmp_path / "variants").rglob(".*")] == []
+
+
+def test_weights_in_bfloat16_cannot_be_varied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
+    bundled = find_model()
+    twin = find_model(bundled.path.with_suffix(".bf16.onnx"))
+    with pytest.raises(ModelError, match="holds weights converted to bf16"):
+        in_variant(twin, Variant(("cnn",)))
+
+
+def test_predict_by_one_network(
+    small_run: Path,
+    cine: tuple[Study, np.ndarray],
+    ctct: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    for stem, content in encode_study(*cine).items():
+        (tmp_path / f"{stem}.nii.gz").write_bytes(content)
+    done = ctct("predict", tmp_path, "-o", tmp_path / "o", "--model", small_run, "--members", "cnn")
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert record["model_description"]["variant"]["members"] == ["cnn"]
+    assert record["runtime"] == "openvino"
