@@ -47,7 +47,9 @@ def predict(
     tta: Annotated[
         bool, typer.Option("--tta", help="Test-time augmentation: the mean over 8 orientations.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Slices a step.")] = 16,
+    batch: Annotated[
+        str, typer.Option(help="Slices a step, or auto: the quickest, found once.")
+    ] = "16",
     label_order: Annotated[
         str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
     ] = "acdc",

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference import runtimes, views
+from ctct.inference.batch_size import as_batch, best_batch
 from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
 from ctct.inference.contract import Prediction, Runtime
 from ctct.inference.model_file import DEFAULT, ModelFile, find_model
@@ -106,17 +107,19 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, model: ModelFile, runtime: str = "auto", device: str = "auto", batch: int = 16
+        cls, model: ModelFile, runtime: str = "auto", device: str = "auto", batch: int | str = 16
     ) -> Segmenter:
         """Load ``model`` into a runtime; see :func:`load_model`."""
+        slices = as_batch(batch)
         loaded = runtimes.load(model, runtime, device)
+        slices = slices or best_batch(model, loaded)
         small = model.window
 
         def load_window() -> Runtime:
             assert small is not None
             return runtimes.load(small, loaded.name, device, announce=False)
 
-        return cls(model, loaded, batch, load_window if small else None)
+        return cls(model, loaded, slices, load_window if small else None)
 
     def segment(
         self,
@@ -310,7 +313,7 @@ def load_model(
     model: str | Path = DEFAULT,
     runtime: str = "auto",
     device: str = "auto",
-    batch: int = 16,
+    batch: int | str = 16,
     precision: str = "auto",
 ) -> Segmenter:
     """Load a model into a runtime.
@@ -320,7 +323,7 @@ def load_model(
             run.
         runtime: "auto" or a key of ``ctct.inference.runtimes.PACKAGES``.
         device: "auto", "cpu" or "cuda".
-        batch: slices a call.
+        batch: slices a call, or "auto": see :func:`ctct.inference.batch_size.best_batch`.
         precision: "auto", "fp32" or "bf16"; see :func:`ctct.inference.precision.in_precision`.
 
     Raises:

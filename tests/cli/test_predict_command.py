@@ -123,7 +123,7 @@ def test_a_debug_run_shows_the_traceback(ctct: Callable[..., object], tmp_path: 
         (["scan.nii.gz", "--runtime", "abacus"], 2, "--runtime abacus: choose one of"),
         (["scan.nii.gz", "--device", "cuda"], 5, "no CUDA GPU"),
         (["scan.nii.gz", "--label-order", "mine"], 2, "--label-order mine: choose one of"),
-        (["scan.nii.gz", "--batch", "0"], 2, "'--batch'"),
+        (["scan.nii.gz", "--batch", "0"], 2, "--batch 0: give a number of slices"),
         ([], 2, "Missing argument"),
     ],
 )
