@@ -31,6 +31,10 @@ def predict(
         typer.Option(help="auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[
+        str,
+        typer.Option(metavar="N,N", help="GPUs that share the batches; 0,0: two at once on one."),
+    ] = "",
     precision: Annotated[
         str, typer.Option(help="auto, fp32 or bf16. auto: bf16 where model and CPU have it.")
     ] = "auto",
@@ -109,6 +113,7 @@ def predict(
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
 
+    gpus = _gpus(devices)
     cases, labels = discover(inputs, series or ())
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
@@ -134,7 +139,7 @@ def predict(
             cases,
             out,
             file,
-            lambda file: Segmenter.load(file, runtime, device, batch),
+            lambda file: Segmenter.load(file, runtime, device, batch, gpus),
             options,
             observer,
         )
@@ -147,6 +152,15 @@ def predict(
         typer.echo(one_line(_summary(fates, out)))
     if failed:
         raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(fates) else InputError.exit_code)
+
+
+def _gpus(devices: str) -> tuple[int, ...]:
+    from ctct.errors import ConfigError
+
+    try:
+        return tuple(map(int, filter(None, devices.split(","))))
+    except ValueError as error:
+        raise ConfigError(f"--devices {devices}: give numbers of GPUs, as in 0,1") from error
 
 
 def _in_variant(model: ModelFile, members: str, tta: bool, precision: str) -> ModelFile:

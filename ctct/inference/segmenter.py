@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,9 +84,10 @@ class Segmenter:
         batch: slices a call of the runtime.
         load_window: loads the runtime of ``model.window``, when the first cine needs it; None: all
             frames run on the whole grid.
+        at_once: calls of the runtime side by side, of one made of several.
 
     Attributes:
-        busy_s: seconds that the runtime has worked so far.
+        busy_s: seconds that the runtime has worked so far, in the mean of those side by side.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Segmenter:
         runtime: Runtime,
         batch: int = 16,
         load_window: Callable[[], Runtime] | None = None,
+        at_once: int = 1,
     ) -> None:
         if batch < 1:
             raise ConfigError(f"batch must be at least 1, got {batch}")
@@ -104,22 +106,28 @@ class Segmenter:
         self.busy_s = 0.0
         self._window_grid: dict[str, Any] = model.window.description["grid"] if model.window else {}
         self._load_window = load_window
+        self._at_once = at_once
 
     @classmethod
     def load(
-        cls, model: ModelFile, runtime: str = "auto", device: str = "auto", batch: int | str = 16
+        cls,
+        model: ModelFile,
+        runtime: str = "auto",
+        device: str = "auto",
+        batch: int | str = 16,
+        gpus: Sequence[int] = (),
     ) -> Segmenter:
         """Load ``model`` into a runtime; see :func:`load_model`."""
         slices = as_batch(batch)
-        loaded = runtimes.load(model, runtime, device)
+        loaded = runtimes.load(model, runtime, device, gpus)
         slices = slices or best_batch(model, loaded)
         small = model.window
 
         def load_window() -> Runtime:
             assert small is not None
-            return runtimes.load(small, loaded.name, device, announce=False)
+            return runtimes.load(small, loaded.name, device, gpus, announce=False)
 
-        return cls(model, loaded, slices, load_window if small else None)
+        return cls(model, loaded, slices, load_window if small else None, max(len(gpus), 1))
 
     def segment(
         self,
@@ -219,18 +227,19 @@ class Segmenter:
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Each batch when its answers are stored; the one after it is prepared meanwhile."""
-        with ThreadPoolExecutor(1, "runtime") as worker:
+        with ThreadPoolExecutor(self._at_once, "runtime") as workers:
             flying: deque[tuple[Batch, Future[list[Answer]]]] = deque()
 
             def land() -> Batch:
                 batch, future = flying.popleft()
                 for part, answer, seconds in future.result():
                     part.store(answer, seconds)
+                    self.busy_s += seconds / self._at_once
                 return batch
 
             for batch in batches:
-                flying.append((batch, worker.submit(self._answer, batch, batch.inputs())))
-                if len(flying) > 1:
+                flying.append((batch, workers.submit(self._answer, batch, batch.inputs())))
+                if len(flying) > self._at_once:
                     yield land()
             while flying:
                 yield land()
@@ -259,9 +268,7 @@ class Segmenter:
                 return [(batch, error, 0.0)]
             parts = batch.by_study()  # to find out which is to blame
         else:
-            seconds = time.perf_counter() - begun
-            self.busy_s += seconds
-            return [(batch, prediction, seconds)]
+            return [(batch, prediction, time.perf_counter() - begun)]
         return [answer for part in parts for answer in self._answer(part, part.inputs())]
 
 
@@ -315,6 +322,7 @@ def load_model(
     device: str = "auto",
     batch: int | str = 16,
     precision: str = "auto",
+    gpus: Sequence[int] = (),
 ) -> Segmenter:
     """Load a model into a runtime.
 
@@ -325,10 +333,12 @@ def load_model(
         device: "auto", "cpu" or "cuda".
         batch: slices a call, or "auto": see :func:`ctct.inference.batch_size.best_batch`.
         precision: "auto", "fp32" or "bf16"; see :func:`ctct.inference.precision.in_precision`.
+        gpus: numbers of the GPUs that share the batches; one twice has two at once. Empty: the
+            first, where a GPU is used.
 
     Raises:
         ModelError: the file is missing or is not one of ctct's.
         RuntimeUnavailableError: the runtime or device is not on this machine.
     """
     file = in_precision(find_model(model), precision, runtime, device)
-    return Segmenter.load(file, runtime, device, batch)
+    return Segmenter.load(file, runtime, device, batch, gpus)

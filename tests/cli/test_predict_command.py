@@ -124,6 +124,8 @@ def test_a_debug_run_shows_the_traceback(ctct: Callable[..., object], tmp_path: 
         (["scan.nii.gz", "--device", "cuda"], 5, "no CUDA GPU"),
         (["scan.nii.gz", "--label-order", "mine"], 2, "--label-order mine: choose one of"),
         (["scan.nii.gz", "--batch", "0"], 2, "--batch 0: give a number of slices"),
+        (["scan.nii.gz", "--devices", "zero"], 2, "--devices zero: give numbers of GPUs"),
+        (["scan.nii.gz", "--devices", "0"], 5, "--devices 0: openvino runs on the CPU here"),
         ([], 2, "Missing argument"),
     ],
 )

@@ -7,11 +7,13 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.inference.contract import Runtime
 from ctct.inference.model_file import ModelFile
+from ctct.inference.runtimes.spread import Spread
 
 log = logging.getLogger(__name__)
 
@@ -177,30 +179,63 @@ def _choose_own(
 
 
 def load(
-    model: ModelFile, runtime: str = "auto", device: str = "auto", announce: bool = True
+    model: ModelFile,
+    runtime: str = "auto",
+    device: str = "auto",
+    gpus: Sequence[int] = (),
+    announce: bool = True,
 ) -> Runtime:
-    """Load ``model`` into the chosen runtime; say in one line, if asked, which and why."""
+    """Load ``model`` into the chosen runtime; say in one line, if asked, which and why.
+
+    Args:
+        model: the model.
+        runtime: a key of :data:`PACKAGES`, or "auto".
+        device: of :data:`DEVICES`.
+        gpus: numbers of those that share its calls; the same twice has two calls at once. Empty:
+            the first, where a GPU is used.
+        announce: say which and why.
+    """
     name, place, why = choose(model, runtime, device)
-    loaded: Runtime
-    if name == "openvino":
-        from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
-
-        loaded = OpenVinoRuntime(model.path)
-    elif name in ("onnxruntime", "onnxruntime-trt"):
-        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
-
-        loaded = OnnxRuntime(model.path, place, with_tensorrt=name == "onnxruntime-trt")
-    elif name == "tensorrt":
-        from ctct.inference.runtimes.tensorrt_engine import TensorRtRuntime
-
-        loaded = TensorRtRuntime(model)
-    else:
-        from ctct.inference.runtimes.torch_eager import TorchRuntime
-        from ctct.models.checkpoint import load_model
-
-        loaded = TorchRuntime(load_model(model.path)[0], place)
+    _check_gpus(gpus, name, place)
+    members = [_load(model, name, place, gpu) for gpu in gpus or (0,)]
+    loaded = members[0] if len(members) == 1 else Spread(members)
     if loaded.device != place:
         why = f"{place} failed to start"
     if announce:
         log.info("runtime %s on %s (%s)", loaded.name, loaded.device, why)
     return loaded
+
+
+def _check_gpus(gpus: Sequence[int], runtime: str, place: str) -> None:
+    if not gpus:
+        return
+    asked = f"--devices {','.join(map(str, gpus))}"
+    if place != "cuda":
+        raise RuntimeUnavailableError(f"{asked}: {runtime} runs on the CPU here; leave it out")
+    if runtime == "tensorrt" and set(gpus) != {0}:
+        raise RuntimeUnavailableError(
+            f"{asked}: tensorrt runs on the first GPU alone; use --runtime onnxruntime, or choose "
+            "the first with CUDA_VISIBLE_DEVICES"
+        )
+    count = cuda_devices()
+    if not all(0 <= gpu < count for gpu in gpus):
+        raise RuntimeUnavailableError(f"{asked}: there are {count} GPUs, numbered from 0")
+
+
+def _load(model: ModelFile, name: str, place: str, gpu: int) -> Runtime:
+    if name == "openvino":
+        from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+
+        return OpenVinoRuntime(model.path)
+    if name in ("onnxruntime", "onnxruntime-trt"):
+        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(model.path, place, with_tensorrt=name == "onnxruntime-trt", gpu=gpu)
+    if name == "tensorrt":
+        from ctct.inference.runtimes.tensorrt_engine import TensorRtRuntime
+
+        return TensorRtRuntime(model)
+    from ctct.inference.runtimes.torch_eager import TorchRuntime
+    from ctct.models.checkpoint import load_model
+
+    return TorchRuntime(load_model(model.path)[0], place, gpu)

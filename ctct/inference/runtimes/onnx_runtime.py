@@ -34,20 +34,27 @@ class OnnxRuntime:
 
     Where what was asked for cannot start, the session runs on the next of TensorRT, CUDA and the
     CPU, and a warning says so.
+
+    Args:
+        path: an ``.onnx`` file.
+        device: "cpu" or "cuda".
+        with_tensorrt: run what TensorRT takes with it.
+        gpu: number of the GPU.
     """
 
-    def __init__(self, path: Path, device: str = "cpu", with_tensorrt: bool = False) -> None:
+    def __init__(
+        self, path: Path, device: str = "cpu", with_tensorrt: bool = False, gpu: int = 0
+    ) -> None:
         self.name = "onnxruntime-trt" if with_tensorrt else "onnxruntime"
         options = ort.SessionOptions()
         options.log_severity_level = 3
         providers: list[Any] = [_CPU]
         if device == "cuda":
-            providers.insert(0, _CUDA)
+            providers.insert(0, (_CUDA, {"device_id": str(gpu)}))
             if with_tensorrt:
-                providers.insert(
-                    0, (_TENSORRT, tensorrt_options(cache_folder("engines") / "onnxruntime"))
-                )
-        wanted = _TENSORRT if with_tensorrt else providers[0]
+                kept = tensorrt_options(cache_folder("engines") / "onnxruntime")
+                providers.insert(0, (_TENSORRT, {**kept, "device_id": str(gpu)}))
+        wanted = _TENSORRT if with_tensorrt else _CUDA if device == "cuda" else _CPU
         # What ONNX Runtime prints about libraries it does not find must not get into our output.
         with contextlib.redirect_stdout(sys.stderr):
             try:

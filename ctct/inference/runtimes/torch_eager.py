@@ -11,20 +11,27 @@ from ctct.models.graph import SegmentationGraph
 
 
 class TorchRuntime:
-    """The fused graph run eagerly, in float32."""
+    """The fused graph run eagerly, in float32.
+
+    Args:
+        graph: the graph.
+        device: "cpu" or "cuda".
+        gpu: number of the GPU.
+    """
 
     name = "torch"
 
-    def __init__(self, graph: SegmentationGraph, device: str = "cpu") -> None:
+    def __init__(self, graph: SegmentationGraph, device: str = "cpu", gpu: int = 0) -> None:
         self.device = device
-        self._graph = graph.to(device)
+        self._place = torch.device(device, gpu) if device == "cuda" else torch.device(device)
+        self._graph = graph.to(self._place)
 
     @torch.inference_mode()
     def __call__(
         self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
     ) -> Prediction:
         """See :class:`ctct.inference.contract.Runtime`."""
-        inputs = (torch.from_numpy(array).to(self.device) for array in (slices, spacing_mm))
+        inputs = (torch.from_numpy(array).to(self._place) for array in (slices, spacing_mm))
         try:
             outputs = self._graph(*inputs)
         except torch.OutOfMemoryError as error:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,30 @@ def test_a_gpu_that_cannot_be_used_is_announced_and_nothing_printed(
     assert np.mean(runtime(*batch).labels == expected.labels) >= 0.999
 
 
+def test_gpus_that_are_not_there(default_model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "available", lambda: ["openvino", "onnxruntime", "tensorrt"])
+    monkeypatch.setattr(runtimes, "cuda_devices", lambda: 2)
+    with pytest.raises(RuntimeUnavailableError, match="--devices 0,2: there are 2 GPUs"):
+        runtimes.load(default_model, "onnxruntime", gpus=(0, 2))
+    with pytest.raises(RuntimeUnavailableError, match="tensorrt runs on the first GPU alone"):
+        runtimes.load(default_model, "tensorrt", gpus=(0, 1))
+    with pytest.raises(RuntimeUnavailableError, match="openvino runs on the CPU here; leave it"):
+        runtimes.load(default_model, "openvino", gpus=(0,))
+
+
+def test_a_runtime_twice_on_one_gpu_says_the_same(
+    default_model: ModelFile, batch: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(runtimes, "cuda_devices", lambda: 1)
+    once = runtimes.load(default_model, "onnxruntime")
+    twice = runtimes.load(default_model, "onnxruntime", gpus=(0, 0))
+    assert (twice.name, twice.device) == (once.name, once.device)
+    with ThreadPoolExecutor(2) as threads:
+        for found in threads.map(lambda _: twice(*batch), range(3)):
+            np.testing.assert_array_equal(found.labels, once(*batch).labels)
+
+
 def test_options_of_tensorrt_inside_onnx_runtime() -> None:
     pytest.importorskip("onnxruntime")
     from ctct.inference.runtimes.onnx_runtime import tensorrt_options
@@ -281,6 +306,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
 CTRL_C = """
 import gc, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 first, second = (OpenVinoRuntime(Path(sys.argv[1])) for _ in range(2))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests_support import ThresholdRuntime
 from ctct.errors import ConfigError, InputError, ModelError
 from ctct.inference.contract import Prediction
 from ctct.inference.model_file import ModelFile
+from ctct.inference.runtimes.spread import Spread
 from ctct.inference.segmenter import Segmenter, check_segmentable
 from ctct.io.study import Study
 from ctct.measurement.overlap import dice_by_structure
@@ -43,6 +45,25 @@ def test_studies_share_batches_and_come_back_whole(threshold: Segmenter) -> None
         assert segmentation is not None
         v = study.voxels
         assert (segmentation.labels == np.where(v >= 150, 3, np.where(v >= 100, 2, 0))).all()
+
+
+def test_several_runtimes_work_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=10)  # each of two calls waits for the other
+
+    class Paired(ThresholdRuntime):
+        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+            both.wait()
+            return super().__call__(slices, spacing_mm)
+
+    members = Paired(), Paired()
+    segmenter = Segmenter(
+        ModelFile(Path("t.onnx"), {}, "0" * 64), Spread(members), batch=2, at_once=2
+    )
+    voxels = np.random.default_rng(0).uniform(0, 200, (1, 8, 32, 32))
+    segmentation = segmenter.segment(make_study(voxels), clean_up=False)
+    expected = np.where(voxels >= 150, 3, np.where(voxels >= 100, 2, 0))
+    assert (segmentation.labels == expected).all()
+    assert [m.batches for m in members] == [[2, 2], [2, 2]]
 
 
 def test_a_study_that_the_runtime_fails_on_does_not_take_others_with_it(
