@@ -69,12 +69,32 @@ def remap(
     for structure, value in ORDERS[source].items():
         lookup[value] = ORDERS[target][structure]
         known[value] = True
-    values = np.unique(label_map)
-    strange = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
-    if strange:
-        raise InputError(
-            f"label map holds {strange}, which the {source!r} order does not name; "
-            f"expected 0 and {sorted(ORDERS[source].values())}"
-        )
-    renumbered: npt.NDArray[np.uint8] = lookup[label_map]
-    return renumbered
+    low, high = (int(label_map.min()), int(label_map.max())) if label_map.size else (0, 0)
+    if low < 0 or high > 255 or not known[low : high + 1].all():
+        values = np.unique(label_map)
+        strange = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
+        if strange:
+            raise InputError(
+                f"label map holds {strange}, which the {source!r} order does not name; "
+                f"expected 0 and {sorted(ORDERS[source].values())}"
+            )
+    if ORDERS[source] == ORDERS[target]:
+        return label_map.astype(np.uint8)
+    return np.take(lookup, label_map)
+
+
+def occupied(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[slice, slice]:
+    """The rows and columns that hold labels; all of them where there is none.
+
+    Args:
+        label_map: (..., H, W).
+        margin: rows and columns more on each side, as far as there are any.
+    """
+    found = label_map.reshape(-1, *label_map.shape[-2:]).any(axis=0)
+    if not found.any():
+        return slice(0, found.shape[0]), slice(0, found.shape[1])
+    rows, columns = (
+        slice(max(int(line[0]) - margin, 0), int(line[-1]) + 1 + margin)
+        for line in (np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0)))
+    )
+    return rows, columns

@@ -6,7 +6,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import STRUCTURES, VALUE
+from ctct.labels import STRUCTURES, VALUE, occupied
 
 
 def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -19,7 +19,9 @@ def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uin
         A new array of the same shape. Voxels that touch at a corner are connected.
     """
     kept = np.zeros_like(labels)
-    for frame, out in zip(labels, kept, strict=True):
+    rows, columns = occupied(labels)
+    cut = np.ascontiguousarray(labels[..., rows, columns])
+    for frame, out in zip(cut, kept[..., rows, columns], strict=True):
         components, count = cc3d.connected_components(frame, connectivity=26, return_N=True)
         sizes = np.bincount(components.ravel(), minlength=count + 1)
         # A component holds one label, so the label of any of its voxels is the component's.

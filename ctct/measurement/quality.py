@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, occupied
 
 #: The score of a frame in which nothing can be trusted.
 WORST = 10.0
@@ -85,6 +85,12 @@ def frame_signs(
             f"image {image.shape}, labels {labels.shape} and disagreement {disagreement.shape} "
             "must be (slices, rows, columns)"
         )
+    total = float(disagreement.sum(dtype=float))
+    rim = np.ones(labels.shape[1:], bool)
+    rim[1:-1, 1:-1] = False
+    rows, columns = occupied(labels, margin=1)  # beyond there is nothing to look at
+    rim = rim[rows, columns]
+    image, labels, disagreement = (a[:, rows, columns] for a in (image, labels, disagreement))
     mask = {s: labels == VALUE[s] for s in STRUCTURES}
     wall = mask[MYO] | mask[LV]
     area = wall.sum(axis=(1, 2))
@@ -102,9 +108,9 @@ def frame_signs(
             and mask[LV].any()
             and _against(mask[RV], mask[MYO]) > _against(mask[LV], mask[MYO])
         ),
-        cut_off=_at_edge(found),
+        cut_off=_at_edge(found, rim),
         apex_beyond=_apex_beyond(area),
-        dispute=float(disagreement.sum(dtype=float)) / max(labelled, 1),
+        dispute=total / max(labelled, 1),
         disagreement={s: _mean(disagreement, mask[s]) for s in STRUCTURES},
         slice_disagreement=tuple(
             _mean(values, own) for values, own in zip(disagreement, found, strict=True)
@@ -132,11 +138,9 @@ def _against(inner: Mask, outer: Mask) -> float:
     return touching / edges if edges else float("nan")
 
 
-def _at_edge(found: Mask) -> float:
-    """Pixels of the outline that lie at the edge of the image, as a share of the outline."""
+def _at_edge(found: Mask, rim: Mask) -> float:
+    """Pixels of the outline that lie on the rim (H, W) of the image, as a share of the outline."""
     outline = found & ~np.logical_and.reduce(_shifted(found))
-    rim = np.ones(found.shape[1:], bool)
-    rim[1:-1, 1:-1] = False
     edges = int(np.count_nonzero(outline))
     return int(np.count_nonzero(outline & rim)) / edges if edges else float("nan")
 
