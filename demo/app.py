@@ -50,7 +50,7 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
         )
         with gr.Row(equal_height=True):
             upload = gr.File(
-                label=f"A cine: NIfTI (.nii, .nii.gz) or a zip of DICOM, up to {MAX_UPLOAD_MB} MB",
+                label=f"NIfTI or a zip of DICOM, up to {MAX_UPLOAD_MB} MB",
                 file_types=[".nii", ".gz", ".zip"],
                 height=96,
                 scale=3,
@@ -63,12 +63,17 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
                         samples[name] = gr.Button(name, size="sm", min_width=90)
         with gr.Accordion("Settings", open=False, elem_id="settings"), gr.Row():
             engine = gr.Dropdown(
-                list(engines.found), value=engines.first, label="Model and runtime"
+                list(engines.found),
+                value=engines.first,
+                label="Model and runtime",
+                info="Loaded when first used",
+                filterable=False,
             )
             compare = gr.Dropdown(
                 [NOTHING, *engines.found],
                 value=NOTHING,
                 label="Compare with",
+                filterable=False,
                 info="Times side by side, and how far the labels agree",
             )
             alone = gr.Checkbox(

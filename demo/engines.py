@@ -94,11 +94,12 @@ class Engines:
             while len(self._loaded) >= MOST_LOADED:
                 del self._loaded[list(self._loaded)[1]]
             engine = self.found[name]
-            file = in_precision(find_model(engine.model), "auto", engine.runtime, self._device)
+            runtime = engine.options["runtime"]
+            file = in_precision(find_model(engine.model), "auto", runtime, self._device)
             if network:
                 place = Path(self._networks.name) / f"{list(self.found).index(name)}"
                 file = network_alone(file, network, place.with_suffix(f".{network}.onnx"))
-            self._loaded[key] = Segmenter.load(file, engine.runtime, self._device)
+            self._loaded[key] = Segmenter.load(file, runtime, self._device)
         return self._loaded[key]
 
 
