@@ -14,6 +14,7 @@ import numpy as np
 from ctct.demo.uploads import check_zip
 
 from ctct.inference.files import CaseFiles, Options, output_path
+from ctct.inference.model_file import ModelFile
 from ctct.inference.patients import Given
 from ctct.inference.record import Fate, made_by
 from ctct.inference.results import write_results
@@ -52,14 +53,16 @@ class Labelled:
 
     Attributes:
         engine: its name.
-        segmenter: what it is.
+        model: what it ran.
+        runtime: what ran it, and where.
         raw: as the networks say.
         segmentation: the same, cleaned up.
         seconds: time to label it.
     """
 
     engine: str
-    segmenter: Segmenter
+    model: ModelFile
+    runtime: str
     raw: Segmentation
     segmentation: Segmentation
     seconds: float
@@ -143,7 +146,9 @@ def label_scan(
 
     on_stage(f"segmenting ({engine})", 0)
     raw = segmenter.segment(study, clean_up=False, on_slices=slices_done)
-    return Labelled(engine, segmenter, raw, cleaned(raw), time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    runtime = f"{segmenter.runtime.name} on {segmenter.runtime.device}"
+    return Labelled(engine, segmenter.model, runtime, raw, cleaned(raw), seconds)
 
 
 def measure_scan(
@@ -165,7 +170,7 @@ def measure_scan(
         compare = tuple(folder / name for name in networks)
         for other, alone in zip(compare, networks.values(), strict=True):
             _write_labels(other, case, alone.segmentation)
-        about = _made_with(labelled.segmenter)
+        about = _made_with(labelled.model)
         (result,) = write_results(folder, [(case, frames)], Given(compare=compare), about=about)
         names = [fate.output, "measurements.csv", "frames.csv", "report.html"]
         names += ["by_model.csv"] if networks else []
@@ -185,8 +190,7 @@ def _write_labels(folder: Path, case: Case, segmentation: Segmentation) -> None:
     write_atomic(output_path(folder, case.name), source.encode_labels(segmentation.labels))
 
 
-def _made_with(segmenter: Segmenter) -> dict[str, str]:
-    model = segmenter.model
+def _made_with(model: ModelFile) -> dict[str, str]:
     return made_by(
         {
             "settings": {"model": model.path.name, "model_sha256": model.sha256},

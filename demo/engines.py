@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import CtctError
 from ctct.inference import runtimes
 from ctct.inference.members import network_alone
-from ctct.inference.model_file import DEFAULT, find_model
+from ctct.inference.model_file import DEFAULT, ModelFile, find_model
 from ctct.inference.precision import in_precision
 from ctct.inference.segmenter import Segmenter
 
-#: Kept in memory: the one the page was started with, and the last of the others.
-MOST_LOADED = 2
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A model in a runtime.
-
-    Attributes:
-        model: as it was given on the command line.
-        runtime: a key of ``ctct.inference.runtimes.PACKAGES``.
-        options: of ``ctct predict`` and ``ctct.load_model`` that are needed to get the same.
-    """
-
-    model: str
-    runtime: str
-    options: dict[str, str]
-
 
 class Engines:
-    """What was found, by name; loaded when first used. Not for several threads at a time.
+    """What was found, by name; one at a time is in memory. Not for several threads at a time.
 
     Args:
         models: as of ``ctct predict``; the first is taken unless a visitor chooses another.
@@ -43,7 +24,8 @@ class Engines:
         device: "auto", "cpu" or "cuda".
 
     Attributes:
-        found: engines by the name shown, the one to start with first.
+        found: by the name shown, options of ``ctct predict`` that give the same; the one to start
+            with is the first.
 
     Raises:
         ModelError: a model is missing or is not one of ctct's.
@@ -53,23 +35,20 @@ class Engines:
     def __init__(
         self, models: Sequence[str] = (DEFAULT,), runtime: str = "auto", device: str = "auto"
     ) -> None:
-        self.found: dict[str, Engine] = {}
+        self.found: dict[str, dict[str, str]] = {}
         for model in models:
             file = find_model(model)
             asked = runtimes.choose(file, runtime, device)[0]
             # PyTorch only where it is asked for: it would take half of the memory.
             for name in dict.fromkeys([asked, *(r for r in runtimes.available() if r != "torch")]):
-                try:
-                    chosen, _, _ = runtimes.choose(file, name, device)
-                except CtctError:
+                if name != asked and not _fits(file, name, device):
                     continue
-                options = {"model": model, "runtime": name, "device": device}
-                if name == runtimes.choose(file, "auto", device)[0]:
-                    options["runtime"] = "auto"
-                shown = chosen if len(models) == 1 else f"{_short(model, models)}, {chosen}"
-                self.found[shown] = Engine(model, chosen, options)
-        self._device = device
-        self._loaded: dict[tuple[str, str], Segmenter] = {}
+                is_auto = name == runtimes.choose(file, "auto", device)[0]
+                options = {"runtime": "auto" if is_auto else name, "device": device}
+                shown = name if len(models) == 1 else f"{_short(model, models)}, {name}"
+                self.found[shown] = {"model": model, **options}
+        self._loaded = ("", "")
+        self._segmenter: Segmenter | None = None
         self._networks = tempfile.TemporaryDirectory(prefix="ctct-networks-")
         self.segmenter(self.first)
 
@@ -89,18 +68,28 @@ class Engines:
             ModelError: the runtime cannot load it, or it is no pair.
             RuntimeUnavailableError: networks cannot be told apart without the package onnx.
         """
-        key = (name, network)
-        if key not in self._loaded:
-            while len(self._loaded) >= MOST_LOADED:
-                del self._loaded[list(self._loaded)[1]]
-            engine = self.found[name]
-            runtime = engine.options["runtime"]
-            file = in_precision(find_model(engine.model), "auto", runtime, self._device)
+        if (name, network) != self._loaded:
+            # Its memory is given back before the next one takes some.
+            self._segmenter, self._loaded = None, ("", "")
+            options = self.found[name]
+            runtime, device = options["runtime"], options["device"]
+            file = in_precision(find_model(options["model"]), "auto", runtime, device)
             if network:
-                place = Path(self._networks.name) / f"{list(self.found).index(name)}"
-                file = network_alone(file, network, place.with_suffix(f".{network}.onnx"))
-            self._loaded[key] = Segmenter.load(file, runtime, self._device)
-        return self._loaded[key]
+                path = Path(self._networks.name) / f"{list(self.found).index(name)}.{network}.onnx"
+                file = network_alone(file, network, path)
+            self._segmenter = Segmenter.load(file, runtime, device)
+            self._loaded = (name, network)
+        assert self._segmenter is not None
+        return self._segmenter
+
+
+def _fits(model: ModelFile, runtime: str, device: str) -> bool:
+    """Whether a runtime can run a model here; one for GPUs alone needs a GPU."""
+    try:
+        _, place, _ = runtimes.choose(model, runtime, device)
+    except CtctError:
+        return False
+    return place != "cpu" or runtime not in runtimes.GPU_ONLY
 
 
 def _short(model: str, models: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ SAMPLES: Mapping[str, tuple[int, str]] = {
     "Try the sample": (0, "none"),
     "Large heart": (4, "none"),
     "Small heart": (3, "none"),
-    "Poor image": (1, "noise 0.5"),
+    "Noisy image": (1, "noise 0.25"),
 }
 FIRST = next(iter(SAMPLES))
 

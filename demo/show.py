@@ -58,12 +58,11 @@ def fill(path: Path, wish: Wish, engines: Engines, url: str, on_stage: OnStage) 
     """
     on_stage("reading", 0)
     scan = read_scan(path)
-    segmenter = engines.segmenter(wish.engine)
     if scan.study.frames > 1:
-        first = label_first_frame(scan.study, segmenter)
+        first = label_first_frame(scan.study, engines.segmenter(wish.engine))
         words = f"Phase 0 is there; all {scan.study.frames} follow…"
         yield {"viewer": viewer_iframe(first, measure(first)), "beside": waiting_html(words)}
-    labelled = label_scan(scan.study, segmenter, wish.engine, on_stage)
+    labelled = label_scan(scan.study, engines.segmenter(wish.engine), wish.engine, on_stage)
     networks = _networks(scan, wish, engines, on_stage)
     other = _other(scan, wish, engines, on_stage)
     layers = {"Ensemble" if labelled.is_pair else "Labels": labelled.segmentation.labels}
@@ -75,7 +74,7 @@ def fill(path: Path, wish: Wish, engines: Engines, url: str, on_stage: OnStage) 
         "beside": waiting_html("Measuring and writing the report…"),
     }
     answer = measure_scan(scan, labelled, networks)
-    options = engines.found[wish.engine].options
+    options = engines.found[wish.engine]
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),
@@ -125,6 +124,6 @@ def segment(path: Path, engine: str, engines: Engines) -> dict[str, Any]:
         "indices": m.all_indices,
         "seconds": answer.seconds,
         "engine": engine,
-        "model": labelled.segmenter.model.path.name,
+        "model": labelled.model.path.name,
         "files": {name: base64.b64encode(file).decode() for name, file in answer.files.items()},
     }

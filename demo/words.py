@@ -65,9 +65,7 @@ def times_text(answer: Answer, labelled: Labelled) -> str:
 
 
 def _with(labelled: Labelled) -> str:
-    segmenter = labelled.segmenter
-    runtime, model = segmenter.runtime, segmenter.model
-    return f"{runtime.name} on {runtime.device}, model {model.path.name}"
+    return f"{labelled.runtime}, model {labelled.model.path.name}"
 
 
 def comparison_html(first: Labelled, second: Labelled) -> Markup:
