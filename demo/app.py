@@ -146,8 +146,10 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
                     words = message_html(in_words(error, file))
                     yield {viewer: words, beside: "", more: gr.update(visible=False)}
 
-        def segment_for_program(scan: str, engine: str) -> dict[str, Any]:
+        def segment_for_program(scan: str | None, engine: str) -> dict[str, Any]:
             """Segment a scan: verdict, indices and files (base64) of it, none of which is kept."""
+            if not scan:
+                raise gr.Error("give a file", print_exception=False)
             with scans.in_use(scans.take(scan)) as file:
                 try:
                     return segment(file, engine, engines)
@@ -155,6 +157,7 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
                     log.debug("a scan failed", exc_info=error)
                     raise gr.Error(in_words(error, file), print_exception=False) from None
 
+        names = ", ".join(engines.found)
         one_at_a_time: Events = {"concurrency_id": "segmenter", "concurrency_limit": 1}
         work: Events = {
             "fn": show,
@@ -168,10 +171,14 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
         upload.upload(take, [upload, scan], [scan, upload], queue=False, **quick).success(**work)
         for button in samples.values():
             button.click(take_sample, [button, scan], scan, **quick).success(**work)
+        # Not the components of the page: what these refuse is printed on the server.
         gr.Button(visible=False).click(
             segment_for_program,
-            [upload, engine],
-            gr.JSON(visible=False),
+            [
+                gr.File(label="NIfTI or a zip of DICOM", visible=False),
+                gr.Textbox(engines.first, label=f"One of {names}", visible=False),
+            ],
+            gr.JSON(label="What was found", visible=False),
             api_name="segment",
             **one_at_a_time,
         )

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ctct.errors import CtctError
+from ctct.errors import ConfigError, CtctError
 from ctct.inference import runtimes
 from ctct.inference.members import network_alone
 from ctct.inference.model_file import DEFAULT, ModelFile, find_model
@@ -65,9 +65,12 @@ class Engines:
             network: of a pair, the one that is to run; "" for both.
 
         Raises:
+            ConfigError: there is none of that name.
             ModelError: the runtime cannot load it, or it is no pair.
             RuntimeUnavailableError: networks cannot be told apart without the package onnx.
         """
+        if name not in self.found:
+            raise ConfigError(f"engine {name!r}: choose one of {', '.join(self.found)}")
         if (name, network) != self._loaded:
             # Its memory is given back before the next one takes some.
             self._segmenter, self._loaded = None, ("", "")

@@ -139,8 +139,10 @@ def commands_text(
         f"model = ctct.load_model({arguments})\n"
         f"segmentation = model.segment(ctct.read_study({file_name!r}))\n"
         "print(ctct.measure(segmentation).indices)\n\n"
-        "# or through this page\nfrom gradio_client import Client, handle_file\n"
-        f"client = Client({url!r}, analytics_enabled=False)\n"
+        "# or through this page\nimport os\n"
+        "os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio_client reports its use, else\n"
+        "from gradio_client import Client, handle_file\n"
+        f"client = Client({url!r})\n"
         f"found = client.predict(handle_file({file_name!r}), {engine!r}, api_name='/segment')\n"
         "print(found['indices'])\n"
     )
