@@ -110,8 +110,9 @@ def segment(path: Path, engine: str, engines: Engines) -> dict[str, Any]:
     Raises:
         CtctError: the scan cannot be used, or an engine cannot be loaded.
     """
+    segmenter = engines.segmenter(engine)
     scan = read_scan(path)
-    labelled = label_scan(scan.study, engines.segmenter(engine), engine)
+    labelled = label_scan(scan.study, segmenter, engine)
     answer = measure_scan(scan, labelled)
     result = answer.result
     m = result.measurements

@@ -167,7 +167,7 @@ def test_a_bad_file_gets_a_message_and_nothing_is_kept(
 
 def test_a_zip_of_dicom_is_labelled_and_named_after_the_zip(visit: Visit, tmp_path: Path) -> None:
     dicom_support = pytest.importorskip("dicom_support", reason="needs pip install 'ctct[dicom]'")
-    dicom_support.write_cine(tmp_path / "export", phases=4, places=3)
+    dicom_support.write_cine(tmp_path / "export")
     page = visit()
     upload(page, Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path / "export")))
     assert "phase 0" in viewer(page).locator("#position").inner_text()

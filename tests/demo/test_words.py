@@ -71,7 +71,7 @@ def test_two_engines_side_by_side() -> None:
     text = comparison_html(labelled("a", [1, 1, 2, 3], 0.5), labelled("b", [1, 2, 2, 3], 0.25))
     assert "<td>0.50</td><td>0.25</td>" in text
     assert "<td>2</td><td>4</td>" in text  # slices/s
-    assert "The same label in 75.000 % of voxels" in text
+    assert "The same label in 75.000 % of the voxels" in text
     # 2·1 / (2 + 1) of either, all of the LV.
     assert "RV 0.6667, MYO 0.6667, LV 1.0000" in text
 
