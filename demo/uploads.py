@@ -1,4 +1,8 @@
-"""What visitors upload: each scan in a private folder of its own, deleted after use."""
+"""What visitors upload: each scan in a private folder of its own, deleted after use.
+
+Gradio keeps more, and for longer, than a server of patients' scans should. What is changed about it
+is here, with the reasons.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gradio import route_utils
+from gradio.state_holder import SessionState
 
 from ctct.errors import InputError
 from ctct.io.dicom_files import Opener, is_zip
@@ -31,7 +36,15 @@ class _Upload(route_utils.GradioUploadFile):  # type: ignore[misc]
         self.sha.update(secrets.token_bytes(16))
 
 
+def _forget(session: SessionState, key: int, value: object) -> None:
+    """Do not keep what a visitor was shown: it would stay in memory until the server ends.
+
+    Gradio keeps it for links to a page as it was, which this page does not offer.
+    """
+
+
 route_utils.GradioUploadFile = _Upload
+SessionState._update_value_in_config = _forget
 
 
 class Scans:

@@ -42,7 +42,9 @@ def private_scans(folder: Path) -> list[Path]:
         path.write_bytes(b"private content")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dicom_support.write_cine(folder / "dicom", change=lambda t, z: {"StudyTime": "private"})
+        dicom_support.write_cine(
+            folder / "dicom", change=lambda t, z: {"SeriesInstanceUID": "private"}
+        )
     return [*names, Path(shutil.make_archive(str(folder / "private-4"), "zip", folder / "dicom"))]
 
 

@@ -47,7 +47,6 @@ def test_one_is_in_memory_at_a_time_and_a_network_is_one_too() -> None:
     pytest.importorskip("onnx")
     engines = engines_module.Engines()
     pair = weakref.ref(engines.segmenter(engines.first))
-    description = pair().model.description
     assert engines.segmenter(engines.first) is pair()
     alone = engines.segmenter(engines.first, "cnn")
     gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import shutil
 import sys
@@ -117,6 +118,19 @@ def test_a_scan_is_labelled_as_on_the_command_line(
     for name in ("four frames_seg.nii.gz", "measurements.csv"):
         assert downloads[name] == (tmp_path / "out" / name).read_bytes(), name
     assert b"four frames" in downloads["report.html"]
+
+
+def test_the_server_keeps_nothing_of_what_it_has_shown(visit: Visit, scan: Path) -> None:
+    from gradio.state_holder import SessionState
+
+    own = scan.rename(scan.with_name("forget me.nii.gz"))
+    page = visit()
+    upload(page, own)
+    page.get_by_role("link", name="report.html").wait_for()
+    page.wait_for_timeout(200)
+    sessions = [one for one in gc.get_objects() if isinstance(one, SessionState)]
+    assert sessions
+    assert "forget me" not in "".join(repr(one.config_values) for one in sessions)
 
 
 def test_no_request_leaves_the_host(visit: Visit, scan: Path, url: str) -> None:
