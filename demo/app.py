@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from ctct.demo.engines import Engines
 from ctct.demo.samples import FIRST, SAMPLES, write_sample
-from ctct.demo.show import Wish, fill, segment
+from ctct.demo.show import Wish, fill, give_back_memory, segment
 from ctct.demo.uploads import Scans
 from ctct.demo.words import in_words, message_html
 
@@ -145,6 +145,8 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
                     log.debug("a scan failed", exc_info=error)
                     words = message_html(in_words(error, file))
                     yield {viewer: words, beside: "", more: gr.update(visible=False)}
+                finally:
+                    give_back_memory()
 
         def segment_for_program(scan: str | None, engine: str) -> dict[str, Any]:
             """Segment a scan: verdict, indices and files (base64) of it, none of which is kept."""
@@ -156,6 +158,8 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
                 except Exception as error:
                     log.debug("a scan failed", exc_info=error)
                     raise gr.Error(in_words(error, file), print_exception=False) from None
+                finally:
+                    give_back_memory()
 
         names = ", ".join(engines.found)
         one_at_a_time: Events = {"concurrency_id": "segmenter", "concurrency_limit": 1}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,8 +37,8 @@ def segment(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str
 
 def kept_files() -> list[Path]:
     """What there is of uploads on the server's disk, empty files apart."""
-    folders = Path(tempfile.gettempdir()).glob("ctct-demo-*/**/*")
-    return [path for path in folders if path.is_file() and path.stat().st_size]
+    folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
+    return [path for path in folder.glob("**/*") if path.is_file() and path.stat().st_size]
 
 
 def test_the_example_of_the_readme_gets_what_the_command_line_writes(
