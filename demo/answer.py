@@ -81,8 +81,8 @@ class Labelled:
     @property
     def slices_per_second(self) -> float:
         """Speed."""
-        frames, slices = self.raw.labels.shape[:2]
-        return frames * slices / max(self.seconds, 1e-9)
+        study = self.raw.study
+        return study.frames * study.slices / max(self.seconds, 1e-9)
 
 
 @dataclass(frozen=True)

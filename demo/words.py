@@ -56,11 +56,11 @@ def _download(name: str, content: bytes) -> Markup:
 
 def times_text(answer: Answer, labelled: Labelled) -> str:
     """Time by stage, speed, runtime and device."""
-    frames, slices = labelled.raw.labels.shape[:2]
+    study = labelled.raw.study
     stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in answer.seconds.items())
     return (
-        f"{frames} × {slices} slices: {stages}; {labelled.slices_per_second:.0f} slices/s with "
-        f"{_with(labelled)}."
+        f"{study.frames} × {study.slices} slices: {stages}; "
+        f"{labelled.slices_per_second:.0f} slices/s with {_with(labelled)}."
     )
 
 
