@@ -26,7 +26,7 @@ from ctct.io.write import prepare_folder, write_atomic
 from ctct.report.patient import PatientResult
 
 #: Voxels as 32-bit numbers that a visitor may have unpacked; keeps the server's memory below 2 GB.
-MAX_UNPACKED_BYTES = 2**28
+MAX_UNPACKED_BYTES = 3 * 2**26
 
 #: Told the stage in words and which share of it is done.
 OnStage = Callable[[str, float], object]
