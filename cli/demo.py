@@ -8,12 +8,18 @@ import typer
 
 
 def demo(
-    model: Annotated[
-        str, typer.Option(help="'default', or any model that ctct predict takes.")
-    ] = "default",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="'default', or any model that ctct predict takes; several to choose from.",
+        ),
+    ] = None,
     runtime: Annotated[
         str,
-        typer.Option(help="auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."),
+        typer.Option(
+            help="To begin with: auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."
+        ),
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
@@ -26,21 +32,23 @@ def demo(
     import signal
     import sys
     import threading
+    import warnings
 
     from ctct.errors import ConfigError
-    from ctct.inference.segmenter import load_model
 
     try:
-        from ctct.demo.app import Settings, is_loopback, serving
+        from ctct.demo.server import is_loopback, serving
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
         raise ConfigError("ctct demo needs gradio: pip install 'ctct[demo]'") from error
+    from ctct.demo.engines import Engines
 
-    segmenter = load_model(model, runtime, device)
+    engines = Engines(models or ["default"], runtime, device)
     if not logging.getLogger("ctct").isEnabledFor(logging.DEBUG):
-        # From here on lines would name visitors' files.
-        logging.getLogger("ctct").setLevel(logging.CRITICAL)
+        # From here on lines, whoever's, would name visitors' files or quote what is in them.
+        logging.disable(logging.CRITICAL)
+        warnings.simplefilter("ignore")
     if not is_loopback(host):
         typer.echo(
             f"warning: --host {host} lets others on the network use this page; there is no "
@@ -49,6 +57,6 @@ def demo(
         )
     # A service manager's way to stop it: what visitors uploaded is deleted then, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    with serving(segmenter, Settings(model, runtime, device), host, port) as url:
+    with serving(engines, host, port) as url:
         typer.echo(f"{url} (Ctrl-C to stop)")
         threading.Event().wait()

@@ -1,13 +1,15 @@
 """What the viewer draws: every slice of every frame as one small PNG, made once.
 
-A pixel of it holds, in red, green and blue, the grey value, the label and the disagreement. PNG is
-lossless and browsers hand out its bytes unchanged, so labels stay exact.
+A pixel of it holds, in red, green and blue, the grey value, the labels and the disagreement. PNG is
+lossless and browsers hand out its bytes unchanged, so labels stay exact. Of up to four label maps,
+each has two bits.
 """
 
 from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +46,22 @@ class Slices:
     aspect: float
 
 
-def viewer_slices(segmentation: Segmentation, most_pixels: int = MOST_PIXELS) -> Slices:
-    """All slices of a segmentation, cut to the heart, at most ``most_pixels`` in all."""
+def viewer_slices(
+    segmentation: Segmentation, others: Sequence[Array] = (), most_pixels: int = MOST_PIXELS
+) -> Slices:
+    """All slices of a segmentation, cut to the heart.
+
+    Args:
+        segmentation: image and labels.
+        others: up to three other label maps (T, Z, H, W) of the image.
+        most_pixels: of all slices together; of more, every second or third one is left.
+    """
     study = segmentation.study
     rows, columns = heart_window(segmentation)
     channels = np.stack(
         [
             grey_values(study.voxels[..., rows, columns]),
-            segmentation.labels[..., rows, columns],
+            packed([a[..., rows, columns] for a in (segmentation.labels, *others)]),
             share_of_255(segmentation.disagreement[..., rows, columns]),
         ],
         axis=-1,
@@ -84,6 +94,14 @@ def grey_values(voxels: npt.NDArray[np.float32]) -> Array:
     scaled = (voxels - low) * (255 / max(high - low, 1e-12))
     grey: Array = scaled.clip(0, 255).round().astype(np.uint8)
     return grey
+
+
+def packed(label_maps: Sequence[Array]) -> Array:
+    """Label maps, 0…3, as one: two bits each, those of the first the lowest."""
+    both: Array = label_maps[0].copy()
+    for n, labels in enumerate(label_maps[1:], 1):
+        both |= labels << np.uint8(2 * n)
+    return both
 
 
 def share_of_255(disagreement: npt.NDArray[np.floating]) -> Array:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
 import numpy as np
-from ctct.demo.pixels import viewer_slices
+from ctct.demo.pixels import Array, viewer_slices
 
 from ctct.inference.segmenter import Segmentation
 from ctct.labels import BACKGROUND, COLOURS, LV, MYO, RV, STRUCTURES, VALUE
@@ -26,18 +27,34 @@ OUTLINES = {RV: (RV,), MYO: (MYO, LV), LV: (LV,)}
 CYCLE_S = 1.0
 
 
-def viewer_iframe(segmentation: Segmentation, measurements: Measurements) -> Markup:
+def viewer_iframe(
+    segmentation: Segmentation,
+    measurements: Measurements,
+    layers: Mapping[str, Array] | None = None,
+) -> Markup:
     """The viewer as an ``iframe`` that can neither see the page around it nor load anything."""
-    page = html.escape(viewer_page(segmentation, measurements))
+    page = html.escape(viewer_page(segmentation, measurements, layers))
     return Markup(
         f'<iframe class="ctct-viewer" title="Viewer: the beating heart and its labels" '
         f'sandbox="allow-scripts" srcdoc="{page}"></iframe>'
     )
 
 
-def viewer_page(segmentation: Segmentation, measurements: Measurements) -> str:
-    """The whole page as HTML: pictures, volume curve and the script that draws them."""
-    study, slices = segmentation.study, viewer_slices(segmentation)
+def viewer_page(
+    segmentation: Segmentation,
+    measurements: Measurements,
+    layers: Mapping[str, Array] | None = None,
+) -> str:
+    """The whole page as HTML: pictures, volume curve and the script that draws them.
+
+    Args:
+        segmentation: image and labels.
+        measurements: of these labels.
+        layers: label maps (T, Z, H, W) to choose from by name; the labels themselves come first.
+    """
+    study = segmentation.study
+    names, maps = zip(*(layers or {"Labels": segmentation.labels}).items(), strict=True)
+    slices = viewer_slices(segmentation, maps[1:])
     data = {
         "frames": study.frames,
         "slices": study.slices,
@@ -48,6 +65,8 @@ def viewer_page(segmentation: Segmentation, measurements: Measurements) -> str:
         "es": measurements.es,
         "slice": middle_slice(segmentation),
         "frames_per_second": study.frames / CYCLE_S,
+        "layers": names,
+        "disagreement": bool(np.isfinite(segmentation.disagreement).any()),
         "colours": [(0, 0, 0), *(COLOURS[s] for s in STRUCTURES)],
         "outlines": [
             {"colour": VALUE[s], "labels": [VALUE[part] for part in OUTLINES[s]]}

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 from ctct.demo.answer import Answer, Labelled
 
-from ctct.inference.segmenter import Segmenter
-from ctct.report.page import Markup, tag
+from ctct.api import measure
+from ctct.errors import CtctError
+from ctct.measurement.overlap import dice_by_structure
+from ctct.report.page import Markup, table, tag
 from ctct.report.patient import indices_table, phases_text, pill
 
+#: Folders at the beginning of a path.
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/\s:]+/)+")
 
-def answers_html(labelled: Labelled, answer: Answer, segmenter: Segmenter) -> Markup:
+
+def answers_html(answer: Answer, labelled: Labelled) -> Markup:
     """Verdict and reasons, table of indices, downloads, times."""
     result = answer.result
     judgement = result.judgement
@@ -27,7 +35,7 @@ def answers_html(labelled: Labelled, answer: Answer, segmenter: Segmenter) -> Ma
         reasons,
         indices_table(result),
         downloads(answer.files),
-        tag("p", times_text(labelled, answer, segmenter), class_="note"),
+        tag("p", times_text(answer, labelled), class_="note"),
         class_="ctct",
     )
 
@@ -46,16 +54,48 @@ def _download(name: str, content: bytes) -> Markup:
     return tag("a", words, href=source, download=name)
 
 
-def times_text(labelled: Labelled, answer: Answer, segmenter: Segmenter) -> str:
+def times_text(answer: Answer, labelled: Labelled) -> str:
     """Time by stage, speed, runtime and device."""
-    study, seconds = labelled.segmentation.study, answer.seconds
-    slices = study.frames * study.slices
-    stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in seconds.items())
-    rate = slices / max(seconds["segmenting"], 1e-9)
-    runtime = segmenter.runtime
+    study = labelled.raw.study
+    stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in answer.seconds.items())
     return (
-        f"{study.frames} × {study.slices} slices: {stages}; {rate:.0f} slices/s with "
-        f"{runtime.name} on {runtime.device}, model {segmenter.model.path.name}."
+        f"{study.frames} × {study.slices} slices: {stages}; "
+        f"{labelled.slices_per_second:.0f} slices/s with {_with(labelled)}."
+    )
+
+
+def _with(labelled: Labelled) -> str:
+    return f"{labelled.runtime}, model {labelled.model.path.name}"
+
+
+def comparison_html(first: Labelled, second: Labelled) -> Markup:
+    """Times of two engines on the same scan side by side, and how far their labels agree."""
+    ours, theirs = first.segmentation.labels, second.segmentation.labels
+    both = (first, second)
+    rows = [
+        ["with", *map(_with, both)],
+        ["segmenting (s)", *(f"{one.seconds:.2f}" for one in both)],
+        ["slices/s", *(f"{one.slices_per_second:.0f}" for one in both)],
+    ]
+    found = [measure(one.segmentation).indices for one in both]
+    for index in ("LVEDV (mL)", "LVESV (mL)", "LVEF (%)"):
+        if index in found[0]:
+            rows.append([index, *(f"{one[index]:.2f}" for one in found)])
+    agreement = ", ".join(f"{s} {d:.4f}" for s, d in dice_by_structure(ours, theirs).items())
+    same = 100 * float(np.mean(ours == theirs))
+    return tag(
+        "div",
+        table(["", *(one.engine for one in both)], rows),
+        tag(
+            "p", f"The same label in {same:.3f} % of the voxels; Dice over all frames: {agreement}."
+        ),
+        tag(
+            "p",
+            "Each labelled the first frame once before its time was taken. In the viewer the "
+            "second is a layer of its own.",
+            class_="note",
+        ),
+        class_="ctct",
     )
 
 
@@ -79,20 +119,37 @@ def waiting_html(words: str) -> Markup:
     return tag("div", tag("p", words, class_="note", role="status"), class_="ctct")
 
 
-def commands_text(file_name: str, settings: Mapping[str, str]) -> str:
-    """The command line and the Python that do the same.
+def commands_text(
+    file_name: str, options: Mapping[str, str], url: str = "", engine: str = ""
+) -> str:
+    """The command line and the Python that do the same, here and through this page.
 
     Args:
         file_name: the scan.
-        settings: options by name; those at "default" or "auto" are left out.
+        options: by name; those at "default" or "auto" are left out.
+        url: of this page.
+        engine: what the page ran.
     """
-    given = {name: value for name, value in settings.items() if value not in ("default", "auto")}
-    options = "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items())
+    given = {name: value for name, value in options.items() if value not in ("default", "auto")}
+    flags = "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items())
     arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     return (
-        f"ctct predict {shlex.quote(file_name)} -o results{options}\n\n"
+        f"ctct predict {shlex.quote(file_name)} -o results{flags}\n\n"
         "# or from Python\nimport ctct\n"
         f"model = ctct.load_model({arguments})\n"
         f"segmentation = model.segment(ctct.read_study({file_name!r}))\n"
-        "print(ctct.measure(segmentation).indices)\n"
+        "print(ctct.measure(segmentation).indices)\n\n"
+        "# or through this page\nimport os\n"
+        "os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # gradio_client reports its use, else\n"
+        "from gradio_client import Client, handle_file\n"
+        f"client = Client({url!r})\n"
+        f"found = client.predict(handle_file({file_name!r}), {engine!r}, api_name='/segment')\n"
+        "print(found['indices'])\n"
     )
+
+
+def in_words(error: Exception, path: Path) -> str:
+    """What a visitor is told of an error: no folder of the server, and nothing of its insides."""
+    if isinstance(error, CtctError):
+        return _FOLDERS.sub("", str(error).replace(str(path), path.name))
+    return "This file could not be processed; is it a short-axis cine, as NIfTI or a zip of DICOM?"

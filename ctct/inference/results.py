@@ -54,8 +54,8 @@ class Results:
             name: read_labels(output_path(self.folder, name), self.label_order)
             for name in {frame.name for frame in frames}
         }
-        return [
-            (replace(study, voxels=study.voxels[one]), labels[one])
+        return [  # copies, which do not keep the others in memory
+            (replace(study, voxels=study.voxels[one].copy()), labels[one].copy())
             for study, labels, one in ((*files[f.name], _only(f)) for f in frames)
         ]
 
@@ -63,7 +63,7 @@ class Results:
         """The intensities of each frame (1, Z, H, W)."""
         names = {frame.name for frame in frames}
         files = {name: read_case(self.cases[name]).voxels for name in names}
-        return [files[frame.name][_only(frame)] for frame in frames]
+        return [files[frame.name][_only(frame)].copy() for frame in frames]
 
 
 def _only(frame: FrameVolumes) -> slice:

@@ -17,8 +17,8 @@ from ctct.io.nifti import MAX_BYTES, source_of
 from ctct.io.study import Study
 
 
-def read_series(series: Series, name: str) -> Study:
-    """Read the images of a series.
+def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
+    """Read the images of a series, which as 32-bit numbers take ``max_bytes`` at most.
 
     Raises:
         InputError: they make no stack of slices of equally many phases, one cannot be read, or they
@@ -27,9 +27,9 @@ def read_series(series: Series, name: str) -> Study:
     """
     stack = arrange(series)
     shape = (len(stack.images), len(stack.images[0]), *series.first.shape)  # (T, Z, H, W)
-    if 4 * int(np.prod(shape, dtype=object)) > MAX_BYTES:
+    if 4 * int(np.prod(shape, dtype=object)) > max_bytes:
         raise InputError(
-            f"{series.path}: {shape} voxels, the limit is {MAX_BYTES // 4}; export fewer phases"
+            f"{series.path}: {shape} voxels, the limit is {max_bytes // 4}; export fewer phases"
         )
     voxels = np.empty(shape, np.float32)
     wanted: dict[DicomFile, list[tuple[int, int, Image]]] = defaultdict(list)

@@ -23,16 +23,19 @@ def read_labels(path: Path, order: str = "acdc") -> tuple[Study, npt.NDArray[np.
         InputError: the file is no scan, or holds other than the whole numbers ``order`` names.
     """
     study = read_nifti(path)
-    whole = study.voxels.round()
-    if not np.array_equal(whole, study.voxels):
-        odd = float(study.voxels[whole != study.voxels][0])
-        raise InputError(
-            f"{path}: holds {odd:g}; labels are whole numbers (resampled with interpolation?)"
-        )
-    try:
-        return study, remap(whole.astype(np.int64), source=order)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    labels = np.empty(study.voxels.shape, np.uint8)
+    for frame, voxels in enumerate(study.voxels):  # one at a time, as integers take memory
+        whole = voxels.round()
+        if not np.array_equal(whole, voxels):
+            odd = float(voxels[whole != voxels][0])
+            raise InputError(
+                f"{path}: holds {odd:g}; labels are whole numbers (resampled with interpolation?)"
+            )
+        try:
+            labels[frame] = remap(whole.astype(np.int64), source=order)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    return study, labels
 
 
 def check_same_grid(one: Study, other: Study) -> None:

@@ -8,21 +8,37 @@ from ctct.errors import InputError
 from ctct.io.dicom import read_series
 from ctct.io.dicom_files import is_dicom, is_zip, members
 from ctct.io.discover import Case, discover
-from ctct.io.nifti import read_nifti
+from ctct.io.nifti import MAX_BYTES, case_name, read_nifti
 from ctct.io.study import Study
 
 
-def read_case(case: Case) -> Study:
+def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     """Read the scan of a case.
+
+    Args:
+        case: the scan.
+        max_bytes: a scan of more, as filed or as 32-bit numbers, is refused before it is unpacked.
 
     Raises:
         InputError: it is missing, damaged or not a scan ctct can use.
     """
     if case.series:
-        return read_series(case.series, case.name)
+        return read_series(case.series, case.name, max_bytes)
     if is_zip(case.path):
         members(case.path)  # says why there is no series
-    return read_nifti(case.path)
+    return read_nifti(case.path, max_bytes)
+
+
+def find_case(path: str | Path, series: str | None = None) -> Case:
+    """The one scan that is there; see :func:`read_study`."""
+    path = Path(path)
+    if not (path.is_dir() or is_zip(path) or is_dicom(path)):
+        return Case(path, case_name(path))
+    cases, _ = discover([path], [series] if series else ())
+    if len(cases) > 1:
+        names = ", ".join(case.name for case in cases[:5])
+        raise InputError(f"{path}: holds {len(cases)} scans ({names} …); give one of them")
+    return cases[0]
 
 
 def read_study(path: str | Path, series: str | None = None) -> Study:
@@ -39,11 +55,4 @@ def read_study(path: str | Path, series: str | None = None) -> Study:
         InputError: it is missing, damaged, not a scan ctct can use, or more than one.
         RuntimeUnavailableError: it is DICOM, and pydicom is not installed.
     """
-    path = Path(path)
-    if not (path.is_dir() or is_zip(path) or is_dicom(path)):
-        return read_nifti(path)
-    cases, _ = discover([path], [series] if series else ())
-    if len(cases) > 1:
-        names = ", ".join(case.name for case in cases[:5])
-        raise InputError(f"{path}: holds {len(cases)} scans ({names} …); give one of them")
-    return read_case(cases[0])
+    return read_case(find_case(path, series))

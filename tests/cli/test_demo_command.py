@@ -1,15 +1,18 @@
-"""`ctct demo`: what it needs, what it warns of, and that it starts without torch."""
+"""`ctct demo`: what it needs, what it warns of, what it never says, and that it leaves nothing."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests_support import write_scan
 
 SCRIPT = """
 import atexit, sys
@@ -23,16 +26,39 @@ run()
 def test_without_gradio_it_says_what_to_install(
     ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "ctct.demo.app", raising=False)
+    monkeypatch.delitem(sys.modules, "ctct.demo.server", raising=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
     outcome = ctct("demo")
     assert outcome.code == 2
     assert "pip install 'ctct[demo]'" in outcome.err
 
 
-def test_it_serves_warns_leaves_nothing_and_never_loads_torch(tmp_path: Path) -> None:
+def private_scans(folder: Path) -> list[Path]:
+    """A scan, two damaged ones, and DICOM with what pydicom warns of."""
+    dicom_support = pytest.importorskip("dicom_support", reason="needs pip install 'ctct[dicom]'")
+    names = [folder / name for name in ("private-1.nii.gz", "private-2.nii", "private-3.zip")]
+    write_scan(names[0])
+    for path in names[1:]:
+        path.write_bytes(b"private content")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dicom_support.write_cine(
+            folder / "dicom", change=lambda t, z: {"SeriesInstanceUID": "private"}
+        )
+    return [*names, Path(shutil.make_archive(str(folder / "private-4"), "zip", folder / "dicom"))]
+
+
+def test_it_serves_warns_tells_nothing_leaves_nothing_and_never_loads_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)}
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    from gradio_client import Client, handle_file
+
+    scans = private_scans(tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     server = subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         stdout=subprocess.PIPE,
@@ -44,11 +70,19 @@ def test_it_serves_warns_leaves_nothing_and_never_loads_torch(tmp_path: Path) ->
     try:
         url = server.stdout.readline().split()[0].replace("0.0.0.0", "127.0.0.1")
         with urllib.request.urlopen(url, timeout=30) as answer:
-            assert list(tmp_path.glob("ctct-demo-*"))
+            assert list(temporary.glob("ctct-demo-*"))
             assert "default-src 'self'" in answer.headers["content-security-policy"]
+        client = Client(url, verbose=False)
+        for scan in scans[1:3]:
+            with pytest.raises(Exception, match=f"^{scan.name}: "):
+                client.predict(handle_file(scan), api_name="/segment")
+        for scan in (scans[0], scans[3]):
+            found = client.predict(handle_file(scan), api_name="/segment")
+            assert found["name"].startswith("private")
     finally:
         server.terminate()
         out, err = server.communicate(timeout=30)
     assert "warning: --host 0.0.0.0 lets others" in err
+    assert "private" not in out + err
     assert out.splitlines()[-1] == "False"
-    assert list(tmp_path.glob("ctct-*")) == []
+    assert list(temporary.glob("ctct-*")) == []

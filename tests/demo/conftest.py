@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ctct.inference.segmenter import load_model
+from ctct.io.nifti import encode_study
+from ctct.io.study import Study
 
 
 @pytest.fixture(scope="session")
 def url(_cache_of_their_own: None) -> Iterator[str]:
     """Address of the page, served with the bundled model."""
     pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
-    from ctct.demo.app import Settings, serving
+    from ctct.demo.engines import Engines
+    from ctct.demo.server import serving
 
-    with serving(load_model(), Settings()) as address:
+    with serving(Engines()) as address:
         yield address
 
 
@@ -33,16 +37,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any, url: str) -> Iterator[Callable[[], Any]]:
+def visit(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     """Open the page as a new visitor, whose pictures do not move by themselves."""
     contexts = []
 
-    def open_page() -> Any:
-        contexts.append(
-            browser.new_context(viewport={"width": 1366, "height": 768}, reduced_motion="reduce")
-        )
+    def open_page(**options: Any) -> Any:
+        usual = {"viewport": {"width": 1366, "height": 768}, "reduced_motion": "reduce"}
+        contexts.append(browser.new_context(**usual | options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(60_000)
         page.requested = []
         page.on("request", lambda request: page.requested.append(request.url))
         page.goto(url)
@@ -51,3 +54,12 @@ def visit(browser: Any, url: str) -> Iterator[Callable[[], Any]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def scan(cine: tuple[Study, np.ndarray], tmp_path: Path) -> Path:
+    """Four frames of the synthetic cine as a file."""
+    study, labels = cine
+    path = tmp_path / "four frames.nii.gz"
+    path.write_bytes(encode_study(study, labels)[study.name])
+    return path

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
+import shutil
+import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,20 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctct.io.nifti import encode_study
-from ctct.io.study import Study
 from ctct.labels import COLOURS, STRUCTURES
 
-Visit = Callable[[], Any]
-
-
-@pytest.fixture
-def scan(cine: tuple[Study, np.ndarray], tmp_path: Path) -> Path:
-    """Four frames of the synthetic cine as a file."""
-    study, labels = cine
-    path = tmp_path / "four frames.nii.gz"
-    path.write_bytes(encode_study(study, labels)[study.name])
-    return path
+Visit = Callable[..., Any]
 
 
 def upload(page: Any, path: Path) -> None:
@@ -34,7 +27,8 @@ def upload(page: Any, path: Path) -> None:
 
 
 def viewer(page: Any) -> Any:
-    """The frame of the viewer, once it has drawn."""
+    """The frame of the viewer, once it has drawn all of the scan."""
+    page.get_by_role("link", name="report.html").wait_for()
     frame = page.wait_for_selector("iframe.ctct-viewer").content_frame()
     frame.locator("#position").filter(has_text="phase").wait_for()
     if frame.locator("#play").get_attribute("aria-pressed") == "true":  # a browser may not know yet
@@ -62,6 +56,11 @@ def move(frame: Any, slider: str, value: int) -> None:
 def test_the_sample_beats_with_its_contours(visit: Visit) -> None:
     page = visit()
     page.get_by_role("button", name="Try the sample").click()
+    first = page.wait_for_selector("iframe.ctct-viewer").content_frame()
+    first.locator("#position").filter(has_text="phase 0").wait_for()
+    assert page.locator("#answers table").count() == 0  # the first frame is there before the rest
+    assert all(drawn_pixels(picture(first), structure) > 300 for structure in STRUCTURES)
+
     frame = viewer(page)
     at_ed = picture(frame)
     assert all(drawn_pixels(at_ed, structure) > 300 for structure in STRUCTURES)
@@ -69,7 +68,7 @@ def test_the_sample_beats_with_its_contours(visit: Visit) -> None:
 
     frame.locator("#layer").select_option("none")
     assert all(drawn_pixels(picture(frame), structure) < 30 for structure in STRUCTURES)
-    frame.locator("#layer").select_option("labels")
+    frame.locator("#layer").select_option("Ensemble")
     np.testing.assert_array_equal(picture(frame), at_ed)
 
     frame.locator("#play").click()
@@ -121,6 +120,19 @@ def test_a_scan_is_labelled_as_on_the_command_line(
     assert b"four frames" in downloads["report.html"]
 
 
+def test_the_server_keeps_nothing_of_what_it_has_shown(visit: Visit, scan: Path) -> None:
+    from gradio.state_holder import SessionState
+
+    own = scan.rename(scan.with_name("forget me.nii.gz"))
+    page = visit()
+    upload(page, own)
+    page.get_by_role("link", name="report.html").wait_for()
+    page.wait_for_timeout(200)
+    sessions = [one for one in gc.get_objects() if isinstance(one, SessionState)]
+    assert sessions
+    assert "forget me" not in "".join(repr(one.config_values) for one in sessions)
+
+
 def test_no_request_leaves_the_host(visit: Visit, scan: Path, url: str) -> None:
     page = visit()
     upload(page, scan)
@@ -130,11 +142,24 @@ def test_no_request_leaves_the_host(visit: Visit, scan: Path, url: str) -> None:
     assert [u for u in page.requested if not u.startswith((url, "data:", "blob:"))] == []
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+NOTHING_IN_IT = zipped({"../../outside.dcm": b"no DICOM", "/etc/outside": b"neither"})
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("text.nii.gz", b"this is no image", "text.nii.gz: not a NIfTI file"),
         ("cut.nii.gz", b"\x1f\x8b\x08\x00\x00", "cut.nii.gz: "),
+        ("cut.zip", NOTHING_IN_IT[:50], "cut.zip: not a usable zip"),
+        ("tricks.zip", NOTHING_IN_IT, "tricks.zip: holds no DICOM"),
     ],
 )
 def test_a_bad_file_gets_a_message_and_nothing_is_kept(
@@ -150,7 +175,131 @@ def test_a_bad_file_gets_a_message_and_nothing_is_kept(
     assert tempfile.gettempdir() not in words
     assert page.locator("iframe.ctct-viewer").count() == 0
     page.wait_for_timeout(200)
-    assert list(Path(tempfile.gettempdir()).glob(f"ctct-demo-*/**/{name}")) == []
+    kept = Path(tempfile.gettempdir()).glob("ctct-demo-*/**/*")
+    assert [path for path in kept if path.name in (name, "outside.dcm")] == []
+
+
+def test_a_zip_of_dicom_is_labelled_and_named_after_the_zip(visit: Visit, tmp_path: Path) -> None:
+    dicom_support = pytest.importorskip("dicom_support", reason="needs pip install 'ctct[dicom]'")
+    dicom_support.write_cine(tmp_path / "export")
+    page = visit()
+    upload(page, Path(shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path / "export")))
+    assert "phase 0" in viewer(page).locator("#position").inner_text()
+    page.get_by_role("link", name="report.html").wait_for()
+    assert page.locator("#answers h2").inner_text().split()[0] == "mine"
+    assert "Doe" not in page.content()
+
+
+def test_without_pydicom_it_says_what_to_install(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = visit()
+    path = tmp_path / "dicom.zip"
+    path.write_bytes(zipped({"1": b"\0" * 128 + b"DICM"}))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    upload(page, path)
+    page.get_by_role("alert").wait_for()
+    assert "pip install 'ctct[dicom]'" in page.get_by_role("alert").inner_text()
+
+
+@pytest.mark.slow
+def test_two_runtimes_and_each_network_side_by_side(visit: Visit, scan: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs pip install 'ctct[gpu]'")
+    page = visit()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Compare with").click()
+    page.get_by_role("option", name="onnxruntime", exact=True).click()
+    page.get_by_label("Each network alone, too").check()
+    upload(page, scan)
+    page.get_by_role("link", name="by_model.csv").wait_for()
+    frame = viewer(page)
+    ensemble = picture(frame)
+    offered = frame.locator("#layer option").all_inner_texts()
+    assert offered[:4] == ["Ensemble", "CNN", "Transformer", "onnxruntime"]
+    for layer in offered[1:3]:
+        frame.locator("#layer").select_option(layer)
+        assert np.any(picture(frame) != ensemble), layer
+        assert drawn_pixels(picture(frame), "LV") > 300
+    frame.locator("#layer").select_option("Difference to Transformer")
+    red = (np.abs(picture(frame) - np.array([209, 27, 27])).max(axis=-1) < 40).sum()
+    assert 0 < red < 0.05 * ensemble[..., 0].size
+
+    assert "of 3 models" in page.locator("#answers").inner_text()
+    comparison = page.locator("#comparison").inner_text()
+    assert "openvino on cpu" in comparison
+    assert "onnxruntime on " in comparison
+    assert "The same label in 99.9" in comparison
+
+
+@pytest.mark.slow
+def test_an_example_in_which_something_is_wrong(visit: Visit) -> None:
+    page = visit()
+    page.get_by_role("button", name="Noisy image").click()
+    page.get_by_role("link", name="report.html").wait_for()
+    assert page.locator("#answers h2").inner_text().split() == ["synthetic_1_noisy", "review"]
+    assert "the networks disagree more than usual" in page.locator("#answers li").inner_text()
+
+
+def test_the_commands_are_copied_with_one_click(visit: Visit, scan: Path, url: str) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    upload(page, scan)
+    page.get_by_role("button", name="The same from the command line").click()
+    page.locator("#commands").get_by_role("button", name="Copy").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("ctct predict 'four frames.nii.gz' -o results\n")
+    assert f"Client('{url}')" in copied
+
+
+def test_it_moves_by_itself_unless_that_is_unwelcome(visit: Visit, scan: Path) -> None:
+    for motion, playing in (("no-preference", "true"), ("reduce", "false")):
+        page = visit(reduced_motion=motion)
+        upload(page, scan)
+        page.get_by_role("link", name="report.html").wait_for()
+        frame = page.wait_for_selector("iframe.ctct-viewer").content_frame()
+        assert frame.locator("#play").get_attribute("aria-pressed") == playing
+    assert "phase 0" in frame.locator("#position").inner_text()
+    frame.locator("#play").press("Enter")
+    frame.locator("#position").filter(has_not_text="phase 0").wait_for()
+    frame.locator("#play").press("Enter")
+    frame.locator("#canvas").press("ArrowUp")
+    moved = frame.locator("#position").inner_text()
+    frame.locator("#canvas").press("ArrowDown")
+    assert frame.locator("#position").inner_text() != moved
+
+
+#: Contrast of a text with what is behind it, after WCAG 2, of all texts that are shown.
+CONTRASTS = """() => {
+  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = parse(getComputedStyle(node).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = {};
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement, words = walker.currentNode.data.trim();
+    const seen = { visibilityProperty: true, opacityProperty: true };
+    if (!words || !node.checkVisibility(seen) || node.closest("script, style")) continue;
+    const both = [parse(getComputedStyle(node).color), behind(node)].map(light);
+    found[words] = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_word_can_be_read(scheme: str, visit: Visit, scan: Path) -> None:
+    page = visit(color_scheme=scheme)
+    upload(page, scan)
+    page.get_by_role("link", name="report.html").wait_for()
+    contrasts = page.evaluate(CONTRASTS)
+    assert "LVEF (%)" in contrasts
+    assert {words: round(c, 1) for words, c in contrasts.items() if c < 4.5} == {}
 
 
 def test_two_visitors_at_once_stay_apart(visit: Visit, scan: Path, tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ def test_a_picture_gives_back_labels_and_disagreement() -> None:
     assert np.count_nonzero(image[..., 1]) == np.count_nonzero(segmentation.labels[1, 1])
 
 
+def test_each_of_several_label_maps_has_two_bits() -> None:
+    first, second, third = (np.array(a, np.uint8) for a in ([0, 1, 3], [3, 2, 0], [1, 0, 2]))
+    both = pixels.packed([first, second, third])
+    assert both.tolist() == [0 + 4 * 3 + 16 * 1, 1 + 4 * 2, 3 + 16 * 2]
+    assert first.tolist() == [0, 1, 3]
+
+
 def test_no_heart_is_the_whole_slice() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
@@ -47,8 +54,8 @@ def test_large_scans_are_thinned_out() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
     whole = 2 * 3 * 96 * 100
-    assert pixels.viewer_slices(segmentation, whole).size == (96, 100)
-    assert pixels.viewer_slices(segmentation, whole // 4).size == (48, 50)
+    assert pixels.viewer_slices(segmentation, most_pixels=whole).size == (96, 100)
+    assert pixels.viewer_slices(segmentation, most_pixels=whole // 4).size == (48, 50)
 
 
 def test_the_window_keeps_the_brightest_few_from_darkening_the_rest() -> None:

@@ -1,0 +1,49 @@
+"""Synthetic hearts to try the page with; none of them is a patient's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from ctct.benchmark.damage import DAMAGES
+from ctct.io.nifti import encode_study
+from ctct.synthetic import synthetic_cine
+
+#: Name shown to the seed of ``ctct sample`` and what is done to the image, of DAMAGES.
+SAMPLES: Mapping[str, tuple[int, str]] = {
+    "Try the sample": (0, "none"),
+    "Large heart": (4, "none"),
+    "Small heart": (3, "none"),
+    "Noisy image": (1, "noise 0.25"),
+}
+FIRST = next(iter(SAMPLES))
+
+_making = Lock()
+
+
+def write_sample(name: str, folder: Path) -> Path:
+    """The sample of that name, written into ``folder``."""
+    stem, content = sample_file(name)
+    path = folder / f"{stem}.nii.gz"
+    path.write_bytes(content)
+    return path
+
+
+def sample_file(name: str) -> tuple[str, bytes]:
+    """Stem and content of a sample's file, made once, whoever asks."""
+    with _making:
+        return _made(name)
+
+
+@lru_cache
+def _made(name: str) -> tuple[str, bytes]:
+    seed, damage = SAMPLES[name]
+    study, labels = DAMAGES[damage](*synthetic_cine(seed), np.random.default_rng(seed))
+    if damage != "none":
+        study = replace(study, name=f"{study.name}_noisy")
+    return study.name, encode_study(study, labels)[study.name]
