@@ -16,7 +16,7 @@ from ctct.inference.contract import Prediction
 from ctct.inference.members import network_alone
 from ctct.inference.model_file import ModelFile, default_model_path, find_model
 from ctct.inference.precision import twin_path
-from ctct.models.graph import MEMBERS, Variant
+from ctct.models.variant import MEMBERS, Variant
 
 
 @pytest.fixture(scope="module")
