@@ -18,6 +18,7 @@ import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom_files import DicomFile, Opener
+from ctct.io.dicom_quiet import quiet
 from ctct.io.patient import Info
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def read_headers(files: Iterable[DicomFile]) -> list[Image]:
     """
     images: list[Image] = []
     damaged: Counter[Path] = Counter()
-    with Opener() as opener:
+    with Opener() as opener, quiet:
         for file in files:
             try:
                 header = read_dataset(opener, file, stop_before_pixels=True, specific_tags=_TAGS)

@@ -177,9 +177,15 @@ def run_each(
     return tally
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(explanation: str | None, run: Callable[[int, int], Tally]) -> None:
+    """The long run from the command line, with 2 GiB for all that the process allocates."""
+    parser = argparse.ArgumentParser(description=(explanation or "").splitlines()[0])
     parser.add_argument("count", type=int)
     parser.add_argument("--first", type=int, default=0, help="seed of the first input")
     options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_DATA, (2**31, 2**31))
     print(run(options.count, options.first))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(__doc__, run)
