@@ -70,6 +70,13 @@ def predict(
     formats: Annotated[
         str, typer.Option("--format", help="nifti, or nifti,dicom-seg for DICOM segmentations too.")
     ] = "nifti",
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Patient's name, ID and study date of DICOM into tables and report.",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
     ] = True,
@@ -113,6 +120,7 @@ def predict(
         report=report,
         overwrite=overwrite,
         given=given,
+        keep_identifiers=keep_identifiers,
         formats=tuple(formats.split(",")),
     )
     file = in_precision(find_model(model), precision, runtime, device)

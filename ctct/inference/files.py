@@ -41,6 +41,8 @@ class Options:
         report: also write ``segments.csv`` and ``report.html``.
         overwrite: label cases again that an earlier run completed.
         given: what is known of the patients: their bodies, their ED and ES.
+        keep_identifiers: name, number and study date of DICOM headers go into the tables and the
+            report.
         formats: what is written beside the tables, of :data:`FORMATS`; NIfTI always is.
     """
 
@@ -50,6 +52,7 @@ class Options:
     report: bool = True
     overwrite: bool = False
     given: Given = field(default_factory=Given)
+    keep_identifiers: bool = False
     formats: tuple[str, ...] = (NIFTI,)
 
     def __post_init__(self) -> None:
