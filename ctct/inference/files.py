@@ -117,8 +117,7 @@ class CaseFiles:
     def _lacks_dicom_seg(self, case: Case) -> bool:
         if DICOM_SEG not in self.options.formats or case.series is None:
             return False
-        there = segmentation_path(self.folder, case, 0).exists()
-        return not there and dicom_seg.can_encode(case.series)
+        return not segmentation_path(self.folder, case, 0).exists()
 
     def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
         """A DICOM segmentation of each phase, where the scan is of DICOM."""

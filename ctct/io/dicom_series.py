@@ -197,7 +197,8 @@ def _geometry(image: Image, directions: list[tuple[float, ...]]) -> tuple[object
 
 
 def _joined(study: list[Series]) -> list[Series]:
-    """The series of a study, those that are parts of one stack joined."""
+    """The series of a study, those that are parts of one cine joined."""
+    study = _phases_joined(study)
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
     for one in study:
@@ -213,6 +214,34 @@ def _joined(study: list[Series]) -> list[Series]:
             found += [one for one in group if one not in parts] + [together]
         else:
             found += group
+    return found
+
+
+def _phases_joined(study: list[Series]) -> list[Series]:
+    """The series of a study, those joined that hold one phase each of the same slices.
+
+    Only where times or numbers tell the phases apart: a stack may have been acquired six times.
+    """
+    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+    directions: list[tuple[float, ...]] = []
+    for one in study:
+        phase = one.phases == 1 and len(one.slices) >= LEAST_SLICES and one.first.kind == PLAIN
+        key = None if phase else one.uids
+        groups[(*_geometry(one.first, directions), key, one.first.modality)].append(one)
+    found = []
+    for group in groups.values():
+        images = tuple(image for one in group for image in one.images)
+        together = Series(images, sum(one.left_out for one in group))
+        same_slices = len(together.slices) == max(len(one.slices) for one in group)
+        told_apart = any(
+            all(None not in seen and len(seen) == len(set(seen)) for seen in by_slice)
+            for by_slice in (
+                [[image.time_ms for image in one] for one in together.slices],
+                [[image.temporal for image in one] for one in together.slices],
+            )
+        )
+        joined = len(group) >= LEAST_PHASES and same_slices and told_apart
+        found += [together] if joined else group
     return found
 
 

@@ -48,8 +48,10 @@ def arrange(series: Series) -> Stack:
     notes = []
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
-    if 1 < len(series.uids) < len(series.slices):  # a series a slice is usual
-        notes.append(f"the slices come from {len(series.uids)} series")
+    sources = [{image.series for image in one} for one in series.slices]
+    alone = [one.pop() for one in sources if len(one) == 1]
+    if 1 < len(set(alone)) < len(alone):  # a series a slice or a phase is usual
+        notes.append(f"the slices come from {len(set(alone))} series")
     slices, twice = _phases(series, where)
     if twice:
         notes.append(f"images that were there twice: {twice}; the later ones are used")
