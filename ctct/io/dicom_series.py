@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ctct.io.dicom_header import PLAIN, Image
 from ctct.io.patient import Info
+from ctct.io.spacing import EVEN, SAME_SLICE_MM
 
 #: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
 #: phases of three or four slices, late enhancement one phase of many.
@@ -27,11 +28,7 @@ LEAST_SLICES, LEAST_PHASES = 5, 6
 _LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
 _MOST_DEGREES = 45.0
 
-#: Centres of slices nearer to each other are the same slice; headers are rounded.
-SAME_SLICE_MM = 0.5
 _SAME_DIRECTION = 0.01  # of each component of a unit vector
-#: Gaps between slices that differ by more than this from their mean are not of one stack.
-EVEN = 0.2
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Pat
     write_scan(tmp_path / "x.nii.gz")
     lines = ctct("info", tmp_path).out.splitlines()
     assert lines == [
-        f"{tmp_path}/x.nii.gz: NIfTI, taken",
+        f"{tmp_path}/x.nii.gz: a file, taken",
         f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
         f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
         "all of the series",

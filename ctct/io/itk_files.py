@@ -1,0 +1,164 @@
+"""MetaImage and NRRD files to :class:`Study`, through SimpleITK."""
+
+from __future__ import annotations
+
+import logging
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.io.nifti import ITK_ENDINGS, MAX_BYTES, open_file, oriented, source_of
+from ctct.io.study import Study
+
+log = logging.getLogger(__name__)
+
+METAIMAGE, NRRD = ITK_ENDINGS[:2], ITK_ENDINGS[2:]
+
+#: A vector of fewer values is a colour or a direction, no cine.
+_LEAST_PHASES = 5
+#: Bytes within which a header ends; those of scanners take a kilobyte or two.
+_HEADER_BYTES = 2**16
+_CHUNK = 2**20
+#: The line of a header that says where the voxels are, and what it says where they follow.
+_DATA_FILE = {
+    METAIMAGE: re.compile(rb"^ElementDataFile *[=:] *([^\r\n]*?) *\r?\n", re.MULTILINE),
+    NRRD: re.compile(rb"^data ?file: *([^\r\n]*?) *\r?$", re.MULTILINE | re.IGNORECASE),
+}
+_MENTIONED = {METAIMAGE: rb"ElementDataFile", NRRD: rb"(?im)^data ?file"}
+_PACKED = re.compile(rb"^CompressedData *[=:] *[Tt1]", re.MULTILINE)
+_HERE = (b"LOCAL", b"Local", b"local")
+
+
+def read_itk(path: str | Path) -> Study:
+    """Read a ``.mha``, ``.mhd``, ``.nrrd`` or ``.nhdr`` file of two, three or four dimensions.
+
+    Phases are the fourth dimension, or the values of a vector a voxel ("list" in NRRD). The slice
+    axis is found as by :func:`ctct.io.nifti.read_nifti`.
+
+    Raises:
+        InputError: the file is missing, damaged or not a scan ctct can use, or its voxels are in a
+            file elsewhere.
+        RuntimeUnavailableError: SimpleITK is not installed.
+    """
+    path = Path(path)
+    simpleitk = _simpleitk(path)
+    try:
+        with open_file(path) as stream:
+            head = stream.read(_HEADER_BYTES)
+        data, at = _data_of(path, head)
+        reader = simpleitk.ImageFileReader()
+        reader.SetImageIO("MetaImageIO" if path.suffix.lower() in METAIMAGE else "NrrdImageIO")
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        size, phases = reader.GetSize(), reader.GetNumberOfComponents()
+        promised = _promised_bytes(path, reader, simpleitk)
+        if path.suffix.lower() in METAIMAGE and _PACKED.search(head):
+            _check_packed(data, at, promised)
+        image = reader.Execute()
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (RuntimeError, ValueError, zlib.error) as error:  # SimpleITK says it in many lines
+        log.debug("%s: %s", path, error)
+        raise InputError(
+            f"{path}: damaged, cut short or not what it is called; copy or download it again"
+        ) from error
+    array = simpleitk.GetArrayViewFromImage(image)  # slowest axis first, values of a voxel last
+    if phases == 1:
+        array = array[..., None] if len(size) < 4 else np.moveaxis(array, 0, -1)
+    array = array[(None,) * (4 - array.ndim)]  # (z, y, x, t)
+    zooms = [*reader.GetSpacing()[:3], float("nan")][:3]
+    array = array.transpose(2, 1, 0, 3).astype(np.float32)
+    study, _ = oriented(path, array, zooms, _affine(reader))
+    own_zooms = np.nan_to_num((*study.spacing_mm[::-1], study.slice_spacing_mm, 0.0))
+    return replace(study, source=source_of(study.affine, study.voxels.shape, tuple(own_zooms)))
+
+
+def _simpleitk(path: Path) -> Any:
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"{path}: reading MHA and NRRD needs SimpleITK; pip install 'ctct[itk]'"
+        ) from error
+    return SimpleITK
+
+
+def _data_of(path: Path, head: bytes) -> tuple[Path, int]:
+    """The file that holds the voxels, and where they begin: in the file itself or right beside it.
+
+    SimpleITK would read whatever file the header names, a device too, or a list of files.
+    """
+    kind = METAIMAGE if path.suffix.lower() in METAIMAGE else NRRD
+    mentions = len(re.findall(_MENTIONED[kind], head))
+    named = _DATA_FILE[kind].search(head)
+    if mentions == 0 and kind == NRRD:
+        return path, 0
+    if mentions != 1 or named is None:
+        raise InputError(f"{path}: does not say once where its voxels are; write it again")
+    if kind == METAIMAGE and named[1] in _HERE:
+        return path, named.end()
+    name = named[1].decode(errors="replace")
+    if not re.fullmatch(r"\w[\w.+ -]*", name) or name.split()[0] in ("LIST", "SKIPLIST"):
+        raise InputError(
+            f"{path}: its voxels are in {name!r}; they must be in one file in the same folder"
+        )
+    beside = path.with_name(name)
+    open_file(beside).close()  # not a pipe or a device
+    return beside, 0
+
+
+def _promised_bytes(path: Path, reader: Any, simpleitk: Any) -> int:
+    """Size of the voxels, after a look at what the header says of them."""
+    kind = simpleitk.GetPixelIDValueAsString(reader.GetPixelID())
+    size, phases = reader.GetSize(), reader.GetNumberOfComponents()
+    if not 2 <= len(size) <= 4 or (len(size) == 4 and phases > 1) or min(size) < 1:
+        raise InputError(f"{path}: image is {len(size)}-D {size}; expected 2 to 4 dimensions")
+    if 1 < phases < _LEAST_PHASES or "complex" in kind:
+        raise InputError(f"{path}: voxels are {kind} of {phases}; convert to one grey value each")
+    voxels = int(np.prod(size, dtype=object)) * phases
+    width = next((bits // 8 for bits in (8, 16, 64) if f"{bits}-bit" in kind), 4)
+    if max(width, 4) * voxels > MAX_BYTES:
+        raise InputError(
+            f"{path}: header promises {voxels} voxels; the limit is {MAX_BYTES // max(width, 4)}; "
+            "split the file by frames"
+        )
+    return width * voxels
+
+
+def _check_packed(data: Path, at: int, promised: int) -> None:
+    """Refuse a compressed MetaImage that unpacks to less than its header promises, in bytes.
+
+    SimpleITK would take what the memory holds for the rest.
+    """
+    unpacking, unpacked = zlib.decompressobj(32 + zlib.MAX_WBITS), 0  # zlib or gzip
+    with open_file(data) as stream:
+        stream.seek(at)
+        while unpacked < promised and (packed := unpacking.unconsumed_tail or stream.read(_CHUNK)):
+            unpacked += len(unpacking.decompress(packed, _CHUNK))
+            if unpacking.eof:
+                break
+    if unpacked < promised:
+        raise ValueError(f"unpacks to {unpacked} bytes, the header promises {promised}")
+
+
+def _affine(reader: Any) -> npt.NDArray[np.float64]:
+    """Voxel index to millimetres (RAS+). ITK's axes are LPS but for NRRD of four dimensions."""
+    known = "NRRD_space" in reader.GetMetaDataKeys()
+    space = reader.GetMetaData("NRRD_space") if known else ""
+    to_ras = np.diag([1.0 if w in space else -1.0 for w in ("right", "anterior")] + [1.0, 1.0])
+    dimensions = len(reader.GetSize())
+    axes = np.eye(4)
+    axes[:dimensions, :dimensions] = np.reshape(reader.GetDirection(), (dimensions, dimensions))
+    affine = np.eye(4)
+    n = min(dimensions, 3)
+    affine[:3, :n] = axes[:3, :n] * reader.GetSpacing()[:n]
+    affine[:n, 3] = reader.GetOrigin()[:n]
+    return to_ras @ affine
