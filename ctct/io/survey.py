@@ -49,7 +49,7 @@ def survey(inputs: Sequence[str | Path]) -> Found:
 
     Raises:
         InputError: an input does not exist.
-        RuntimeUnavailableError: what reads all that is there, pydicom or SimpleITK, is not installed.
+        RuntimeUnavailableError: what reads all that is there is not installed.
     """
     named: list[Path] = []
     walked: list[Path] = []

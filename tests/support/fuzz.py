@@ -51,6 +51,13 @@ class Tally:
     slowest_s: float = 0.0
     peak_mb: int = 0
 
+    def add(self, other: Tally) -> None:
+        """Count what became of other inputs too."""
+        self.outcomes += other.outcomes
+        self.failures += other.failures
+        self.slowest_s = max(self.slowest_s, other.slowest_s)
+        self.peak_mb = max(self.peak_mb, other.peak_mb)
+
 
 def good_files() -> list[bytes]:
     """Whole files, unpacked: both versions, both byte orders, many types, one with an extension."""

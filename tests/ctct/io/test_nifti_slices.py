@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from tests_support import write_scan
 
 from ctct.errors import InputError
 from ctct.io.discover import discover
@@ -20,9 +22,8 @@ NORMAL = np.array([0.0, 0.0, 1.0])
 def voxels(place: int, phases: int = 1) -> np.ndarray:
     """(x, y[, 1, t]), values that say which slice and phase it is."""
     flat = np.full((36, 40), 100 * place, np.int16) + np.arange(40, dtype=np.int16)
-    return (
-        flat if phases == 1 else np.stack([flat + 1000 * t for t in range(phases)], -1)[:, :, None]
-    )
+    cine = np.stack([flat + 1000 * t for t in range(phases)], -1)[:, :, None]
+    return flat if phases == 1 else cine
 
 
 def write(
@@ -51,30 +52,23 @@ def test_slices_side_by_side_are_one_scan(tmp_path: Path, phases: int) -> None:
     study = read_study(folder)
     assert study.name == "p1"
     assert study.voxels.shape == (phases, 4, 40, 36)
-    expected = (
-        [[0, 100, 200, 300]] if phases == 1 else np.add.outer([0, 1000, 2000], [0, 100, 200, 300])
-    )
-    np.testing.assert_array_equal(study.voxels[:, :, 0, 0], expected)
+    expected = np.add.outer([0, 1000, 2000], [0, 100, 200, 300])
+    np.testing.assert_array_equal(study.voxels[:, :, 0, 0], expected[:phases])
     assert study.spacing_mm == pytest.approx((1.25, 1.5))
     assert study.slice_spacing_mm == pytest.approx(8)
     column, row, place = 4, 7, 3
     ras = [5, 6, -8] + 1.5 * column * ALONG + 1.25 * row * DOWN + 8.0 * place * NORMAL
     np.testing.assert_allclose((study.affine @ [column, row, place, 1])[:3], ras, atol=1e-5)
     assert study.source is not None
-    written = nib.Nifti1Image.from_bytes(
-        __import__("gzip").decompress(
-            study.source.encode_labels(np.zeros(study.voxels.shape, "u1"))
-        )
-    )
+    labels = np.zeros(study.voxels.shape, np.uint8)
+    written = nib.Nifti1Image.from_bytes(gzip.decompress(study.source.encode_labels(labels)))
     np.testing.assert_allclose(written.affine, study.affine, atol=1e-5)
 
 
 def test_each_folder_is_a_scan_and_other_files_stay_their_own(tmp_path: Path) -> None:
     write(tmp_path / "in" / "p1", [0.0, 8.0, 16.0])
     write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0])
-    nib.save(
-        nib.Nifti1Image(np.zeros((9, 9, 3), np.int16), np.eye(4)), tmp_path / "in" / "p2" / "v.nii"
-    )
+    write_scan(tmp_path / "in" / "p2" / "v.nii")
     write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0], name="s{}_gt.nii.gz")
     assert names(tmp_path / "in") == ["p1", "p2", "v"]
 
@@ -95,7 +89,7 @@ def test_two_stacks_in_a_folder_are_told_apart(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
     write(folder, [0.0, 8.0, 16.0, 24.0], phases=2, name="cine{}.nii")
     cases, _ = discover([folder])
-    assert [case.name.rpartition("_")[0] for case in cases] == ["p", "p"]
+    assert [case.name for case in cases] == ["p_cine0", "p_s0"]
     assert sorted(read_case(case).voxels.shape[:2] for case in cases) == [(1, 3), (2, 4)]
 
 
