@@ -234,7 +234,7 @@ def _phases_joined(study: list[Series]) -> list[Series]:
             all(None not in seen and len(seen) == len(set(seen)) for seen in by_slice)
             for by_slice in (
                 [[image.time_ms for image in one] for one in together.slices],
-                [[image.temporal for image in one] for one in together.slices],
+                [[image.phase for image in one] for one in together.slices],
             )
         )
         joined = len(group) >= LEAST_PHASES and same_slices and told_apart

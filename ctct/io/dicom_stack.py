@@ -80,12 +80,12 @@ def _phases(series: Series, where: str) -> tuple[list[list[Image]], int]:
     timed = all(image.time_ms is not None for image in images) and all(
         len(one) == 1 or len({image.time_ms for image in one}) > 1 for one in series.slices
     )
-    numbered = all(image.temporal is not None for image in images)
+    numbered = all(image.phase is not None for image in images)
     slices = []
     for one in series.slices:
         later_last = sorted(one, key=lambda i: (i.number, i.instance))
         if timed or numbered:
-            kept = {float((i.time_ms if timed else i.temporal) or 0): i for i in later_last}
+            kept = {float((i.time_ms if timed else i.phase) or 0): i for i in later_last}
             slices.append([kept[key] for key in sorted(kept)])
         else:
             slices.append(later_last)
