@@ -32,7 +32,8 @@ def read_frames(dataset: Any, indices: Sequence[int]) -> Iterator[npt.NDArray[An
         raise ValueError(f"{rows}×{columns} pixels, the limit is {MAX_PIXELS}")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         _check_packed(dataset, rows, columns)
-    return iter_pixels(dataset, indices=indices)
+    frames: Iterator[npt.NDArray[Any]] = iter_pixels(dataset, indices=indices)
+    return frames
 
 
 def _check_packed(dataset: Any, rows: int, columns: int) -> None:
