@@ -11,11 +11,16 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 #: A vector of fewer values is a colour or a direction, no cine.
 _LEAST_PHASES = 5
+#: Seconds of a processor that reading may take.
+_MOST_S = 120
 
 
 class RefusedError(Exception):
@@ -52,6 +57,8 @@ def read(path: Path, limit: int) -> tuple[dict[str, Any], memoryview]:
             f"header promises {voxels} voxels; the limit is {limit // max(width, 4)}; split the "
             "file by frames"
         )
+    if not _is_sound(reader.GetDirection(), reader.GetSpacing(), reader.GetOrigin()):
+        raise RefusedError("its axes or its place are no image's; write the file again")
     array = SimpleITK.GetArrayFromImage(reader.Execute())
     space = "NRRD_space"
     header = {
@@ -66,6 +73,15 @@ def read(path: Path, limit: int) -> tuple[dict[str, Any], memoryview]:
     return header, memoryview(array).cast("B")
 
 
+def _is_sound(
+    direction: Sequence[float], spacing: Sequence[float], origin: Sequence[float]
+) -> bool:
+    """Whether numbers are possible; with odd ones SimpleITK may look for an inverse for ever."""
+    axes = np.reshape(direction, (len(spacing), len(spacing)))
+    possible = np.isfinite([*direction, *spacing, *origin]).all() and np.abs(axes).max() < 1.01
+    return bool(possible and abs(np.linalg.det(axes)) > 0.1 and max(map(abs, origin)) < 1e6)
+
+
 def answer(path: Path, limit: int, out: BinaryIO) -> None:
     """Write what was read of a file, or why it was not."""
     try:
@@ -78,12 +94,13 @@ def answer(path: Path, limit: int, out: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Read the file named on the command line, with so much memory and no more."""
+    """Read the file named on the command line, with so much memory and time and no more."""
     path, limit = Path(sys.argv[1]), int(sys.argv[2])
     with contextlib.suppress(ImportError, ValueError):
         import resource  # not on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (3 * limit, 3 * limit))
+        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_S, _MOST_S))
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what SimpleITK prints must not come between
     answer(path, limit, out)
