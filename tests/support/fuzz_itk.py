@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import random
+import resource
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def forked(path: Path, limit: int) -> bytes:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         try:
             with os.fdopen(into, "wb") as stream:
                 itk_process.answer(path, limit, stream)
