@@ -130,7 +130,7 @@ def damage(path: Path, change: Callable[[bytes], bytes]) -> Path:
         ("mha", b"DimSize = 36 40 3 7", b"DimSize = 36 40 9999 9999", "header promises"),
         ("nrrd", b"sizes: 36 40 3 7", b"sizes: 36 40 9999 9999", "header promises"),
         ("mha", b"DimSize = 36 40 3 7", b"DimSize = 36 0 3 7", "expected 2 to 4 dimensions"),
-        ("mha", b"TransformMatrix = 0.5", b"TransformMatrix = 1e308", "axes or its place"),
+        ("mha", b"Matrix = 0.59999999999999998", b"Matrix = 1e308", "axes or its place"),
         ("mha", b"Offset = 5", b"Offset = 5e33", "axes or its place"),
         ("mha", b"ElementSpacing = 1.5", b"ElementSpacing = 0", "copy or download it again"),
         ("mha", b"DimSize = 36 40 3 7", b"DimSize = 36 40 3 8", "copy or download it again"),
