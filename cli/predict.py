@@ -15,7 +15,8 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="NIfTI files, DICOM in zips or folders, folders of all."
+            metavar="INPUT...",
+            help="NIfTI, MHA or NRRD files, DICOM in zips or folders, folders of all.",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
