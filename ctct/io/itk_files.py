@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 METAIMAGE, NRRD = ITK_ENDINGS[:2], ITK_ENDINGS[2:]
 
-#: Bytes within which a header ends; those of scanners take a kilobyte or two.
-_HEADER_BYTES = 2**16
+#: Bytes within which a header ends; most take a kilobyte or two.
+_HEADER_BYTES = 2**20
 _CHUNK = 2**20
 #: Seconds that reading a file may take.
 _MOST_S = 300
@@ -59,11 +59,12 @@ def read_itk(path: str | Path) -> Study:
         with open_file(path) as stream:
             head = stream.read(_HEADER_BYTES)
         data, at = _data_of(path, head)
-        line, _, content = in_own_process(path, MAX_BYTES).partition(b"\n")
-        header = json.loads(line)
+        answer = in_own_process(path, MAX_BYTES)
+        begin = answer.index(b"\n") + 1
+        header = json.loads(answer[:begin])
         if "refused" in header:
             raise InputError(f"{path}: {header['refused']}")
-        array = np.frombuffer(content, header["dtype"]).reshape(header["shape"])
+        array = np.frombuffer(answer, header["dtype"], offset=begin).reshape(header["shape"])
         if path.suffix.lower() in METAIMAGE and _PACKED.search(head):
             _check_packed(data, at, array.nbytes)
     except FileNotFoundError as error:
@@ -110,7 +111,8 @@ def _data_of(path: Path, head: bytes) -> tuple[Path, int]:
     kind = METAIMAGE if path.suffix.lower() in METAIMAGE else NRRD
     mentions = len(re.findall(_MENTIONED[kind], head))
     named = _DATA_FILE[kind].search(head)
-    if mentions == 0 and kind == NRRD:
+    whole = len(head) < _HEADER_BYTES or re.search(rb"\n\r?\n", head)
+    if mentions == 0 and kind == NRRD and whole:
         return path, 0
     if mentions != 1 or named is None:
         raise InputError(f"{path}: does not say once where its voxels are; write it again")
