@@ -71,8 +71,10 @@ def _list_scans(paths: list[Path]) -> None:
     from ctct.io.survey import survey
 
     found = survey(paths)
-    for path in found.nifti:
-        typer.echo(one_line(f"{path}: NIfTI, taken"))
+    for path in found.files:
+        typer.echo(one_line(f"{path}: a file, taken"))
+    for stack in found.stacks:
+        typer.echo(one_line(f"{stack[0].parent}: {len(stack)} NIfTI slices, taken as one scan"))
     for path in found.labels:
         typer.echo(one_line(f"{path}: label map, not taken"))
     for one, reason in zip(found.series, found.reasons, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-import warnings
 from importlib.metadata import version
 from typing import Annotated
 
@@ -60,9 +59,7 @@ def main(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLineFormatter())
     logger.handlers = [handler]
-    # Warnings of these quote the header, the patient's name too.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="pydicom|highdicom")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # quotes the header, names too
     # What nibabel mends by itself is said by our own one line a file, or not worth one.
     logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 

@@ -16,7 +16,8 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...", help="NIfTI files, DICOM in zips or folders, folders of all."
+            metavar="INPUT...",
+            help="NIfTI, MHA or NRRD files, DICOM in zips or folders, folders of all.",
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
@@ -83,6 +84,13 @@ def predict(
     formats: Annotated[
         str, typer.Option("--format", help="nifti, or nifti,dicom-seg for DICOM segmentations too.")
     ] = "nifti",
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Patient's name, ID and study date of DICOM into tables and report.",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
     ] = True,
@@ -127,6 +135,7 @@ def predict(
         report=report,
         overwrite=overwrite,
         given=given,
+        keep_identifiers=keep_identifiers,
         formats=tuple(formats.split(",")),
     )
     file = in_precision(itself := find_model(model), precision, runtime, device)

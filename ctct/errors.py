@@ -30,9 +30,17 @@ class InputError(CtctError):
 
 
 class OutputError(CtctError):
-    """A result cannot be written."""
+    """A result cannot be written.
+
+    Attributes:
+        everywhere: whether no other file could be written either: the disk is full or read-only.
+    """
 
     exit_code = EXIT_USAGE
+
+    def __init__(self, message: str, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere
 
 
 class RuntimeUnavailableError(CtctError):

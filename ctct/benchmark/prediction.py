@@ -37,7 +37,8 @@ from ctct.inference.segmenter import Segmenter
 from ctct.inference.views import centred
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
-from ctct.io.nifti import encode_study, read_nifti
+from ctct.io.nifti import ENDINGS, encode_study
+from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
 from ctct.measurement.overlap import dice_by_structure
 from ctct.synthetic import synthetic_cine
@@ -195,7 +196,7 @@ def _rows(timings: list[Timing], outputs: dict[str, Path], cases: Sequence[Case]
 
 
 def _slices(case: Case) -> int:
-    study = read_nifti(case.path)
+    study = read_case(case)
     return study.frames * study.slices
 
 
@@ -239,9 +240,12 @@ class ReferenceProcedure:
     def __call__(self, cases: Sequence[Case], out: Path) -> None:
         """Write the label map of each case into ``out``."""
         for case in cases:
-            self._case(case, out)
+            if case.path.name.lower().endswith(ENDINGS):
+                self._nifti(case, out)
+            else:
+                self._other(case, out)
 
-    def _case(self, case: Case, out: Path) -> None:
+    def _nifti(self, case: Case, out: Path) -> None:
         image = nib.load(case.path)
         voxels = np.asarray(image.dataobj, dtype=np.float32)
         flat = voxels.reshape(*voxels.shape[:2], -1)
@@ -251,6 +255,15 @@ class ReferenceProcedure:
         written = nib.Nifti1Image(labels.reshape(voxels.shape), image.affine, image.header)
         written.set_data_dtype(np.uint8)
         nib.save(written, output_path(out, case.name))
+
+    def _other(self, case: Case, out: Path) -> None:
+        """Of other scans only the networks' part differs: read and written as by ctct."""
+        study = read_case(case)
+        labels = np.zeros(study.voxels.shape, np.uint8)
+        for at in np.ndindex(*labels.shape[:2]):
+            labels[at] = self._slice(study.voxels[at].T, study.spacing_mm[::-1]).T
+        assert study.source is not None
+        output_path(out, case.name).write_bytes(study.source.encode_labels(labels))
 
     def _slice(
         self, image: npt.NDArray[np.float32], spacing_mm: Sequence[float]

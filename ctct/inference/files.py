@@ -41,6 +41,8 @@ class Options:
         report: also write ``segments.csv`` and ``report.html``.
         overwrite: label cases again that an earlier run completed.
         given: what is known of the patients: their bodies, their ED and ES.
+        keep_identifiers: name, number and study date of DICOM headers go into the tables and the
+            report.
         formats: what is written beside the tables, of :data:`FORMATS`; NIfTI always is.
     """
 
@@ -50,6 +52,7 @@ class Options:
     report: bool = True
     overwrite: bool = False
     given: Given = field(default_factory=Given)
+    keep_identifiers: bool = False
     formats: tuple[str, ...] = (NIFTI,)
 
     def __post_init__(self) -> None:
@@ -114,8 +117,7 @@ class CaseFiles:
     def _lacks_dicom_seg(self, case: Case) -> bool:
         if DICOM_SEG not in self.options.formats or case.series is None:
             return False
-        there = segmentation_path(self.folder, case, 0).exists()
-        return not there and dicom_seg.can_encode(case.series)
+        return not segmentation_path(self.folder, case, 0).exists()
 
     def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
         """A DICOM segmentation of each phase, where the scan is of DICOM."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
-from ctct.errors import CtctError, InputError
+from ctct.errors import CtctError, InputError, OutputError
 from ctct.inference.files import CaseFiles
 from ctct.inference.record import DONE, SKIPPED, Fate
 from ctct.inference.segmenter import Segmenter
@@ -50,11 +50,13 @@ class Result:
         case: the case.
         fate: for the record.
         frames: volumes of its frames; None where it failed.
+        unwritten: why its results could not be written, where that is why it failed.
     """
 
     case: Case
     fate: Fate
     frames: list[FrameVolumes] | None = None
+    unwritten: OutputError | None = None
 
 
 def ahead(
@@ -89,7 +91,8 @@ def run(
 
     Raises:
         CtctError: other than InputError: the model, the runtime or the disk, with which no other
-            case would fare better. What was segmented by then is still written, if that can be.
+            case would fare better, or no case could be written. What was segmented by then is still
+            written, if that can be.
     """
     results = [Result(case, Fate(case.name, str(case.path))) for case in cases]
     at_work: dict[int, Result] = {}  # by the identity of the study
@@ -150,12 +153,17 @@ def run(
                 end(*writing.popleft())
         while writing:
             end(*writing.popleft())
+    unwritten = [result.unwritten for result in results if result.unwritten]
+    if unwritten and all(result.frames is None for result in results):
+        raise unwritten[0]
     return segmenter, results
 
 
 def _fail(result: Result, error: Exception) -> None:
     """Record why a case failed, or raise what would fail every other case as well."""
-    if isinstance(error, CtctError) and not isinstance(error, InputError):
+    if isinstance(error, OutputError) and not error.everywhere:
+        result.unwritten = error
+    elif isinstance(error, CtctError) and not isinstance(error, InputError):
         raise error
     result.fate.reason = str(error)
     if not isinstance(error, CtctError):  # one strange file must not end a night's run

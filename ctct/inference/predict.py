@@ -97,7 +97,13 @@ def _predict(
     segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
     measured = [(r.case, r.frames) for r in results if r.frames is not None]
     write_results(
-        folder, measured, options.given, options.label_order, made_by(record), options.report
+        folder,
+        measured,
+        options.given,
+        options.label_order,
+        made_by(record),
+        options.report,
+        options.keep_identifiers,
     )
     seconds = time.monotonic() - started
     if segmenter:

@@ -15,8 +15,10 @@ from ctct.inference.by_model import indices_by_model
 from ctct.inference.files import output_path
 from ctct.inference.patients import Given, measure_patients
 from ctct.inference.signs import disagreement_path, read_signs
+from ctct.io.dicom_identifiers import read_identifiers
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
+from ctct.io.patient import patient_and_frame
 from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.io.write import strict_json, write_atomic
@@ -77,6 +79,7 @@ def write_results(
     label_order: str = "acdc",
     about: Mapping[str, str] | None = None,
     report: bool = True,
+    keep_identifiers: bool = False,
 ) -> list[PatientResult]:
     """Measure and judge every patient; write all tables and ``report.html``.
 
@@ -87,6 +90,7 @@ def write_results(
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
         about: what made the results, for the report: versions, model.
         report: write what has to look at images and labels again, ``segments.csv`` and the report.
+        keep_identifiers: name the patients as their DICOM headers do too.
 
     Returns:
         What was written of each patient.
@@ -100,6 +104,11 @@ def write_results(
         if of_case
         for index, frame in enumerate(of_case.frames)
     }
+    who = {
+        patient_and_frame(case.name)[0]: read_identifiers(case.series)
+        for case, _ in measured
+        if keep_identifiers and case.series
+    }
     results: list[PatientResult] = []
     for name, patient in patients.items():
         own = (kept[case] for case in dict.fromkeys(frame.name for frame in patient.frames))
@@ -109,7 +118,11 @@ def write_results(
         )
         of_frames = tuple(signs.get((frame.name, frame.index)) for frame in patient.frames)
         others = indices_by_model(patient, given.compare, label_order)
-        results.append(PatientResult(name, patient, judgement, of_frames, others))
+        results.append(
+            PatientResult(
+                name, patient, judgement, of_frames, others, identifiers=who.get(name, {})
+            )
+        )
     write_atomic(folder / "measurements.csv", patients_csv(results))
     write_atomic(folder / "measurements.json", strict_json(patients_json(results)))
     write_atomic(folder / "frames.csv", frames_csv(results))

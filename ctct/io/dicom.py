@@ -11,6 +11,8 @@ import numpy.typing as npt
 from ctct.errors import CtctError, InputError
 from ctct.io.dicom_files import DicomFile, Opener
 from ctct.io.dicom_header import Image, number, of_frame, read_dataset
+from ctct.io.dicom_pixels import read_frames
+from ctct.io.dicom_quiet import quiet
 from ctct.io.dicom_series import Series
 from ctct.io.dicom_stack import arrange
 from ctct.io.nifti import MAX_BYTES, source_of
@@ -36,13 +38,13 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
     for t, phase in enumerate(stack.images):
         for z, image in enumerate(phase):
             wanted[image.file].append((t, z, image))
-    with Opener() as opener:
+    with Opener() as opener, quiet:
         for file, places in wanted.items():
             try:
                 dataset = read_dataset(opener, file)
-                frames = dataset.pixel_array.reshape(-1, *series.first.shape)
-                for t, z, image in places:
-                    voxels[t, z] = _rescaled(frames[image.frame], dataset, image.frame)
+                frames = read_frames(dataset, [image.frame for _, _, image in places])
+                for (t, z, image), pixels in zip(places, frames, strict=True):
+                    voxels[t, z] = _rescaled(pixels, dataset, image.frame)
             except CtctError:
                 raise
             except Exception as error:  # pydicom raises whatever a damaged file leads it to

@@ -42,13 +42,20 @@ class Opener:
         self._open.close()
 
     def __call__(self, file: DicomFile) -> BinaryIO:
-        """The content of a file, a member unpacked in memory."""
-        if not file.member:
-            return open_file(file.path)
-        archive = self.archive(file.path)
-        if archive.getinfo(file.member).file_size > MAX_BYTES:
-            raise ValueError(f"unpacks to more than {MAX_BYTES / 2**30:g} GiB")
-        return io.BytesIO(archive.read(file.member))
+        """The content of a file, a member unpacked in memory.
+
+        Raises:
+            ValueError: it is larger than :data:`MAX_BYTES`.
+        """
+        if file.member:
+            size = self.archive(file.path).getinfo(file.member).file_size
+        else:
+            size = file.path.stat().st_size
+        if size > MAX_BYTES:
+            raise ValueError(f"{size / 2**30:.2f} GiB, the limit is {MAX_BYTES / 2**30:g} GiB")
+        if file.member:
+            return io.BytesIO(self.archive(file.path).read(file.member))
+        return open_file(file.path)
 
     def archive(self, path: Path) -> zipfile.ZipFile:
         """The zip of that name.

@@ -18,6 +18,7 @@ import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom_files import DicomFile, Opener
+from ctct.io.dicom_quiet import quiet
 from ctct.io.patient import Info
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Image:
         orientation: direction of growing column, then of growing row (LPS).
         position: centre of the first pixel in millimetres (LPS).
         time_ms: after the R wave.
-        temporal: number of the phase.
+        phase: its number, or percentage of the cycle; grows with time.
         instance: number within the series.
         info: the patient's body and heart rate.
     """
@@ -79,7 +80,7 @@ class Image:
     orientation: tuple[float, ...] | None
     position: tuple[float, ...] | None
     time_ms: float | None
-    temporal: int | None
+    phase: float | None
     instance: int
     info: Info = field(compare=False)
 
@@ -99,7 +100,7 @@ def read_headers(files: Iterable[DicomFile]) -> list[Image]:
     """
     images: list[Image] = []
     damaged: Counter[Path] = Counter()
-    with Opener() as opener:
+    with Opener() as opener, quiet:
         for file in files:
             try:
                 header = read_dataset(opener, file, stop_before_pixels=True, specific_tags=_TAGS)
@@ -153,9 +154,12 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         kind = next((_KINDS[word] for word in words if word in _KINDS), PLAIN)
         trigger = value("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence")
         time_ms = number(trigger if trigger is not None else value("TriggerTime"))
-        temporal = number(value("TemporalPositionIndex", "FrameContentSequence"))
-        if temporal is None:
-            temporal = number(value("TemporalPositionIdentifier"))
+        phase_of = (
+            ("TemporalPositionIndex", "FrameContentSequence"),
+            ("TemporalPositionIdentifier", ""),
+            ("NominalPercentageOfCardiacPhase", "CardiacSynchronizationSequence"),
+        )
+        phases = (number(value(*names)) for names in phase_of)
         spacing_mm = _numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
         orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
         yield Image(
@@ -172,7 +176,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             orientation=_at_right_angles(_numbers(orientation, 6)),
             position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
             time_ms=time_ms,
-            temporal=None if temporal is None else int(temporal),
+            phase=next((one for one in phases if one is not None), None),
             instance=int(number(header.get("InstanceNumber")) or 0) + index,
             info=info,
         )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ctct.io.dicom_header import PLAIN, Image
 from ctct.io.patient import Info
+from ctct.io.spacing import EVEN, SAME_SLICE_MM
 
 #: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
 #: phases of three or four slices, late enhancement one phase of many.
@@ -27,11 +28,7 @@ LEAST_SLICES, LEAST_PHASES = 5, 6
 _LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
 _MOST_DEGREES = 45.0
 
-#: Centres of slices nearer to each other are the same slice; headers are rounded.
-SAME_SLICE_MM = 0.5
 _SAME_DIRECTION = 0.01  # of each component of a unit vector
-#: Gaps between slices that differ by more than this from their mean are not of one stack.
-EVEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,8 @@ def _geometry(image: Image, directions: list[tuple[float, ...]]) -> tuple[object
 
 
 def _joined(study: list[Series]) -> list[Series]:
-    """The series of a study, those that are parts of one stack joined."""
+    """The series of a study, those that are parts of one cine joined."""
+    study = _phases_joined(study)
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
     for one in study:
@@ -213,6 +211,34 @@ def _joined(study: list[Series]) -> list[Series]:
             found += [one for one in group if one not in parts] + [together]
         else:
             found += group
+    return found
+
+
+def _phases_joined(study: list[Series]) -> list[Series]:
+    """The series of a study, those joined that hold one phase each of the same slices.
+
+    Only where times or numbers tell the phases apart: a stack may have been acquired six times.
+    """
+    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+    directions: list[tuple[float, ...]] = []
+    for one in study:
+        phase = one.phases == 1 and len(one.slices) >= LEAST_SLICES and one.first.kind == PLAIN
+        key = None if phase else one.uids
+        groups[(*_geometry(one.first, directions), key, one.first.modality)].append(one)
+    found = []
+    for group in groups.values():
+        images = tuple(image for one in group for image in one.images)
+        together = Series(images, sum(one.left_out for one in group))
+        same_slices = len(together.slices) == max(len(one.slices) for one in group)
+        told_apart = any(
+            all(None not in seen and len(seen) == len(set(seen)) for seen in by_slice)
+            for by_slice in (
+                [[image.time_ms for image in one] for one in together.slices],
+                [[image.phase for image in one] for one in together.slices],
+            )
+        )
+        joined = len(group) >= LEAST_PHASES and same_slices and told_apart
+        found += [together] if joined else group
     return found
 
 

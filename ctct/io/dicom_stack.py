@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.io.dicom_header import Image
-from ctct.io.dicom_series import EVEN, Series
+from ctct.io.dicom_series import Series
+from ctct.io.spacing import stack_step
 
 #: DICOM's axes point to the left and the back, NIfTI's to the right and the front.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -48,8 +48,10 @@ def arrange(series: Series) -> Stack:
     notes = []
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
-    if 1 < len(series.uids) < len(series.slices):  # a series a slice is usual
-        notes.append(f"the slices come from {len(series.uids)} series")
+    sources = [{image.series for image in one} for one in series.slices]
+    alone = [one.pop() for one in sources if len(one) == 1]
+    if 1 < len(set(alone)) < len(alone):  # a series a slice or a phase is usual
+        notes.append(f"the slices come from {len(set(alone))} series")
     slices, twice = _phases(series, where)
     if twice:
         notes.append(f"images that were there twice: {twice}; the later ones are used")
@@ -78,12 +80,12 @@ def _phases(series: Series, where: str) -> tuple[list[list[Image]], int]:
     timed = all(image.time_ms is not None for image in images) and all(
         len(one) == 1 or len({image.time_ms for image in one}) > 1 for one in series.slices
     )
-    numbered = all(image.temporal is not None for image in images)
+    numbered = all(image.phase is not None for image in images)
     slices = []
     for one in series.slices:
         later_last = sorted(one, key=lambda i: (i.number, i.instance))
         if timed or numbered:
-            kept = {float((i.time_ms if timed else i.temporal) or 0): i for i in later_last}
+            kept = {float((i.time_ms if timed else i.phase) or 0): i for i in later_last}
             slices.append([kept[key] for key in sorted(kept)])
         else:
             slices.append(later_last)
@@ -124,31 +126,14 @@ def _matched(
 
 def _affine(
     series: Series, slices: Sequence[Image], where: str
-) -> tuple[npt.NDArray[np.float64], float, list[str]]:
-    """Affine (RAS+), slice spacing along the normal, and notes.
-
-    The step from slice to slice is the mean one, which is oblique in a sheared stack.
-    """
+) -> tuple[npt.NDArray[np.float64], float, tuple[str, ...]]:
+    """Affine (RAS+), slice spacing along the normal, and notes."""
     along, down = np.reshape(series.first.orientation or (), (2, 3))
     row_mm, column_mm = series.first.spacing_mm or ()
     places = np.array([image.position for image in slices], np.float64)
-    notes = []
-    slice_mm = float("nan")
-    step = series.normal
-    if len(places) > 1:
-        step = (places[-1] - places[0]) / (len(places) - 1)
-        slice_mm = float(step @ series.normal)
-        gaps = [b - a for a, b in pairwise(series.places_mm)]
-        worst = max(abs(gap - slice_mm) for gap in gaps)
-        apart = f"slices lie {min(gaps):.1f} to {max(gaps):.1f} mm apart"
-        if worst > EVEN * slice_mm:
-            raise InputError(f"{where}: {apart}, so some are missing; export all of the series")
-        if worst > 0.02 * slice_mm:
-            notes.append(f"{apart}; the mean, {slice_mm:.2f} mm, is used")
-        off = places - places[0] - np.arange(len(places))[:, None] * step
-        off -= np.outer(off @ series.normal, series.normal)
-        if (shift_mm := float(np.linalg.norm(off, axis=1).max())) > max(row_mm, column_mm):
-            notes.append(f"slices are shifted by up to {shift_mm:.1f} mm in their plane")
+    step, slice_mm, notes = stack_step(
+        places, series.normal, max(row_mm, column_mm), where, "export all of the series"
+    )
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = along * column_mm, down * row_mm, step
     affine[:3, 3] = places[0]

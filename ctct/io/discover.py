@@ -14,7 +14,7 @@ from pathlib import Path
 from ctct.errors import InputError
 from ctct.io.dicom_files import is_zip
 from ctct.io.dicom_series import Series, study_of
-from ctct.io.nifti import ENDINGS, case_name
+from ctct.io.nifti import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.survey import survey
 
 log = logging.getLogger(__name__)
@@ -35,19 +35,23 @@ class Case:
     """A scan to segment: where it is and the stem its results are written under.
 
     Attributes:
-        path: a NIfTI file; of DICOM the folder or zip that holds it.
+        path: the file; of DICOM the folder or zip, of a NIfTI file a slice the folder.
         name: unique among the cases of a run.
-        series: which of the DICOM series there; None for NIfTI.
+        series: which of the DICOM series there; None for other scans.
+        slices: the NIfTI files of the slices; empty for other scans.
     """
 
     path: Path
     name: str
     series: Series | None = None
+    slices: tuple[Path, ...] = ()
 
     @property
     def identity(self) -> str:
         """What tells a case from all others on this machine; the UID of a series is hashed."""
-        return str(self.path.absolute()) + (f"#{self.series.digest}" if self.series else "")
+        within = f"#{self.series.digest}" if self.series else ""
+        within += f"#{self.slices[0].name}" if self.slices else ""
+        return str(self.path.absolute()) + within
 
 
 def discover(
@@ -55,10 +59,11 @@ def discover(
 ) -> tuple[list[Case], list[Path]]:
     """All scans among ``inputs``: files as they are, folders searched recursively.
 
-    Of DICOM, the short-axis cine of each study in a folder or zip.
+    Of DICOM, the short-axis cine of each study in a folder or zip; of NIfTI files of one slice that
+    lie side by side in a folder, their stack.
 
     Args:
-        inputs: NIfTI files, DICOM files, zips of these, folders.
+        inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips of these, folders.
         uids: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
 
     Returns:
@@ -66,7 +71,7 @@ def discover(
 
     Raises:
         InputError: an input does not exist, there is no scan in any of them, or no such series.
-        RuntimeUnavailableError: there is only DICOM, and pydicom is not installed.
+        RuntimeUnavailableError: what reads all that is there is not installed.
     """
     found = survey(inputs)
     taken = [s for s, why in zip(found.series, found.reasons, strict=True) if not why]
@@ -74,11 +79,11 @@ def discover(
         wished = (_series_of(uid, found.series) for uid in uids)
         taken = list({one.digest: one for one in wished}.values())
     where = ", ".join(map(str, inputs))
-    if not found.nifti and not found.series:
-        raise InputError(
-            f"{where}: no scan found; expected files ending in {' or '.join(ENDINGS)}, or DICOM"
-        )
-    if not found.nifti and not taken:
+    others = [*found.files, *found.stacks]
+    if not others and not found.series:
+        expected = ", ".join(ENDINGS + ITK_ENDINGS)
+        raise InputError(f"{where}: no scan found; expected files ending in {expected}, or DICOM")
+    if not others and not taken:
         raise InputError(f"{where}: {_NO_CINE % len(found.series)}")
     if not uids:
         studies: dict[object, list[Series]] = defaultdict(list)
@@ -86,12 +91,17 @@ def discover(
             studies[study_of(one.first)].append(one)
         for study in studies.keys() - {study_of(one.first) for one in taken}:
             log.warning("%s: %s", studies[study][0].path, _NO_CINE % len(studies[study]))
-    scans: list[tuple[Path, Path, Series | None]] = [(path, path, None) for path in found.nifti]
-    scans += [(_label(one, taken), one.path, one) for one in taken]
-    scans.sort(key=lambda scan: Path(os.path.abspath(scan[0])))
-    named = [Case(path, "", series) for _, path, series in scans]
-    names = _names([label for label, _, _ in scans], [case.identity for case in named])
-    return [replace(case, name=name) for case, name in zip(named, names, strict=True)], found.labels
+    scans = [(path, Case(path, "")) for path in found.files]  # what it is named after, and the case
+    scans += [
+        (_folder_of(stack, found.stacks), Case(stack[0].parent, "", slices=stack))
+        for stack in found.stacks
+    ]
+    scans += [(_label(one, taken), Case(one.path, "", one)) for one in taken]
+    scans = [(Path(os.path.abspath(label)), case) for label, case in scans]
+    scans.sort(key=lambda scan: (scan[0], scan[1].identity))
+    names = _names([label for label, _ in scans], [case.identity for _, case in scans])
+    cases = [replace(case, name=name) for (_, case), name in zip(scans, names, strict=True)]
+    return cases, found.labels
 
 
 def _series_of(uid: str, series: Sequence[Series]) -> Series:
@@ -114,6 +124,13 @@ def _label(series: Series, others: Sequence[Series]) -> Path:
     more = f"series{own}" if numbers.count(own) == 1 else series.digest[:8]
     suffix = path.suffix if series.first.file.member else ""
     return path.with_name(f"{path.name.removesuffix(suffix)}_{more}{suffix}")
+
+
+def _folder_of(stack: tuple[Path, ...], others: Sequence[tuple[Path, ...]]) -> Path:
+    """A path that slices are named after: their folder, if need be with the first one's name."""
+    folder = Path(os.path.abspath(stack[0].parent))
+    alone = sum(other[0].parent == stack[0].parent for other in others) == 1
+    return folder if alone else folder.with_name(f"{folder.name}_{case_name(stack[0])}")
 
 
 def _names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -25,12 +25,15 @@ from ctct.io.study import SLICE_MM, Study
 log = logging.getLogger(__name__)
 
 ENDINGS = (".nii.gz", ".nii")
+#: Of scans that :mod:`ctct.io.itk_files` reads.
+ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 #: A scan larger than this, as filed or as 32-bit numbers, is refused before it is unpacked: both
 #: are held at once. A cine of 512 × 512 pixels may have 16 slices and 48 frames.
 MAX_BYTES = 768 * 2**20
 _CHUNK = 4 * 2**20  # bytes or voxels
 
+_HEADER_ERRORS = (HeaderDataError, ImageFileError, WrapStructError, ValueError)
 GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes among files
@@ -97,8 +100,8 @@ def source_of(
 
 
 def case_name(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    for ending in ENDINGS:
+    """File name without the ending of a scan, as ``.nii.gz`` or ``.mha``."""
+    for ending in ENDINGS + ITK_ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
     return path.name
@@ -139,7 +142,7 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         raise InputError(f"{path}: no such file") from error
     except (OSError, EOFError, isal_zlib.IsalError) as error:  # type: ignore[misc]
         raise InputError(f"{path}: cannot be read ({error}); copy or download it again") from error
-    except (HeaderDataError, ImageFileError, WrapStructError, ValueError) as error:
+    except _HEADER_ERRORS as error:
         raise InputError(f"{path}: not a usable NIfTI file ({_one_line(error)})") from error
 
     array = array.reshape(
@@ -152,7 +155,26 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         zooms[2] = float("nan")  # not given
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= factor
-    slice_axis = 2 if lone else _slice_axis(zooms)
+    study, slice_axis = oriented(path, array, zooms, affine)
+    _warn_if_inconsistent(path, zooms, affine)
+    return replace(study, source=NiftiSource(type(image), header, shape, slice_axis))
+
+
+def oriented(
+    path: Path,
+    array: npt.NDArray[np.float32],
+    zooms: list[float],
+    affine: npt.NDArray[np.float64],
+) -> tuple[Study, int]:
+    """A study, its slice axis moved to its place, without a source; and which axis that was.
+
+    Args:
+        path: the file that was read.
+        array: (x, y, z, t), the slice axis anywhere.
+        zooms: size of a voxel along x, y and z, millimetres.
+        affine: (4, 4), index (x, y, z) to millimetres (RAS+).
+    """
+    slice_axis = 2 if array.shape[2] == 1 else _slice_axis(zooms)
     order = [axis for axis in range(3) if axis != slice_axis] + [slice_axis]
     study = Study(
         name=case_name(path),
@@ -161,10 +183,40 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         slice_spacing_mm=zooms[slice_axis],
         affine=affine[:, [*order, 3]],
         path=path,
-        source=NiftiSource(type(image), header, shape, slice_axis),
     )
-    _warn_if_inconsistent(path, zooms, affine)
-    return study
+    return study, slice_axis
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the header of a file says of the size and the place of its image.
+
+    Attributes:
+        shape: as filed.
+        affine: (4, 4), voxel index to millimetres (RAS+).
+        placed: whether the affine was written on purpose, as qform or sform.
+    """
+
+    shape: tuple[int, ...]
+    affine: npt.NDArray[np.float64]
+    placed: bool
+
+
+def read_geometry(path: Path) -> Geometry | None:
+    """What the header of a NIfTI file says; None where it is damaged or there is none."""
+    try:
+        with open_file(path) as raw:
+            packed = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            head = cast(BinaryIO, igzip.open(raw) if packed else raw).read(max(_IMAGE_CLASSES))
+        _, header, _ = _checked_header(path, head)
+    except (OSError, EOFError, InputError, isal_zlib.IsalError, *_HEADER_ERRORS):  # type: ignore[misc]
+        return None
+    affine = np.array(header.get_best_affine(), dtype=np.float64)
+    affine[:3] *= _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
+    shape = tuple(int(n) for n in header.get_data_shape())
+    placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    return Geometry(shape, affine, placed)
 
 
 def _voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:

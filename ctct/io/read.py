@@ -8,7 +8,9 @@ from ctct.errors import InputError
 from ctct.io.dicom import read_series
 from ctct.io.dicom_files import is_dicom, is_zip, members
 from ctct.io.discover import Case, discover
-from ctct.io.nifti import MAX_BYTES, case_name, read_nifti
+from ctct.io.itk_files import read_itk
+from ctct.io.nifti import ITK_ENDINGS, MAX_BYTES, case_name, read_nifti
+from ctct.io.nifti_slices import read_slices
 from ctct.io.study import Study
 
 
@@ -24,9 +26,12 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     """
     if case.series:
         return read_series(case.series, case.name, max_bytes)
+    if case.slices:
+        return read_slices(case.slices, case.name)
     if is_zip(case.path):
         members(case.path)  # says why there is no series
-    return read_nifti(case.path, max_bytes)
+    read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
+    return read(case.path, max_bytes)
 
 
 def find_case(path: str | Path, series: str | None = None) -> Case:
@@ -42,10 +47,11 @@ def find_case(path: str | Path, series: str | None = None) -> Case:
 
 
 def read_study(path: str | Path, series: str | None = None) -> Study:
-    """Read a short-axis scan: a NIfTI file, or DICOM in a folder, a zip or an enhanced file.
+    """Read a short-axis scan: a file of NIfTI, MetaImage or NRRD, or DICOM of any kind.
 
     Args:
-        path: NIfTI of two, three or four dimensions; or where DICOM of one study lies.
+        path: a file of two, three or four dimensions; or the folder, zip or enhanced file where
+            DICOM of one study lies, or a folder with a NIfTI file a slice.
         series: SeriesInstanceUID to take in place of what looks like a short-axis cine.
 
     Returns:
@@ -53,6 +59,7 @@ def read_study(path: str | Path, series: str | None = None) -> Study:
 
     Raises:
         InputError: it is missing, damaged, not a scan ctct can use, or more than one.
-        RuntimeUnavailableError: it is DICOM, and pydicom is not installed.
+        RuntimeUnavailableError: pydicom for DICOM, or SimpleITK for MetaImage and NRRD, is not
+            installed.
     """
     return read_case(find_case(path, series))

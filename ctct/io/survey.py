@@ -6,18 +6,20 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.dicom_files import DicomFile, is_dicom, is_zip, members
 from ctct.io.dicom_header import read_headers
 from ctct.io.dicom_series import Series, find_series, judge
-from ctct.io.nifti import ENDINGS, case_name
+from ctct.io.nifti import ENDINGS, ITK_ENDINGS, case_name
+from ctct.io.nifti_slices import find_stacks
 
 log = logging.getLogger(__name__)
 
 #: Stems that end like this are label maps: skipped in a folder, taken when named.
-LABEL_SUFFIXES = ("_gt", "_seg")
+LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,15 @@ class Found:
     """What there is among files and folders.
 
     Attributes:
-        nifti: scans, each once.
+        files: scans of a file each, NIfTI, MetaImage or NRRD; each once.
+        stacks: scans of a NIfTI file a slice, in order.
         labels: label maps passed over.
         series: DICOM series.
         reasons: why each of ``series`` is not taken, "" where it is.
     """
 
-    nifti: list[Path]
+    files: list[Path]
+    stacks: list[tuple[Path, ...]]
     labels: list[Path]
     series: list[Series]
     reasons: list[str]
@@ -45,9 +49,10 @@ def survey(inputs: Sequence[str | Path]) -> Found:
 
     Raises:
         InputError: an input does not exist.
-        RuntimeUnavailableError: there is only DICOM, and pydicom is not installed.
+        RuntimeUnavailableError: what reads all that is there is not installed.
     """
-    nifti: list[Path] = []
+    named: list[Path] = []
+    walked: list[Path] = []
     labels: list[Path] = []
     dicom: list[DicomFile] = []
     for item in map(Path, inputs):
@@ -55,8 +60,8 @@ def survey(inputs: Sequence[str | Path]) -> Found:
             item = item.parent
         if item.is_dir():
             for path in _walk(item):
-                if path.name.lower().endswith(ENDINGS):
-                    (labels if case_name(path).endswith(LABEL_SUFFIXES) else nifti).append(path)
+                if path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
+                    (labels if case_name(path).endswith(LABEL_SUFFIXES) else walked).append(path)
                 else:
                     dicom += _dicom(path)
         elif not item.exists() and not item.is_symlink():
@@ -64,17 +69,36 @@ def survey(inputs: Sequence[str | Path]) -> Found:
         elif own := _dicom(item):
             dicom += own
         else:  # whatever it is: reading it says so
-            nifti.append(item)
+            named.append(item)
     once = {(Path(os.path.abspath(one.path)), one.member): one for one in dicom}
     try:
         series = find_series(read_headers(once.values()))
     except RuntimeUnavailableError as error:
-        if not nifti:
+        if not named and not walked:
             raise
         log.warning("%s; passed over", error)
         series = []
-    unique = sorted({Path(os.path.abspath(path)): path for path in nifti}.values())
-    return Found(unique, labels, series, judge(series))
+    stacks = find_stacks(_once(walked))
+    parts = {path for stack in stacks for path in stack}
+    alone = _once([*named, *(path for path in walked if path not in parts)])
+    others = bool(stacks or series)
+    return Found(_with_reader(alone, others), stacks, labels, series, judge(series))
+
+
+def _with_reader(files: list[Path], others: bool) -> list[Path]:
+    """Those of ``files`` that can be read with what is installed; ``others`` are there too."""
+    lacking = [path for path in files if path.name.lower().endswith(ITK_ENDINGS)]
+    if not lacking or find_spec("SimpleITK"):
+        return files
+    why = f"{lacking[0]}: reading it needs SimpleITK; pip install 'ctct[itk]'"
+    if len(lacking) == len(files) and not others:
+        raise RuntimeUnavailableError(why)
+    log.warning("%s; such files are passed over: %d", why, len(lacking))
+    return [path for path in files if path not in lacking]
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
 def _dicom(path: Path) -> list[DicomFile]:

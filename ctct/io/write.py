@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -15,6 +16,8 @@ from typing import Any
 from ctct.errors import OutputError
 
 _PARTIAL = ".partial"
+#: Faults of a disk rather than of a file.
+_EVERYWHERE = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def prepare_folder(folder: Path) -> None:
@@ -29,7 +32,8 @@ def prepare_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot write there ({error.strerror}); choose another output folder"
+            f"{folder}: cannot write there ({error.strerror}); choose another output folder",
+            error.errno in _EVERYWHERE,
         ) from error
 
 
@@ -46,7 +50,9 @@ def write_atomic(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror})", error.errno in _EVERYWHERE
+        ) from error
     finally:
         with contextlib.suppress(
             OSError

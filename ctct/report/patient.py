@@ -37,6 +37,7 @@ class PatientResult:
         es_wall_mm: the same at ES.
         picture: JPEG of ED and ES, slices from base to apex; empty without one.
         disagreement: JPEG of the disagreement of each of the patient's files.
+        identifiers: what DICOM names the patient and the study; empty unless asked for.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PatientResult:
     es_wall_mm: tuple[float, ...] = ()
     picture: bytes = b""
     disagreement: tuple[bytes, ...] = ()
+    identifiers: Mapping[str, str] = field(default_factory=dict)
 
 
 def patient_html(result: PatientResult, anchor: str) -> Markup:
@@ -63,6 +65,9 @@ def patient_html(result: PatientResult, anchor: str) -> Markup:
             class_="note",
         ),
     ]
+    if result.identifiers:
+        named = (f"{name} {value or '–'}" for name, value in result.identifiers.items())
+        parts.append(tag("p", "; ".join(named), class_="note"))
     if judgement.flags:
         parts.append(
             tag("ul", *(tag("li", f"{flag.level}: {flag.reason}") for flag in judgement.flags))

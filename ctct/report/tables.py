@@ -20,9 +20,12 @@ from ctct.report.patient import PatientResult
 def patients_csv(results: Iterable[PatientResult]) -> bytes:
     """A row a patient: phases, verdict, indices, what lies out of range, reasons of the verdict.
 
-    Frames are counted from 0; what is not known is left empty.
+    Frames are counted from 0; what is not known is left empty. Identifiers come last, where there
+    are any.
     """
+    results = list(results)
     columns = (*INDEX_COLUMNS, *SUBJECT_COLUMNS)
+    identifiers = dict.fromkeys(name for result in results for name in result.identifiers)
     rows = []
     for result in results:
         m, judgement = result.measurements, result.judgement
@@ -35,10 +38,11 @@ def patients_csv(results: Iterable[PatientResult]) -> bytes:
                 *(_number(indices.get(column)) for column in columns),
                 "; ".join(f"{index} {mark}" for index, mark in marks.items()),
                 "; ".join(flag.reason for flag in judgement.flags),
+                *(result.identifiers.get(name, "") for name in identifiers),
             ]
         )
     header = ("patient", "frames", "ED frame", "ES frame", "verdict", "score", *columns)
-    return csv_bytes([*header, "out of range", "flags"], rows)
+    return csv_bytes([*header, "out of range", "flags", *identifiers], rows)
 
 
 def frames_csv(results: Iterable[PatientResult]) -> bytes:
@@ -77,6 +81,7 @@ def _everything(result: PatientResult) -> dict[str, Any]:
     m = result.measurements
     marks = out_of_range(m.all_indices, m.subject.sex)
     return {
+        **({"identifiers": dict(result.identifiers)} if result.identifiers else {}),
         **asdict(result.judgement),
         "ed_frame": m.ed,
         "es_frame": m.es,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -51,6 +52,31 @@ def test_a_folder_of_dicom_and_nifti(ctct: Callable[..., Any], tmp_path: Path) -
     for secret in (b"Doe", b"4711", b"20200101", b"1.2.3"):
         assert not [name for name, content in results.items() if secret in content]
     assert "sax" in results["report.html"].decode()
+
+
+def test_identifiers_only_where_asked_for(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    """A header that names the patient, in a folder and in files that do not."""
+    named = {"PatientName": "Doe^J<b>", "PatientBirthDate": "19501231"}
+    write_cine(tmp_path / "in" / "sax", change=lambda t, z: named)
+    write_scan(tmp_path / "in" / "other.nii.gz")
+    out, arguments = tmp_path / "out", ("predict", tmp_path / "in", "-o", tmp_path / "out")
+    assert ctct(*arguments).code == 0
+    assert "patient name" not in rows(out / "measurements.csv")["sax"]
+    outcome = ctct(*arguments, "--keep-identifiers")
+    assert "2 skipped" in outcome.out  # the label maps are the same
+    assert "Doe" not in outcome.out + outcome.err
+    kept = {"patient name": "Doe^J<b>", "patient ID": "ID-4711", "study date": "2020-01-01"}
+    table = rows(out / "measurements.csv")
+    assert {name: table["sax"][name] for name in kept} == kept
+    assert {name: table["other"][name] for name in kept} == dict.fromkeys(kept, "")
+    patients = json.loads((out / "measurements.json").read_text())["patients"]
+    assert patients["sax"]["identifiers"] == kept
+    assert "identifiers" not in patients["other"]
+    report = (out / "report.html").read_text()
+    assert "patient name Doe^J&lt;b&gt;; patient ID ID-4711; study date 2020-01-01" in report
+    holding = {p.name for p in out.rglob("*") if p.is_file() and b"Doe" in p.read_bytes()}
+    assert holding == {"measurements.csv", "measurements.json", "report.html"}
+    assert not any(b"19501231" in p.read_bytes() for p in out.rglob("*") if p.is_file())
 
 
 def test_a_run_goes_on_with_what_the_header_said(ctct: Callable[..., Any], tmp_path: Path) -> None:
@@ -123,7 +149,7 @@ def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Pat
     write_scan(tmp_path / "x.nii.gz")
     lines = ctct("info", tmp_path).out.splitlines()
     assert lines == [
-        f"{tmp_path}/x.nii.gz: NIfTI, taken",
+        f"{tmp_path}/x.nii.gz: a file, taken",
         f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
         f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
         "all of the series",

@@ -143,6 +143,19 @@ def test_a_scan_that_vanishes_once_it_was_found(scans: Path, tmp_path: Path) -> 
     assert "no such file" in record(tmp_path / "out")["case11"]["reason"]
 
 
+def test_results_of_one_case_cannot_be_written(scans: Path, tmp_path: Path) -> None:
+    """A folder lies where a file of it should go: the others are done all the same."""
+    (tmp_path / "quality" / "case05.json").mkdir(parents=True)
+    code, said = end(predict(scans, "-o", tmp_path))
+    assert code == 3
+    assert "case05.json: cannot be written (Is a directory)" in said
+    assert [n for n, case in record(tmp_path).items() if case["status"] != "done"] == ["case05"]
+    assert end(predict(scans / "case05.nii.gz", "-o", tmp_path))[0] == 2  # none was written
+    (tmp_path / "quality" / "case05.json").rmdir()
+    assert end(predict(scans, "-o", tmp_path))[0] == 0
+    assert len(list(tmp_path.glob("*_seg.nii.gz"))) == 12
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """A file system of so many bytes in memory."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 #: Directions (LPS) of growing column, of growing row and of growing slice, as of a short axis.
 ROW, NORMAL = np.array([0.6, 0.8, 0.0]), np.array([-0.64, 0.48, 0.6])
@@ -94,6 +97,27 @@ def write_cine(
             if (changes := change(phase, place)) is not None:
                 save(image(phase, place, **changes), folder / f"IM{names[phase * places + place]}")
     return folder
+
+
+def coded(kind: str, rows: int = ROWS, columns: int = COLUMNS) -> bytes:
+    """An image, left half dark, as a stream of Pillow's ``kind``."""
+    pixels = np.zeros((rows, columns), np.uint8)
+    pixels[:, columns // 2 :] = 200
+    stream = io.BytesIO()
+    options = {"no_jp2": True} if kind == "JPEG2000" else {"quality": 95}
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def packed(syntax: UID, *streams: bytes, phase: int = 0, place: int = 0) -> Dataset:
+    """An image of 8 bits whose pixels are these streams, whatever they hold."""
+    one = image(phase, place)
+    one.file_meta.TransferSyntaxUID = syntax
+    one.BitsAllocated = one.BitsStored = 8
+    one.HighBit, one.PixelRepresentation = 7, 0
+    one.PixelData = encapsulate(list(streams))
+    one["PixelData"].VR = "OB"
+    return one
 
 
 def enhanced(phases: int = 8, places: int = 6) -> Dataset:

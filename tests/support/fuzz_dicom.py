@@ -7,7 +7,6 @@ The long run::
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
 import struct
@@ -15,9 +14,14 @@ import zipfile
 from functools import partial
 
 import fuzz
-from dicom_support import enhanced, image
+from dicom_support import coded, enhanced, image, packed
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 
 from ctct.io.read import read_study
 
@@ -37,15 +41,21 @@ ODD_TEXTS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"1e-308", b"", b"\\\\\\", b
 
 
 def good_files() -> list[list[bytes]]:
-    """Sets of files that make a study each: plain, with implicit types, compressed, enhanced."""
+    """Sets of files that make a study each: plain, implicit types, compressed, enhanced."""
     plain = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
     implicit = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
-    packed = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
+    run_length = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
     for one in implicit:
         one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    for one in packed:
+    for one in run_length:
         one.compress(RLELossless)
-    return [[_bytes(d) for d in own] for own in (plain, implicit, packed, [enhanced()])]
+    sets = [plain, implicit, run_length, [enhanced()]]
+    for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):
+        stream = coded(kind)
+        sets.append(
+            [packed(syntax, stream, phase=t, place=z) for t in range(PHASES) for z in range(PLACES)]
+        )
+    return [[_bytes(dataset) for dataset in own] for own in sets]
 
 
 def _bytes(dataset: Dataset) -> bytes:
@@ -98,8 +108,4 @@ def run(count: int, first: int = 0) -> fuzz.Tally:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("count", type=int)
-    parser.add_argument("--first", type=int, default=0, help="seed of the first input")
-    options = parser.parse_args()
-    print(run(options.count, options.first))  # noqa: T201
+    fuzz.main(__doc__, run)

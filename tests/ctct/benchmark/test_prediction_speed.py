@@ -57,6 +57,20 @@ def test_the_reference_writes_labels_in_the_geometry_of_the_scan(
     assert set(np.unique(np.asarray(written.dataobj))) == {0, 1, 2, 3}
 
 
+def test_a_scan_that_is_no_nifti_file_gets_the_same_labels(
+    scans: list[Case], tmp_path: Path
+) -> None:
+    scan = nib.load(scans[0].path)
+    (tmp_path / "in" / "slices").mkdir(parents=True)
+    for z in range(scan.shape[2]):
+        nib.save(scan.slicer[:, :, z : z + 1], tmp_path / "in" / "slices" / f"{z}.nii")
+    cases, _ = discover([tmp_path / "in"])
+    ReferenceProcedure("default", "cpu")([*scans, *cases], tmp_path)
+    whole, joined = (nib.load(tmp_path / f"{c.name}_seg.nii.gz") for c in (*scans, *cases))
+    labels = np.asarray(whole.dataobj).reshape(joined.shape)[..., ::-1]  # from the apex on
+    np.testing.assert_array_equal(np.asarray(joined.dataobj), labels)
+
+
 def test_a_case_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     (tmp_path / "bad.nii.gz").write_text("no image")
     with pytest.raises(InputError, match=r"bad\.nii\.gz"):

@@ -82,7 +82,7 @@ def test_a_full_disk_ends_the_run_and_what_was_written_stays(threshold: Segmente
     class Full(Memory):
         def write(self, case: Case, raw: Segmentation, fate: Fate) -> list[FrameVolumes]:
             if len(self.written) >= 3:
-                raise OutputError("no space left")
+                raise OutputError("no space left", everywhere=True)
             return super().write(case, raw, fate)
 
     files = Full()
@@ -91,6 +91,20 @@ def test_a_full_disk_ends_the_run_and_what_was_written_stays(threshold: Segmente
         run(CASES, files, lambda: threshold, Observer())
     assert len(files.written) >= 3
     assert len(files.written) < len(CASES)
+
+
+def test_a_case_that_cannot_be_written_costs_itself(threshold: Segmenter) -> None:
+    class Odd(Memory):
+        def write(self, case: Case, raw: Segmentation, fate: Fate) -> list[FrameVolumes]:
+            if case.name == "case03":
+                raise OutputError("is a directory")
+            return super().write(case, raw, fate)
+
+    _, results = run(CASES, Odd(), lambda: threshold, Observer())
+    failed = [(r.case.name, r.fate.reason) for r in results if r.frames is None]
+    assert failed == [("case03", "is a directory")]
+    with pytest.raises(OutputError, match="is a directory"):
+        run(CASES[3:4], Odd(), lambda: threshold, Observer())
 
 
 def test_ctrl_c_lets_those_at_work_finish(threshold: Segmenter) -> None:

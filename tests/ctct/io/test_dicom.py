@@ -81,6 +81,16 @@ def test_an_enhanced_file_says_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(study.affine, single.affine, atol=1e-6)
 
 
+def test_phases_of_an_enhanced_file_by_their_share_of_the_cycle(tmp_path: Path) -> None:
+    dataset = enhanced()
+    for one in dataset.PerFrameFunctionalGroupsSequence:
+        own = one.CardiacSynchronizationSequence[0]
+        own.NominalPercentageOfCardiacPhase = own.NominalCardiacTriggerDelayTime / 10
+        del own.NominalCardiacTriggerDelayTime
+    study = read_study(save(dataset, tmp_path / "enhanced.dcm"))
+    np.testing.assert_array_equal(study.voxels, EXPECTED * 2 + 5)
+
+
 def test_each_image_has_its_own_rescaling(tmp_path: Path) -> None:
     def change(phase: int, place: int) -> dict[str, Any]:
         return {"RescaleSlope": "2", "RescaleIntercept": str(phase)}

@@ -11,7 +11,9 @@ import pytest
 pytest.importorskip("highdicom")
 pytest.importorskip("pydicom")
 from dicom_support import COLUMN, ROW, enhanced, save, write_cine
+from highdicom.seg import Segmentation
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from ctct.errors import InputError
 from ctct.io.dicom_seg import encode_segmentations
@@ -22,47 +24,108 @@ from ctct.labels import LV, MYO, RV, VALUE
 LABELS = np.random.default_rng(5).integers(0, 4, (6, 5, 40, 36)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("turned", ["as it is", "rows flipped", "rows and columns exchanged"])
-def test_each_mask_lies_on_the_image_it_refers_to(tmp_path: Path, turned: str) -> None:
-    along, down = {
-        "as it is": (ROW, COLUMN),
-        "rows flipped": (ROW, -COLUMN),
-        "rows and columns exchanged": (COLUMN, ROW),
-    }[turned]
-    directions = [f"{v:.6f}" for v in (*along, *down)]
-    own = {"ImageOrientationPatient": directions, "FrameOfReferenceUID": "1.2.7"}
-    write_cine(tmp_path / "cine", 6, 5, lambda t, z: own)
-    ((case,), _) = discover([tmp_path / "cine"])
+#: Number of the segment of each label.
+SEGMENT = np.zeros(4, np.uint8)
+SEGMENT[[VALUE[RV], VALUE[MYO], VALUE[LV]]] = 1, 2, 3
+LPS = np.diag([-1, -1, 1, 1])
+
+TURNS = {
+    "as it is": (ROW, COLUMN),
+    "rows flipped": (ROW, -COLUMN),
+    "columns flipped": (-ROW, COLUMN),
+    "rows and columns exchanged": (COLUMN, ROW),
+}
+
+
+def source_pixels(folder: Path) -> dict[tuple[str, int], np.ndarray]:
+    """The images in a folder by instance and frame, from 1; a file of one image has frame 0."""
+    found = {}
+    for dataset in map(dcmread, folder.iterdir()):
+        pixels = dataset.pixel_array
+        if pixels.ndim == 2:
+            found[dataset.SOPInstanceUID, 0] = pixels
+        else:
+            for n, one in enumerate(pixels, 1):  # rescaled as the enhanced file says
+                found[dataset.SOPInstanceUID, n] = one * 2 + 5
+    return found
+
+
+def check_overlay(folder: Path) -> list[Dataset]:
+    """Each mask names the image it was drawn on, lies where that lies, and holds its labels."""
+    ((case,), _) = discover([folder])
     assert case.series is not None
-    study = read_case(case)
-    sources = {d.SOPInstanceUID: d for d in map(dcmread, (tmp_path / "cine").iterdir())}
-    for t, content in enumerate(encode_segmentations(case.series, LABELS)):
-        seg = dcmread(io.BytesIO(content))
-        named = {
-            n.SegmentNumber: n.SegmentedPropertyTypeCodeSequence[0] for n in seg.SegmentSequence
+    study, pixels = read_case(case), source_pixels(folder)
+    along, down = study.affine[:3, 0] / study.spacing_mm[1], study.affine[:3, 1]
+    down = down / study.spacing_mm[0]
+    segmentations = [
+        dcmread(io.BytesIO(content)) for content in encode_segmentations(case.series, LABELS)
+    ]
+    assert len(segmentations) == len(LABELS)
+    for t, seg in enumerate(segmentations):
+        meant = {
+            n.SegmentNumber: n.SegmentedPropertyTypeCodeSequence[0].CodeValue
+            for n in seg.SegmentSequence
         }
-        meant = {n: code.CodeValue for n, code in named.items()}
         assert meant == {1: "53085002", 2: "49848007", 3: "87878005"}
         shared = seg.SharedFunctionalGroupsSequence[0]
         measures = shared.PixelMeasuresSequence[0]
         assert list(measures.PixelSpacing) == [1.25, 1.5]
         assert measures.SpacingBetweenSlices == pytest.approx(8, abs=1e-3)
-        turn = shared.PlaneOrientationSequence[0].ImageOrientationPatient
-        np.testing.assert_allclose(list(turn), [*along, *down], atol=1e-6)
+        turn = np.reshape(shared.PlaneOrientationSequence[0].ImageOrientationPatient, (2, 3))
+        np.testing.assert_allclose(turn * [-1, -1, 1], [along, down], atol=1e-6)  # LPS, RAS
         found = np.zeros_like(LABELS[t])
         for frame, mask in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
-            source = sources[
-                frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
-            ]
-            assert source.TriggerTime == 10 + 40 * t
-            place = frame.PlanePositionSequence[0].ImagePositionPatient
-            assert list(place) == list(source.ImagePositionPatient)
-            ras = np.array([-place[0], -place[1], place[2], 1])
-            _, _, z, _ = np.linalg.solve(study.affine, ras).round(3)
-            np.testing.assert_array_equal(source.pixel_array, study.voxels[t, int(z)])
+            (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+            own = reference.ReferencedSOPInstanceUID, int(reference.get("ReferencedFrameNumber", 0))
+            place = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
+            column, row, z, _ = np.linalg.solve(study.affine, [*(place * [-1, -1, 1]), 1])
+            assert (column, row, z) == pytest.approx((0, 0, round(z)), abs=1e-3)
+            np.testing.assert_array_equal(pixels[own], study.voxels[t, round(z)])
             number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-            found[int(z)][mask == 1] = {1: VALUE[RV], 2: VALUE[MYO], 3: VALUE[LV]}[number]
+            found[round(z)][mask == 1] = {1: VALUE[RV], 2: VALUE[MYO], 3: VALUE[LV]}[number]
         np.testing.assert_array_equal(found, LABELS[t])
+        # The same as highdicom reads it; its axes are slice, row and column, in LPS.
+        volume = Segmentation.from_dataset(seg).get_volume(combine_segments=True, relabel=False)
+        for k, layer in enumerate(volume.array):
+            at = volume.affine @ [k, 4, 7, 1]
+            column, row, z, _ = np.linalg.solve(LPS @ study.affine, at)
+            assert (column, row, z) == pytest.approx((7, 4, round(z)), abs=1e-3)
+            np.testing.assert_array_equal(layer, SEGMENT[LABELS[t, round(z)]])
+    return segmentations
+
+
+@pytest.mark.parametrize("turned", TURNS)
+def test_each_mask_lies_on_the_image_it_refers_to(tmp_path: Path, turned: str) -> None:
+    directions = [f"{v:.6f}" for axis in TURNS[turned] for v in axis]
+    own = {"ImageOrientationPatient": directions, "FrameOfReferenceUID": "1.2.7"}
+    check_overlay(write_cine(tmp_path / "cine", 6, 5, lambda t, z: own))
+
+
+@pytest.mark.parametrize("turned", TURNS)
+def test_of_an_enhanced_file_the_frame_is_named(tmp_path: Path, turned: str) -> None:
+    source = enhanced(6, 5)
+    source.FrameOfReferenceUID = "1.2.7"
+    orientation = source.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    orientation.ImageOrientationPatient = [f"{v:.6f}" for axis in TURNS[turned] for v in axis]
+    save(source, tmp_path / "enhanced" / "file.dcm")
+    seg = check_overlay(tmp_path / "enhanced")[0]
+    ((instance,),) = (one.ReferencedInstanceSequence for one in seg.ReferencedSeriesSequence)
+    assert instance.ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert instance.ReferencedSOPClassUID == source.SOPClassUID
+
+
+@pytest.mark.parametrize("of", ["slice", "phase"])
+def test_each_series_of_several_is_named(tmp_path: Path, of: str) -> None:
+    def change(t: int, z: int) -> dict[str, object]:
+        uid = f"1.9.{z if of == 'slice' else t}"
+        return {"FrameOfReferenceUID": "1.2.7", "SeriesInstanceUID": uid}
+
+    segmentations = check_overlay(write_cine(tmp_path / "cine", 6, 5, change))
+    named = [[one.SeriesInstanceUID for one in s.ReferencedSeriesSequence] for s in segmentations]
+    if of == "slice":
+        assert {tuple(sorted(uids)) for uids in named} == {tuple(f"1.9.{z}" for z in range(5))}
+    else:
+        assert named == [[f"1.9.{t}"] for t in range(6)]
 
 
 def test_anonymised_headers_are_made_do_with(tmp_path: Path) -> None:
@@ -82,11 +145,15 @@ def test_anonymised_headers_are_made_do_with(tmp_path: Path) -> None:
 
 
 def test_what_gets_none(tmp_path: Path) -> None:
-    ((case,), _) = discover([save(enhanced(6, 5), tmp_path / "enhanced.dcm")])
-    assert case.series is not None
-    with pytest.raises(InputError, match="made of one series with a file an image"):
-        next(encode_segmentations(case.series, LABELS))
     ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5)])  # lacks FrameOfReferenceUID
     assert case.series is not None
     with pytest.raises(InputError, match=r"gets no DICOM-SEG .*FrameOfReferenceUID"):
+        next(encode_segmentations(case.series, LABELS))
+
+
+def test_what_gets_none_is_not_told_with_the_value(tmp_path: Path) -> None:
+    own = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
+    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: own)])
+    assert case.series is not None
+    with pytest.raises(InputError, match=r"gets no DICOM-SEG \(ValueError\)$"):
         next(encode_segmentations(case.series, LABELS))

@@ -13,7 +13,7 @@ from tests_support import write_scan
 
 pytest.importorskip("pydicom")
 import fuzz_dicom
-from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, image, save, write_cine
+from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, frame, image, save, write_cine
 from pydicom.fileset import FileSet
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -107,6 +107,40 @@ def test_a_series_a_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path
     assert read_study(tmp_path / "study").notes == (
         "images that were there twice: 8; the later ones are used",
     )
+
+
+def phase_series(t: int, **changes: Any) -> dict[str, Any]:
+    """Series numbers that are in no order."""
+    number = (5 * t) % 8 + 1
+    return {"SeriesNumber": number, "SeriesInstanceUID": f"1.8.{number}", **changes}
+
+
+def test_a_series_a_phase_is_joined_in_the_order_of_time(tmp_path: Path) -> None:
+    write_cine(tmp_path, change=lambda t, z: phase_series(t))
+    study = read_study(tmp_path)
+    expected = [[frame(t, z) for z in range(6)] for t in range(8)]
+    np.testing.assert_array_equal(study.voxels, expected)
+    assert study.notes == ()
+    ((chosen,), _) = discover([tmp_path], ["1.8.3"])
+    assert read_case(chosen).frames == 8
+
+
+def test_of_a_series_a_phase_a_slice_may_be_missing(tmp_path: Path) -> None:
+    write_cine(tmp_path, change=lambda t, z: None if (t, z) == (3, 2) else phase_series(t))
+    assert read_study(tmp_path).notes == (
+        "slice 2 has 7 phases, the others 8: the nearest in time is used",
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"TriggerTime": None}, {"TriggerTime": "0"}, {"ImageType": ["ORIGINAL", "", "P"]}]
+)
+def test_stacks_that_no_time_tells_apart_are_not_joined(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    write_cine(tmp_path, change=lambda t, z: phase_series(t, **changes))
+    assert len(reasons(tmp_path)) == 8
+    assert "" not in reasons(tmp_path).values()
 
 
 def test_two_halves_of_a_stack_are_joined(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Folders in which each slice is a NIfTI file."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests_support import write_scan
+
+from ctct.errors import InputError
+from ctct.io.discover import discover
+from ctct.io.read import read_case, read_study
+
+#: Oblique: columns of 1.5 mm, rows of 1.25 mm, slices 8 mm apart (RAS).
+ALONG, DOWN = np.array([0.6, 0.8, 0.0]), np.array([-0.8, 0.6, 0.0])
+NORMAL = np.array([0.0, 0.0, 1.0])
+
+
+def voxels(place: int, phases: int = 1) -> np.ndarray:
+    """(x, y[, 1, t]), values that say which slice and phase it is."""
+    flat = np.full((36, 40), 100 * place, np.int16) + np.arange(40, dtype=np.int16)
+    cine = np.stack([flat + 1000 * t for t in range(phases)], -1)[:, :, None]
+    return flat if phases == 1 else cine
+
+
+def write(
+    folder: Path, places: list[float], phases: int = 1, name: str = "s{}.nii.gz", code: int = 1
+) -> Path:
+    """A file a place, in millimetres, named in no order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, place_mm in enumerate(places):
+        affine = np.eye(4)
+        affine[:3, 0], affine[:3, 1], affine[:3, 2] = 1.5 * ALONG, 1.25 * DOWN, NORMAL
+        affine[:3, 3] = [5, 6, place_mm]
+        image = nib.Nifti1Image(voxels(n, phases), affine)
+        image.set_qform(affine, code)
+        image.set_sform(affine, code)
+        nib.save(image, folder / name.format(7 * n % 10))
+    return folder
+
+
+def names(*inputs: Path) -> list[str]:
+    return [case.name for case in discover(inputs)[0]]
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+def test_slices_side_by_side_are_one_scan(tmp_path: Path, phases: int) -> None:
+    folder = write(tmp_path / "p1", [-8.0, 0.0, 8.0, 16.0], phases)
+    study = read_study(folder)
+    assert study.name == "p1"
+    assert study.voxels.shape == (phases, 4, 40, 36)
+    expected = np.add.outer([0, 1000, 2000], [0, 100, 200, 300])
+    np.testing.assert_array_equal(study.voxels[:, :, 0, 0], expected[:phases])
+    assert study.spacing_mm == pytest.approx((1.25, 1.5))
+    assert study.slice_spacing_mm == pytest.approx(8)
+    column, row, place = 4, 7, 3
+    ras = [5, 6, -8] + 1.5 * column * ALONG + 1.25 * row * DOWN + 8.0 * place * NORMAL
+    np.testing.assert_allclose((study.affine @ [column, row, place, 1])[:3], ras, atol=1e-5)
+    assert study.source is not None
+    labels = np.zeros(study.voxels.shape, np.uint8)
+    written = nib.Nifti1Image.from_bytes(gzip.decompress(study.source.encode_labels(labels)))
+    np.testing.assert_allclose(written.affine, study.affine, atol=1e-5)
+
+
+def test_each_folder_is_a_scan_and_other_files_stay_their_own(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "p1", [0.0, 8.0, 16.0])
+    write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0])
+    write_scan(tmp_path / "in" / "p2" / "v.nii")
+    write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0], name="s{}_gt.nii.gz")
+    assert names(tmp_path / "in") == ["p1", "p2", "v"]
+
+
+def test_files_that_are_named_stay_their_own(tmp_path: Path) -> None:
+    folder = write(tmp_path / "p1", [0.0, 8.0, 16.0])
+    assert names(*folder.iterdir()) == ["s0", "s4", "s7"]
+
+
+@pytest.mark.parametrize(
+    ("places", "code"), [([0.0, 8.0, 16.0], 0), ([0.0, 0.0, 0.0], 1), ([0.0, 8.0], 1)]
+)
+def test_without_places_each_file_is_a_scan(tmp_path: Path, places: list[float], code: int) -> None:
+    assert len(names(write(tmp_path, places, code=code))) == len(places)
+
+
+def test_two_stacks_in_a_folder_are_told_apart(tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
+    write(folder, [0.0, 8.0, 16.0, 24.0], phases=2, name="cine{}.nii")
+    cases, _ = discover([folder])
+    assert [case.name for case in cases] == ["p_cine0", "p_s0"]
+    assert sorted(read_case(case).voxels.shape[:2] for case in cases) == [(1, 3), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("places", "why"),
+    [
+        ([0.0, 0.0, 8.0, 16.0], "s0.nii.gz and s7.nii.gz lie in the same place"),
+        ([0.0, 8.0, 16.0, 40.0], "slices lie 8.0 to 24.0 mm apart, so some are missing"),
+    ],
+)
+def test_what_is_no_stack_is_refused_with_the_reason(
+    tmp_path: Path, places: list[float], why: str
+) -> None:
+    folder = write(tmp_path / "p", places)
+    with pytest.raises(InputError, match=f"{why}.* name the files themselves to label each alone"):
+        read_study(folder)
+
+
+def test_a_slightly_uneven_spacing_is_said(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path / "p", [0.0, 8.0, 16.8, 24.0]))
+    assert study.notes == ("slices lie 7.2 to 8.8 mm apart; the mean, 8.00 mm, is used",)
+
+
+def test_a_damaged_file_among_them_is_a_scan_of_its_own(tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
+    (folder / "x.nii.gz").write_bytes(b"\x1f\x8bno")
+    assert names(folder) == ["p", "x"]
