@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.io.dicom_series import Series
+    from ctct.io.dicom.series import Series
 
 
 def info(
@@ -89,7 +89,7 @@ def _list_scans(paths: list[Path]) -> None:
 
 def _doubts(series: Series) -> str:
     from ctct.errors import InputError
-    from ctct.io.dicom_stack import arrange
+    from ctct.io.dicom.stack import arrange
 
     try:
         notes = arrange(series).notes

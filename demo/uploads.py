@@ -18,7 +18,7 @@ from gradio import route_utils
 from gradio.state_holder import SessionState
 
 from ctct.errors import InputError
-from ctct.io.dicom_files import Opener, is_zip
+from ctct.io.dicom.files import Opener, is_zip
 
 #: Bytes and number of the files that a zip may hold.
 MAX_ZIP_BYTES, MOST_MEMBERS = 2**30, 20_000

@@ -16,7 +16,7 @@ from ctct.inference.patients import Given
 from ctct.inference.record import Fate
 from ctct.inference.segmenter import Segmentation, check_segmentable, cleaned
 from ctct.inference.signs import write_signs
-from ctct.io import dicom_seg
+from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
 from ctct.io.read import read_case

@@ -15,7 +15,7 @@ from ctct.inference.by_model import indices_by_model
 from ctct.inference.files import output_path
 from ctct.inference.patients import Given, measure_patients
 from ctct.inference.signs import disagreement_path, read_signs
-from ctct.io.dicom_identifiers import read_identifiers
+from ctct.io.dicom.identifiers import read_identifiers
 from ctct.io.discover import Case
 from ctct.io.labels import read_labels
 from ctct.io.patient import patient_and_frame

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctct.errors import InputError
-from ctct.io.dicom_files import is_zip
-from ctct.io.dicom_series import Series, study_of
+from ctct.io.dicom.files import is_zip
+from ctct.io.dicom.series import Series, study_of
 from ctct.io.nifti import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.survey import survey
 

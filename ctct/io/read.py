@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctct.errors import InputError
-from ctct.io.dicom import read_series
-from ctct.io.dicom_files import is_dicom, is_zip, members
+from ctct.io.dicom.files import is_dicom, is_zip, members
+from ctct.io.dicom.read import read_series
 from ctct.io.discover import Case, discover
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import ITK_ENDINGS, MAX_BYTES, case_name, read_nifti

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.dicom_files import DicomFile, is_dicom, is_zip, members
-from ctct.io.dicom_header import read_headers
-from ctct.io.dicom_series import Series, find_series, judge
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, members
+from ctct.io.dicom.header import read_headers
+from ctct.io.dicom.series import Series, find_series, judge
 from ctct.io.nifti import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
 

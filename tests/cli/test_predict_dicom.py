@@ -134,7 +134,7 @@ def test_segmentations_as_dicom(
     assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
     assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
     assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
-    monkeypatch.setattr("ctct.io.dicom_seg.is_available", lambda: False)
+    monkeypatch.setattr("ctct.io.dicom.segmentation.is_available", lambda: False)
     outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
     assert outcome.code == 5
     assert "pip install 'ctct[dicom-seg]'" in outcome.err

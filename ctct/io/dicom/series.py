@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from ctct.io.dicom_header import PLAIN, Image
+from ctct.io.dicom.header import PLAIN, Image
 from ctct.io.patient import Info
 from ctct.io.spacing import EVEN, SAME_SLICE_MM
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.dicom_header import Image
-from ctct.io.dicom_series import Series
+from ctct.io.dicom.header import Image
+from ctct.io.dicom.series import Series
 from ctct.io.spacing import stack_step
 
 #: DICOM's axes point to the left and the back, NIfTI's to the right and the front.

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import CtctError, InputError
-from ctct.io.dicom_files import DicomFile, Opener
-from ctct.io.dicom_header import Image, number, of_frame, read_dataset
-from ctct.io.dicom_pixels import read_frames
-from ctct.io.dicom_quiet import quiet
-from ctct.io.dicom_series import Series
-from ctct.io.dicom_stack import arrange
+from ctct.io.dicom.files import DicomFile, Opener
+from ctct.io.dicom.header import Image, number, of_frame, read_dataset
+from ctct.io.dicom.pixels import read_frames
+from ctct.io.dicom.quiet import quiet
+from ctct.io.dicom.series import Series
+from ctct.io.dicom.stack import arrange
 from ctct.io.nifti import MAX_BYTES, source_of
 from ctct.io.study import Study
 

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ctct.errors import InputError
-from ctct.io.dicom_seg import encode_segmentations
+from ctct.io.dicom.segmentation import encode_segmentations
 from ctct.io.discover import discover
 from ctct.io.read import read_case
 from ctct.labels import LV, MYO, RV, VALUE

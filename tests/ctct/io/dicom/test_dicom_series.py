@@ -18,7 +18,7 @@ from pydicom.fileset import FileSet
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io import dicom_files
+from ctct.io.dicom import files as dicom_files
 from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
 from ctct.io.survey import survey

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ctct.io.dicom_files import DicomFile, Opener
-from ctct.io.dicom_header import Image, read_dataset
+from ctct.io.dicom.files import DicomFile, Opener
+from ctct.io.dicom.header import Image, read_dataset
 
 #: Attributes that a segmentation repeats of its source; empty where the source lacks them.
 _REPEATED = (

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.dicom_files import Opener
-from ctct.io.dicom_quiet import quiet
-from ctct.io.dicom_series import Series
-from ctct.io.dicom_sources import Headers, refer, single_images
-from ctct.io.dicom_stack import arrange
+from ctct.io.dicom.files import Opener
+from ctct.io.dicom.quiet import quiet
+from ctct.io.dicom.series import Series
+from ctct.io.dicom.sources import Headers, refer, single_images
+from ctct.io.dicom.stack import arrange
 from ctct.labels import LV, MYO, RV, VALUE
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def encode_segmentations(series: Series, labels: npt.NDArray[np.uint8]) -> Itera
 
     Args:
         series: what was segmented: one series or several, a file an image or enhanced files.
-        labels: (T, Z, H, W), in the order of :func:`ctct.io.dicom_stack.arrange`.
+        labels: (T, Z, H, W), in the order of :func:`ctct.io.dicom.stack.arrange`.
 
     Raises:
         InputError: the source cannot be read again, or lacks an attribute.

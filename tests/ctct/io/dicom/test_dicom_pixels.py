@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from ctct.errors import InputError
-from ctct.io.dicom_pixels import coded_size, read_frames
+from ctct.io.dicom.pixels import coded_size, read_frames
 from ctct.io.read import read_study
 
 

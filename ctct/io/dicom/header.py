@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
-from ctct.io.dicom_files import DicomFile, Opener
-from ctct.io.dicom_quiet import quiet
+from ctct.io.dicom.files import DicomFile, Opener
+from ctct.io.dicom.quiet import quiet
 from ctct.io.patient import Info
 
 log = logging.getLogger(__name__)

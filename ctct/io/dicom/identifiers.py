@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from ctct.io.dicom_files import Opener
-from ctct.io.dicom_header import read_dataset
-from ctct.io.dicom_quiet import quiet
-from ctct.io.dicom_series import Series
+from ctct.io.dicom.files import Opener
+from ctct.io.dicom.header import read_dataset
+from ctct.io.dicom.quiet import quiet
+from ctct.io.dicom.series import Series
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ pytest.importorskip("pydicom")
 from dicom_support import write_cine
 from pydicom.uid import UID
 
-from ctct.io.dicom_quiet import quiet
+from ctct.io.dicom.quiet import quiet
 from ctct.io.read import read_study
 
 

@@ -1,0 +1,1 @@
+"""DICOM: files → headers of images → series → stack → study; and DICOM segmentations."""
