@@ -90,7 +90,7 @@ def occupied(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[slice
         label_map: (..., H, W).
         margin: rows and columns more on each side, as far as there are any.
     """
-    found = label_map.reshape(-1, *label_map.shape[-2:]).any(axis=0)
+    found: npt.NDArray[np.bool_] = np.any(label_map, axis=tuple(range(label_map.ndim - 2)))
     if not found.any():
         return slice(0, found.shape[0]), slice(0, found.shape[1])
     rows, columns = (

@@ -90,7 +90,8 @@ def frame_signs(
     rim[1:-1, 1:-1] = False
     rows, columns = occupied(labels, margin=1)  # beyond there is nothing to look at
     rim = rim[rows, columns]
-    image, labels, disagreement = (a[:, rows, columns] for a in (image, labels, disagreement))
+    image, labels = image[:, rows, columns], labels[:, rows, columns]
+    disagreement = disagreement[:, rows, columns]
     mask = {s: labels == VALUE[s] for s in STRUCTURES}
     wall = mask[MYO] | mask[LV]
     area = wall.sum(axis=(1, 2))
