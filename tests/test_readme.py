@@ -76,7 +76,7 @@ def test_every_file_it_points_to_is_there() -> None:
 
 def test_every_command_and_option_it_names_is_there(ctct: Callable[..., object]) -> None:
     shells = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-    used = re.findall(r"\bctct (\w+)((?:\s+[^#&\n]+)?)", shells)
+    used = re.findall(r"\bctct (\w+)((?:[ \t]+[^#&\n]+)?)", shells)
     commands = {"sample", "predict", "evaluate", "train", "pack", "export", "benchmark", "demo"}
     assert {command for command, _ in used} == commands
     for command, arguments in used:
