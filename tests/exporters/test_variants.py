@@ -32,7 +32,6 @@ def test_a_variant_is_made_once_and_says_what_its_network_says(
     again: list[str] = []
     assert in_variant(run, cnn, observe=again.append) == made
     assert again == []
-    assert in_variant(run, Variant(("transformer",))).sha256 != made.sha256
 
     graph = load_model(small_run)[0]
     slices = np.random.default_rng(0).random((2, 1, 80, 70), dtype=np.float32)
