@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from ctct.cli.options import BOTH, MEMBERS, TTA
 
 if TYPE_CHECKING:
     from ctct.exporters.export import Artefact
@@ -27,12 +28,8 @@ def export(
     precision: Annotated[
         str, typer.Option(help="fp32, fp16, bf16 or int8; kept only where the gate is passed.")
     ] = "fp32",
-    members: Annotated[
-        str, typer.Option(help="cnn, transformer, or both with a comma between.")
-    ] = "cnn,transformer",
-    tta: Annotated[
-        bool, typer.Option("--tta", help="Mean over eight orientations, inside the graph.")
-    ] = False,
+    members: MEMBERS = BOTH,
+    tta: TTA = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Class probabilities as a third output.")
     ] = False,

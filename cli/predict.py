@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from ctct.cli.options import BOTH, MEMBERS, TTA
 
 if TYPE_CHECKING:
     from ctct.inference.model_file import ModelFile
     from ctct.inference.record import Fate
+    from ctct.models.variant import Variant
 
 
 def predict(
@@ -46,12 +48,8 @@ def predict(
             "has a graph for it."
         ),
     ] = True,
-    members: Annotated[
-        str, typer.Option(help="Networks that count: cnn, transformer, or both with a comma.")
-    ] = "cnn,transformer",
-    tta: Annotated[
-        bool, typer.Option("--tta", help="Test-time augmentation: the mean over 8 orientations.")
-    ] = False,
+    members: MEMBERS = BOTH,
+    tta: TTA = False,
     batch: Annotated[
         str, typer.Option(help="Slices a step, or auto: the quickest, found once.")
     ] = "16",
@@ -120,6 +118,7 @@ def predict(
     from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
+    from ctct.models.variant import Variant
 
     gpus = _gpus(devices)
     cases, labels = discover(inputs, series or ())
@@ -139,8 +138,8 @@ def predict(
         formats=tuple(formats.split(",")),
     )
     file = in_precision(itself := find_model(model), precision, runtime, device)
-    if tta or members != "cnn,transformer":
-        file = _in_variant(itself, members, tta, file.description.get("precision", "fp32"))
+    if (variant := Variant(tuple(members.split(",")), tta)) != Variant():
+        file = _in_variant(itself, variant, file.description.get("precision", "fp32"))
     if not window:
         file = replace(file, window=None)
     with ProgressBar(len(cases)) as observer:
@@ -172,14 +171,12 @@ def _gpus(devices: str) -> tuple[int, ...]:
         raise ConfigError(f"--devices {devices}: give numbers of GPUs, as in 0,1") from error
 
 
-def _in_variant(model: ModelFile, members: str, tta: bool, precision: str) -> ModelFile:
+def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile:
     from ctct.cli.progress import Spinner
     from ctct.exporters.variants import in_variant
 
-    from ctct.models.variant import Variant
-
     with Spinner() as spinner:
-        return in_variant(model, Variant(tuple(members.split(",")), tta), precision, spinner.say)
+        return in_variant(model, variant, precision, spinner.say)
 
 
 def _summary(fates: list[Fate], out: Path) -> str:
