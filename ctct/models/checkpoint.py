@@ -85,16 +85,15 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
         graph = build_graph({**description.config, "pretrained": False})
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
         graph.fit(json.loads(metadata["grid"])["size"] if "grid" in metadata else graph.grid.size)
-        own = graph.state_dict()
         absent = set(MEMBERS) - set(graph.variant.members)
         if absent:
             absent.add("member_weights")
         kept = {  # what such a file does not hold, and such a graph does not use
             name: tensor
-            for name, tensor in own.items()
+            for name, tensor in graph.state_dict().items()
             if name.endswith(_COUNTER) or name.split(".")[0] in absent
         }
-        graph.load_state_dict(kept | {k: v for k, v in tensors.items() if k in own})
+        graph.load_weights(kept | tensors)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such model; train one with ctct train") from error
     except (

@@ -5,11 +5,14 @@ Everything between is inside, so whoever runs the exported graph needs no code o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.models.grid import NetworkGrid, normalise, sample
+from ctct.models.normalisation import OtherStatistics
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 from ctct.models.variant import Variant
@@ -24,6 +27,8 @@ class SegmentationGraph(nn.Module):
         grid: the networks' grid.
         member_weights: share of each network in the mean of the class probabilities.
         variant: what else it does, or leaves out.
+        window: whether it is for smaller grids too, with statistics of batch normalisation for
+            these.
 
     Shape:
         - ``slices``: (N, 1, H, W) float32, raw intensities at native resolution.
@@ -40,6 +45,7 @@ class SegmentationGraph(nn.Module):
         grid: NetworkGrid,
         member_weights: tuple[float, float] = (0.5, 0.5),
         variant: Variant | None = None,
+        window: bool = False,
     ) -> None:
         super().__init__()
         if min(member_weights) < 0 or sum(member_weights) <= 0:
@@ -51,9 +57,13 @@ class SegmentationGraph(nn.Module):
         weights = torch.tensor(member_weights, dtype=torch.float32)
         self.register_buffer("member_weights", weights / weights.sum())
         self.member_weights: Tensor
+        self.whole = grid.size
+        self.other_statistics = OtherStatistics(self) if window else None
 
     def fit(self, size: int) -> None:
         """Use a grid of ``size`` pixels a side, of the same spacing and with the same weights.
+
+        Between its whole grid and a smaller one it changes the statistics of batch normalisation.
 
         Raises:
             ConfigError: a network does not work on it.
@@ -64,7 +74,27 @@ class SegmentationGraph(nn.Module):
         for network in (self.cnn, self.transformer):
             if isinstance(network, SwinUNet | SwinHybrid):
                 network.fit(size)
+        if self.other_statistics and self.whole in (size, self.grid.size):
+            self.other_statistics.exchange(self)
         self.grid = grid
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take every tensor of ``state_dict()`` from ``tensors``, by name.
+
+        Where these hold statistics of one grid only, those are for windows too.
+
+        Raises:
+            RuntimeError: one is missing, or of another shape.
+        """
+        own = self.state_dict()
+        lacking = {
+            name: tensor
+            for name, tensor in own.items()
+            if name.startswith("other_statistics.") and name not in tensors
+        }
+        self.load_state_dict(lacking | {k: v for k, v in tensors.items() if k in own})
+        if lacking:
+            self.other_statistics = OtherStatistics(self)
 
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
         x = self.to_grid(slices, spacing_mm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ctct.report.page import Markup, join, tag
 
@@ -108,6 +109,16 @@ def dot(point: tuple[float, float], colour: str, title: str, radius: float = 3.5
 def label(x: float, y: float, words: str, anchor: str = "start", colour: str = SOFT) -> Markup:
     """Words at a place in pixels."""
     return tag("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill=colour)
+
+
+def apart(places: Sequence[float], least: float = 12) -> list[float]:
+    """``places`` in their order, none closer to the next than ``least``, and their mean kept."""
+    order = sorted(range(len(places)), key=places.__getitem__)
+    moved = list(places)
+    for before, after in pairwise(order):
+        moved[after] = max(moved[after], moved[before] + least)
+    shift = (sum(moved) - sum(places)) / (len(places) or 1)
+    return [place - shift for place in moved]
 
 
 def padded(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from ctct.measurement.ranges import normal_range, out_of_range
 from ctct.measurement.volumes import Measurements
 from ctct.measurement.wall import thickening_percent
 from ctct.report.bullseye import bullseye
-from ctct.report.chart import Axes, dot, label, padded, polyline, svg
+from ctct.report.chart import Axes, apart, dot, label, padded, polyline, svg
 from ctct.report.page import Markup, number, table, tag
 
 #: Pixels of a cell of the disagreement picture.
@@ -163,6 +163,7 @@ def volume_curve(measurements: Measurements) -> Markup:
         "volume (mL)",
     )
     parts: list[Markup] = []
+    ends: dict[str, tuple[float, float]] = {}
     for structure, curve in curves.items():
         points = [axes.at(t, v) for t, v in enumerate(curve) if math.isfinite(v)]
         colour = css_colour(structure)
@@ -173,7 +174,10 @@ def volume_curve(measurements: Measurements) -> Markup:
         else:
             parts.append(polyline(points, colour))
         if points:
-            parts.append(label(points[-1][0] + 5, points[-1][1] + 4, structure, "start", colour))
+            ends[structure] = points[-1]
+    heights = apart([y for _, y in ends.values()])
+    for (structure, (x, _)), y in zip(ends.items(), heights, strict=True):
+        parts.append(label(x + 5, y + 4, structure, "start", css_colour(structure)))
     for name, at in (("ED", m.ed), ("ES", m.es)):
         if at is not None and math.isfinite(curves[LV][at]):
             x, y = axes.at(at, curves[LV][at])

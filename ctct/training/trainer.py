@@ -146,6 +146,8 @@ def train(
 
     def save() -> None:
         if main:
+            for pair in (students, averaged):
+                pair.fit(grid.size)
             values = {"step": step, "best": best}
             save_resume(folder, modules, optimiser, generators, values)
 
@@ -263,7 +265,7 @@ def take_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
             f"{', '.join(f'{k} {v}' for k, v in wanted.items())}; leave out what differs, or "
             "--start-from"
         )
-    students.load_state_dict(graph.state_dict())
+    students.load_weights(graph.state_dict())
 
 
 def smaller(config: TrainingConfig, pieces: int) -> TrainingConfig:

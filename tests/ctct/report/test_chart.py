@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, padded, ticks
+from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, apart, padded, ticks
 
 
 def test_corners_of_the_range_are_corners_of_the_frame() -> None:
@@ -35,3 +35,17 @@ def test_padding() -> None:
     assert padded([]) == (0, 1)
     low, high = padded([3, 3])
     assert low < 3 < high
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ([50.0, 20.0], [50.0, 20.0]),
+        ([20.0, 24.0], [16.0, 28.0]),  # 8 too close: 4 each
+        ([24.0, 20.0, 90.0], [29.333, 17.333, 87.333]),  # 8 down, then all up by a third of it
+        ([30.0, 30.0, 30.0], [18.0, 30.0, 42.0]),
+        ([], []),
+    ],
+)
+def test_labels_keep_apart(places: list[float], expected: list[float]) -> None:
+    assert apart(places) == pytest.approx(expected, abs=1e-3)
