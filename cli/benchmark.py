@@ -190,7 +190,7 @@ def _say_prediction(rows: Sequence[PredictionRow]) -> None:
         typer.echo(
             f"{row.timing.name}: {1000 / row.timing.rate:.1f} ms a slice, "
             f"{row.times_as_fast:.1f} times as fast{dice}{busy}{stages}"
-            f"{'' if row.valid else ', INVALID: the Dice differs'}"
+            f"{'' if row.valid else ', INVALID: the Dice is lower'}"
         )
 
 

@@ -44,8 +44,8 @@ def predict(
     window: Annotated[
         bool,
         typer.Option(
-            help="Run a cine's later frames on a smaller grid around the heart, where the model "
-            "has a graph for it."
+            help="Run on a smaller grid around the heart once a few slices have shown where it "
+            "is, where the model has a graph for that."
         ),
     ] = True,
     members: MEMBERS = BOTH,

@@ -61,7 +61,8 @@ class Source:
         self.file = find_model(path)
         self.graph, description = load_model(self.file.path)
         self.graph.variant = variant
-        self.training_window = int(description.config.get("window", 0))
+        on_windows = self.graph.other_statistics is not None
+        self.training_window = int(description.config["window"]) if on_windows else 0
         self.stem = STEM
         if window:
             self.graph.fit(self.training_window)

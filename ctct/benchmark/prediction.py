@@ -45,7 +45,7 @@ from ctct.synthetic import synthetic_cine
 
 REFERENCE = "reference procedure"
 
-#: Dice that a contestant may lose or gain against the reference before its row is invalid.
+#: Dice that a contestant may lose against the reference before its row is invalid.
 TOLERANCE = 0.005
 
 
@@ -57,7 +57,7 @@ class Row:
         timing: its rounds; the amount is in slices.
         times_as_fast: as the reference, median over the rounds.
         dice: mean per case and structure against the ``_gt`` files beside the scans; None without.
-        valid: whether that is within :data:`TOLERANCE` of the reference's.
+        valid: whether that is no more than :data:`TOLERANCE` below the reference's.
         busy: share of the time in which the runtime worked, last round; None for the reference.
         stages_s: seconds by stage, last round; those of different cases overlap.
     """
@@ -189,7 +189,7 @@ def _rows(timings: list[Timing], outputs: dict[str, Path], cases: Sequence[Case]
             for stage, seconds in fate["seconds"].items():
                 stages[stage] = round(stages.get(stage, 0.0) + seconds, 3)
         usual = rows[0].dice if rows else dice
-        valid = dice is None or usual is None or abs(dice - usual) <= TOLERANCE
+        valid = dice is None or usual is None or usual - dice <= TOLERANCE
         times = timing.times_as_fast_as(timings[0])
         rows.append(Row(timing, times, dice, valid, record.get("runtime_busy"), stages))
     return rows

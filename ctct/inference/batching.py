@@ -58,7 +58,7 @@ class Part:
     Attributes:
         job: the study.
         view: of the slices.
-        slices: which.
+        slices: which, by numbers that all lie in the study.
     """
 
     job: Job
@@ -66,13 +66,19 @@ class Part:
     slices: slice
 
     def __len__(self) -> int:
-        return self.slices.stop - self.slices.start  # type: ignore[no-any-return]
+        return len(self._numbers)
 
     def first(self, most: int) -> tuple[Part, Part | None]:
         """The first ``most`` slices, and the others if there are any."""
-        at = min(self.slices.start + most, self.slices.stop)
-        rest = replace(self, slices=slice(at, self.slices.stop))
-        return replace(self, slices=slice(self.slices.start, at)), rest if len(rest) else None
+        first, rest = self._numbers[:most], self._numbers[most:]
+        return self._of(first), self._of(rest) if rest else None
+
+    @property
+    def _numbers(self) -> range:
+        return range(*self.slices.indices(len(self.job.labels)))
+
+    def _of(self, numbers: range) -> Part:
+        return replace(self, slices=slice(numbers.start, numbers.stop, numbers.step))
 
 
 @dataclass(frozen=True)
@@ -144,10 +150,11 @@ class Batcher:
         """Memory of all studies that wait."""
         return sum(part.job.nbytes for queue in self._queues.values() for part in queue)
 
-    def add(self, part: Part) -> None:
+    def add(self, *parts: Part) -> None:
         """Queue slices."""
-        part.job.waiting += len(part)
-        self._queues.setdefault((part.view.size, part.view.window), deque()).append(part)
+        for part in parts:
+            part.job.waiting += len(part)
+            self._queues.setdefault((part.view.size, part.view.window), deque()).append(part)
 
     def full(self, batch: int) -> Iterator[Batch]:
         """Whole batches, as long as there are any."""

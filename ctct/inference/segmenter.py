@@ -33,8 +33,11 @@ Answer = tuple[Batch, Prediction | Exception, float]
 #: Fewest pixels a side that can hold a heart.
 MIN_PIXELS = 32
 
-#: Fewest frames that make a cine, of which the later ones may run on a window.
+#: Fewest frames that make a cine, all of which may run on a window around the heart.
 CINE_FRAMES = 6
+
+#: Every how manieth slice of a volume is searched for the heart, from its first on.
+SEARCH_STEP = 3
 
 #: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
 MOST_BYTES = 2**28
@@ -82,8 +85,8 @@ class Segmenter:
         model: the file the runtime was loaded from.
         runtime: runs the graph.
         batch: slices a call of the runtime.
-        load_window: loads the runtime of ``model.window``, when the first cine needs it; None: all
-            frames run on the whole grid.
+        load_window: loads the runtime of ``model.window``, when it is needed first; None: all runs
+            on the whole grid.
         at_once: calls of the runtime side by side, of one made of several.
 
     Attributes:
@@ -174,7 +177,7 @@ class Segmenter:
             CtctError: other than InputError, as the model's; no other study would fare better.
         """
         batcher = Batcher()
-        plans: dict[Job, Iterator[Part]] = {}
+        plans: dict[Job, Iterator[list[Part]]] = {}
         source = iter(studies)
         while True:
             for batch in self._run_all(self._batches(source, batcher, plans)):
@@ -184,7 +187,7 @@ class Segmenter:
                         continue
                     more = None if job.error else next(plans[job], None)
                     if more:
-                        batcher.add(more)
+                        batcher.add(*more)
                     else:
                         del plans[job]
                         yield _outcome(job)
@@ -192,38 +195,46 @@ class Segmenter:
                 return
 
     def _batches(
-        self, studies: Iterator[Study], batcher: Batcher, plans: dict[Job, Iterator[Part]]
+        self, studies: Iterator[Study], batcher: Batcher, plans: dict[Job, Iterator[list[Part]]]
     ) -> Iterator[Batch]:
         for study in studies:
             job = Job(study)
             plans[job] = self._plan(job)
-            batcher.add(next(plans[job]))
+            batcher.add(*next(plans[job]))
             yield from batcher.full(self.batch)
             while batcher.nbytes > MOST_BYTES:
                 yield from batcher.oldest(self.batch)
         while batcher.nbytes:
             yield from batcher.oldest(self.batch)
 
-    def _plan(self, job: Job) -> Iterator[Part]:
-        """What is to be done of a study; the next part when the one before has its answers."""
-        study, slices = job.study, job.study.frames * job.study.slices
-        whole = views.whole(
-            study.voxels.shape[2:], study.spacing_mm, self.model.description.get("grid")
-        )
-        if self._load_window is None or study.frames < CINE_FRAMES:
-            yield Part(job, whole, slice(0, slices))
+    def _plan(self, job: Job) -> Iterator[list[Part]]:
+        """What is to be done of a study; the next parts when those before have their answers."""
+        study, grid = job.study, self._window_grid
+        size, spacing_mm = study.voxels.shape[2:], study.spacing_mm
+        whole = views.whole(size, spacing_mm, self.model.description.get("grid"))
+        z, every = study.slices, slice(0, study.frames * study.slices)
+        if self._load_window is None:
+            yield [Part(job, whole, every)]
             return
-        grid = self._window_grid
-        yield Part(job, whole, slice(0, study.slices))
-        window = views.window(job.labels[: study.slices], study.spacing_mm, grid)
-        if window is None:
-            yield Part(job, whole, slice(study.slices, slices))
-            return
-        # The first frame again: else its volume would stand apart from the others' in the curve.
-        yield Part(job, window, slice(0, slices))
-        touched = views.at_the_edge(job.labels, window, study.spacing_mm, grid)
-        for frame in np.flatnonzero(touched.reshape(study.frames, -1).any(1)):
-            yield Part(job, whole, slice(frame * study.slices, (frame + 1) * study.slices))
+        cine = study.frames >= CINE_FRAMES
+        volumes = [slice(first, first + z) for first in range(0, every.stop, z)]
+        for volume in volumes[:1] if cine else volumes:
+            thirds = [
+                slice(volume.start + offset, volume.stop, SEARCH_STEP)
+                for offset in range(min(SEARCH_STEP, z))
+            ]
+            yield [Part(job, whole, thirds[0])]
+            window = views.window(job.labels[thirds[0]], spacing_mm, grid)
+            if window is None:
+                yield [Part(job, whole, every if cine else volume)]
+                continue
+            # A cine's frames are all alike, or this one's volume would stand apart in the curve.
+            rest = [every] if cine else thirds[1:]
+            if rest:
+                yield [Part(job, window, slices) for slices in rest]
+            for one in volumes if cine else [volume]:
+                if views.at_the_edge(job.labels[one], window, spacing_mm, grid).any():
+                    yield [Part(job, whole, one)]
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Each batch when its answers are stored; the one after it is prepared meanwhile."""

@@ -4,8 +4,9 @@ The grid is centred on the rectangle, and beyond a slice everything is zero. So 
 the middle of the slice may be cut smaller, down to what the grid sees, or filled up with zeros,
 without any change of the answer.
 
-In a cine the heart stays where it is. Once it is known from the first frame, the others need but a
-window around it, where a smaller grid of the same spacing does, if the model has a graph for that.
+The heart fills a part of that, and stays where it is from slice to slice and frame to frame. Once a
+few slices have shown where, the others need but a window around it, where a smaller grid of the
+same spacing does, if the model has a graph for that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ctct.labels import LV, VALUE
 #: Sizes are rounded up to a multiple of this, or one more, so that slices of most studies meet.
 STEP = 16
 
-#: Room that a window must leave around the heart of the first frame, on each side.
+#: Room that a window must leave around the heart that was found, on each side.
 MARGIN_MM = 6.0
 
 
@@ -109,7 +110,7 @@ def window(
     """The view for a smaller grid around the heart.
 
     Args:
-        labels: (Z, H, W) of the first frame, without clean-up.
+        labels: (Z, H, W) of slices of one frame, in their order, without clean-up.
         spacing_mm: (row, column).
         grid: ``size`` and ``spacing_mm`` of the grid.
 

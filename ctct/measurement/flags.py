@@ -14,7 +14,7 @@ OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
 
 #: Scores from which a frame is to be looked at, and from which its labels are of no use: of the
 #: frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 4 and 1 in 100 lie above.
-SCORE_REVIEW, SCORE_REJECT = 0.7, 1.5
+SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
 
 #: What lies outside cannot be a heart, or not of an adult in a scanner.
 _PLAUSIBLE: Mapping[str, tuple[float, float]] = {

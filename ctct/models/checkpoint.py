@@ -2,7 +2,8 @@
 
 ``model.safetensors`` holds the averaged weights of both networks under ``cnn.`` and
 ``transformer.``, and as metadata the configuration, the member weights and the validation Dice.
-An exported ONNX file holds the same under the same names, so it can be restored too.
+An exported ONNX file holds the same under the same names, so it can be restored too; the statistics
+of windows come from the file of their graph, if it lies beside.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
+from ctct.inference.model_file import window_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
+from ctct.models.normalisation import OTHER, for_other_grid
 from ctct.models.variant import MEMBERS, Variant
 
 MODEL_FILE = "model.safetensors"
@@ -82,7 +85,12 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
                 "from its fp32 .onnx file"
             )
         description = ModelDescription.from_metadata(metadata)
-        graph = build_graph({**description.config, "pretrained": False})
+        beside = window_path(path)
+        if path.suffix == ".onnx" and beside.exists():
+            tensors |= for_other_grid(_read_onnx(beside)[0])
+        on_windows = any(name.startswith(OTHER) for name in tensors)
+        config = description.config | {"pretrained": False}
+        graph = build_graph(config if on_windows else config | {"window": 0})
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
         graph.fit(json.loads(metadata["grid"])["size"] if "grid" in metadata else graph.grid.size)
         absent = set(MEMBERS) - set(graph.variant.members)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.models.grid import NetworkGrid, normalise, sample
-from ctct.models.normalisation import OtherStatistics
+from ctct.models.normalisation import OtherStatistics, for_other_grid
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 from ctct.models.variant import Variant
@@ -81,20 +81,13 @@ class SegmentationGraph(nn.Module):
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Take every tensor of ``state_dict()`` from ``tensors``, by name.
 
-        Where these hold statistics of one grid only, those are for windows too.
+        Where these hold statistics of batch normalisation of one grid only, the other has them too.
 
         Raises:
             RuntimeError: one is missing, or of another shape.
         """
-        own = self.state_dict()
-        lacking = {
-            name: tensor
-            for name, tensor in own.items()
-            if name.startswith("other_statistics.") and name not in tensors
-        }
-        self.load_state_dict(lacking | {k: v for k, v in tensors.items() if k in own})
-        if lacking:
-            self.other_statistics = OtherStatistics(self)
+        tensors = for_other_grid(tensors) | dict(tensors)
+        self.load_state_dict({k: v for k, v in tensors.items() if k in self.state_dict()})
 
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
         x = self.to_grid(slices, spacing_mm)

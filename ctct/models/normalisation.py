@@ -7,11 +7,14 @@ normalisation (Li et al., Pattern Recognition 80, 2018).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+#: What the names of a graph's :class:`OtherStatistics` begin with.
+OTHER = "other_statistics."
 
 _BUFFERS = ("running_mean", "running_var")
 
@@ -35,8 +38,17 @@ class OtherStatistics(nn.Module):
             own.data, kept.data = kept.data, own.data
 
 
+def for_other_grid(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The statistics among the ``tensors`` of a graph, by their names for its other grid."""
+    return {OTHER + _flat(k): v for k, v in tensors.items() if k.split(".")[-1] in _BUFFERS}
+
+
 def _statistics(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, module in network.named_modules():
         if isinstance(module, _BatchNorm):
             for buffer in _BUFFERS:
-                yield f"{name}.{buffer}".replace(".", "_"), module.get_buffer(buffer)
+                yield _flat(f"{name}.{buffer}"), module.get_buffer(buffer)
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")

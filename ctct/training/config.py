@@ -218,7 +218,7 @@ def make_config(
 ) -> TrainingConfig:
     """A preset, changed by the settings of a JSON file, changed by ``settings``.
 
-    With ``start_from`` the networks and their grid are that model's in place of the preset's.
+    With ``start_from`` the networks and their grids are that model's in place of the preset's.
 
     Raises:
         ConfigError: the preset, a setting's name or its value makes no sense.
@@ -230,7 +230,8 @@ def make_config(
     own = {} if file is None else _read_settings(Path(file))
     start = settings.get("start_from", own.get("start_from"))
     if start and not own.keys() >= set(ARCHITECTURE):
-        values |= architecture(load_model(start)[1].config)
+        given = load_model(start)[1].config
+        values |= {**architecture(given), "window": given.get("window", 0)}
     values |= {**own, **settings}
     try:
         return TrainingConfig(**values)

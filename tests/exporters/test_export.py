@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from ctct.exporters import export as exporting
 from ctct.exporters import formats
 from ctct.exporters.export import export, verify
@@ -24,6 +25,7 @@ from ctct.inference.model_file import find_model, window_path
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
 from ctct.models.checkpoint import load_model, save_model
+from ctct.models.normalisation import OtherStatistics
 from ctct.models.variant import Variant
 from ctct.synthetic import synthetic_cine
 
@@ -155,6 +157,9 @@ def test_a_pair_trained_on_windows_has_a_graph_for_them(
     small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, description = load_model(small_run)
+    graph.other_statistics = OtherStatistics(graph)
+    for statistic in graph.other_statistics.buffers():
+        statistic.fill_(0.5)  # unlike any of the whole grid
     save_model(tmp_path, graph, replace(description, config={**description.config, "window": 32}))
     monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
     request = ExportRequest(("onnx", "openvino"), verify_on=scans)
@@ -168,7 +173,18 @@ def test_a_pair_trained_on_windows_has_a_graph_for_them(
         assert found.window is not None
         assert found.window.path == window_path(artefact.path)
         assert found.window.description["grid"] == {"size": 32, "spacing_mm": 3.0}
-    assert load_model(artefacts[2].path)[0].grid.size == 32
+    small, _ = load_model(artefacts[2].path)
+    assert small.grid.size == 32
+    assert small.cnn.get_buffer("encoder.0.1.running_mean").unique() == 0.5
+    # The ONNX files of both grids, side by side, are all of the pair.
+    restored, _ = load_model(artefacts[0].path)
+    own = graph.state_dict()
+    for name, tensor in restored.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        torch.testing.assert_close(tensor, own[name], rtol=1e-3, atol=1e-4, msg=name)
+    artefacts[2].path.unlink()
+    assert load_model(artefacts[0].path)[0].other_statistics is None
 
 
 @pytest.mark.parametrize(

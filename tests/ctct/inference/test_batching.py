@@ -28,7 +28,7 @@ def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
         batcher.add(part(each))
     full = list(batcher.full(4))
     assert [len(batch) for batch in full] == [4, 4]
-    assert [part.slices for part in full[0].parts] == [slice(0, 3), slice(0, 1)]
+    assert [part.slices for part in full[0].parts] == [slice(0, 3, 1), slice(0, 1, 1)]
     rest = list(batcher.oldest(4))
     assert [len(batch) for batch in rest] == [1]
     assert batcher.nbytes == 0
@@ -47,14 +47,26 @@ def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
         assert each.seconds == pytest.approx(len(each.labels))  # a second a slice
 
 
+def test_every_third_slice_finds_home() -> None:
+    a = job(8)
+    batch = Batch((part(a, slice(1, 8, 3)),))
+    assert len(batch) == 3
+    assert [p.parts[0].slices for p in batch.pieces(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
+    slices, _ = batch.inputs()
+    batch.store(Prediction((slices[:, 0] % 4).astype(np.uint8), slices[:, 0]), seconds=1.0)
+    own = a.study.voxels[0].astype(int) % 4
+    assert (a.labels[1::3] == own[1::3]).all()
+    assert not np.delete(a.labels, [1, 4, 7], axis=0).any()
+
+
 def test_pieces_hold_every_slice_once() -> None:
     a, b = job(3), job(5)
     pieces = Batch((part(a), part(b, slice(1, 5)))).pieces(2)
     assert [(p.parts[0].job is a, p.parts[0].slices) for p in pieces] == [
-        (True, slice(0, 2)),
-        (True, slice(2, 3)),
-        (False, slice(1, 3)),
-        (False, slice(3, 5)),
+        (True, slice(0, 2, 1)),
+        (True, slice(2, 3, 1)),
+        (False, slice(1, 3, 1)),
+        (False, slice(3, 5, 1)),
     ]
 
 

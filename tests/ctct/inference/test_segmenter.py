@@ -146,7 +146,7 @@ def test_what_the_networks_do_not_see_changes_nothing(
 
 
 class TestWindow:
-    """A cine's frames on the grid of a window, which sees 144 mm, 96 pixels here."""
+    """The grid of a window sees 144 mm, 96 pixels here."""
 
     @pytest.fixture
     def segmenter(self, threshold: Segmenter) -> Segmenter:
@@ -156,18 +156,18 @@ class TestWindow:
         return Segmenter(model, threshold.runtime, batch=8, load_window=lambda: self.small)
 
     @staticmethod
-    def beating(frames: int = 7) -> np.ndarray:
-        """Two slices a frame; an LV of 20 × 24 pixels, and something as bright far away."""
-        voxels = np.zeros((frames, 2, 200, 180))
+    def beating(frames: int = 7, slices: int = 2) -> np.ndarray:
+        """An LV of 20 × 24 pixels, and something as bright far away."""
+        voxels = np.zeros((frames, slices, 200, 180))
         voxels[:, :, 90:110, 100:124] = 160
         voxels[:, :, 3:6, 3:6] = 170
         return voxels
 
-    def test_all_frames_run_on_it_once_the_heart_is_found(self, segmenter: Segmenter) -> None:
+    def test_all_frames_of_a_cine_run_on_it(self, segmenter: Segmenter) -> None:
         voxels = self.beating()
         voxels[2, :, 112, 100:124] = 120
         found = segmenter.segment(make_study(voxels), clean_up=False).labels
-        assert segmenter.runtime.batches == [2]
+        assert segmenter.runtime.batches == [1]  # which shows where the heart is
         assert self.small.batches == [8, 6]
         expected = np.select([voxels >= 150, voxels >= 100], [3, 2])
         assert (found[:, :, 50:150] == expected[:, :, 50:150]).all()
@@ -179,16 +179,40 @@ class TestWindow:
         voxels = self.beating()
         voxels[4, 1, 90:110, 30:124] = 160  # the window's grid begins at column 64
         found = segmenter.segment(make_study(voxels), clean_up=False).labels
-        assert segmenter.runtime.batches == [2, 2]
+        assert segmenter.runtime.batches == [1, 2]
         assert (found[4] == np.where(voxels[4] > 0, 3, 0)).all()
         assert not found[3, :, :40].any()
 
-    def test_without_a_heart_or_a_cine_the_whole_grid(self, segmenter: Segmenter) -> None:
-        voxels = self.beating()
-        voxels[0] = 0
-        voxels[0, 0, 0, 0] = 90
-        assert (segmenter.segment(make_study(voxels)).labels[1:, :, 90:110, 100:124] == 3).all()
-        segmenter.segment(make_study(self.beating(frames=5)))
+    def test_a_volume_is_searched_in_every_third_slice(self, segmenter: Segmenter) -> None:
+        voxels = self.beating(frames=2, slices=7)
+        found = segmenter.segment(make_study(voxels), clean_up=False).labels
+        assert segmenter.runtime.batches == [3, 3]  # slices 0, 3 and 6 of each frame
+        assert self.small.batches == [4, 4]
+        assert (found[:, :, 90:110, 100:124] == 3).all()
+        far = (found[:, :, 3:6, 3:6] == 3).all(axis=(0, 2, 3))
+        assert far.tolist() == [True, False, False, True, False, False, True]
+
+    def test_a_volume_that_reaches_its_edge_runs_on_the_whole_grid(
+        self, segmenter: Segmenter
+    ) -> None:
+        voxels = self.beating(frames=1, slices=4)
+        voxels[0, 1, 90:110, 30:124] = 160
+        found = segmenter.segment(make_study(voxels), clean_up=False).labels
+        assert segmenter.runtime.batches == [2, 4]
+        assert (found == np.where(voxels > 0, 3, 0)).all()
+
+    def test_without_a_heart_the_whole_grid(self, segmenter: Segmenter) -> None:
+        for frames in (7, 2):
+            voxels = self.beating(frames)
+            voxels[0] = 0
+            voxels[0, 0, 0, 0] = 90
+            found = segmenter.segment(make_study(voxels)).labels
+            assert (found[1:, :, 90:110, 100:124] == 3).all()
+        assert self.small.batches == [1]  # the other slice of the second frame of two
+
+    def test_one_slice_runs_on_the_whole_grid(self, segmenter: Segmenter) -> None:
+        segmenter.segment(make_study(self.beating(frames=1, slices=1)))
+        assert segmenter.runtime.batches == [1]
         assert self.small.batches == []
 
     def test_cines_of_a_stream_all_come_to_their_end(self, segmenter: Segmenter) -> None:
@@ -198,15 +222,15 @@ class TestWindow:
         for outcome in done:
             assert outcome.segmentation is not None
             assert (outcome.segmentation.labels[:, :, 90:110, 100:124] == 3).all()
-        assert sum(segmenter.runtime.batches) == 4 * 2
-        assert sum(self.small.batches) == (7 + 8 + 6) * 2
+        assert sum(segmenter.runtime.batches) == 4
+        assert sum(self.small.batches) == (7 + 8 + 6) * 2 + 1
 
     def test_a_runtime_that_fails_on_it_fails_that_study(self, segmenter: Segmenter) -> None:
         def broken(slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
             raise ZeroDivisionError
 
         self.small = broken
-        studies = [make_study(self.beating()), make_study(self.beating(frames=1))]
+        studies = [make_study(self.beating()), make_study(self.beating(frames=1, slices=1))]
         errors = {id(o.study): o.error for o in segmenter.segment_all(iter(studies))}
         assert isinstance(errors[id(studies[0])], ZeroDivisionError)
         assert errors[id(studies[1])] is None

@@ -40,8 +40,10 @@ def test_flags_change_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
 def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
     bundled = str(default_model_path())
     config = make_config("best", {"data": ".", "start_from": bundled})
-    assert config.networks == ("unet", "swin_unet")
+    assert config.networks == ("unet", "swin_hybrid")
     assert (config.swin, config.grid_size, config.grid_spacing_mm) == ("nano", 160, 1.5)
+    assert config.window == 96
+    assert make_config("best", {"data": ".", "start_from": bundled, "window": 0}).window == 0
     assert config.batch == 16  # what is no matter of the networks remains the preset's
     assert make_config("best", {**config.to_dict(), "networks": ("unet", "unet")}).networks == (
         "unet",
