@@ -9,6 +9,7 @@ from typing import Any
 from ctct.errors import ModelError, RuntimeUnavailableError
 from ctct.inference.model_file import ModelFile, find_model
 from ctct.io.write import write_atomic
+from ctct.models.variant import window_path
 
 #: The networks of a pair, in the order of the graph.
 NETWORKS = {"cnn": "CNN", "transformer": "Transformer"}
@@ -29,7 +30,7 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
     Args:
         model: an ``.onnx`` file of a pair.
         network: a key of :data:`NETWORKS`.
-        path: where to write the graph, ending in ``.onnx``.
+        path: where to write the graph, ending in ``.onnx``; that of a window goes beside.
 
     Raises:
         ModelError: it is no pair in an ``.onnx`` file.
@@ -56,6 +57,8 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
                 node.input[i] = own
     _drop_unread(graph, made_by)
     write_atomic(path, whole.SerializeToString())
+    if model.window:
+        network_alone(model.window, network, window_path(path))
     return find_model(path)
 
 

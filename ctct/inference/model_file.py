@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError
+from ctct.models.variant import window_path
 
 DEFAULT = "default"
 _DEFAULT_FILE = "ctct-acdc.onnx"
@@ -114,11 +115,6 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
     for location in locations:
         _check_inside(path, location)
     return ModelFile(path, description, digest, _window(path))
-
-
-def window_path(path: Path) -> Path:
-    """Where the window's graph of a model lies, if it has one."""
-    return path.with_suffix(f".window{path.suffix}")
 
 
 def _window(path: Path) -> ModelFile | None:

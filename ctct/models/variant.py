@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError
@@ -37,3 +38,8 @@ class Variant:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; ``Variant(**d)`` gives an equal variant back."""
         return {**vars(self), "members": list(self.members)}
+
+
+def window_path(path: Path) -> Path:
+    """Where a model's graph for windows lies, if it has one: ``X.window.onnx`` of ``X.onnx``."""
+    return path.with_suffix(f".window{path.suffix}")

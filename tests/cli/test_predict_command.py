@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-from ctct.inference.model_file import ModelFile, window_path
+from ctct.inference.model_file import ModelFile
 from ctct.io.nifti import encode_study
 from ctct.measurement.evaluate import evaluate_folder
 from ctct.measurement.summary import agreements
+from ctct.models.variant import window_path
 from ctct.synthetic import synthetic_cine
 
 

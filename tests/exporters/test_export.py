@@ -21,12 +21,12 @@ from ctct.exporters.request import ExportRequest
 from ctct.exporters.source import Source
 
 from ctct.errors import ConfigError, ModelError, ParityError
-from ctct.inference.model_file import find_model, window_path
+from ctct.inference.model_file import find_model
 from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
 from ctct.models.checkpoint import load_model, save_model
 from ctct.models.normalisation import OtherStatistics
-from ctct.models.variant import Variant
+from ctct.models.variant import Variant, window_path
 from ctct.synthetic import synthetic_cine
 
 
