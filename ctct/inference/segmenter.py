@@ -224,16 +224,13 @@ class Segmenter:
                 for offset in range(min(SEARCH_STEP, z))
             ]
             yield [Part(job, whole, thirds[0])]
-            window = views.window(job.labels[thirds[0]], spacing_mm, grid)
-            if window is None:
-                yield [Part(job, whole, every if cine else volume)]
-                continue
+            view = views.window(job.labels[thirds[0]], spacing_mm, grid) or whole
             # A cine's frames are all alike, or this one's volume would stand apart in the curve.
             rest = [every] if cine else thirds[1:]
             if rest:
-                yield [Part(job, window, slices) for slices in rest]
+                yield [Part(job, view, slices) for slices in rest]
             for one in volumes if cine else [volume]:
-                if views.at_the_edge(job.labels[one], window, spacing_mm, grid).any():
+                if view.window and views.at_the_edge(job.labels[one], view, spacing_mm, grid).any():
                     yield [Part(job, whole, one)]
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
