@@ -124,7 +124,11 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     stages: list[str] = []
     request = ExportRequest(tuple(wanted), "fp16", verify_on=scans)
     artefacts = export("default", tmp_path, request, stages.append)
-    assert [artefact.format for artefact in artefacts] == wanted
+    assert [artefact.format for artefact in artefacts] == [
+        *wanted,
+        "onnx",
+        "openvino",
+    ]  # of windows
     assert all(str(a.attempts[-1].rung) == "fp16" for a in artefacts)
     assert any(stage.startswith("openvino: verifying fp16") for stage in stages)
     assert not list(tmp_path.glob(".*"))
@@ -140,7 +144,9 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     config = (tmp_path / "triton" / "ctct" / "config.pbtxt").read_text()
     assert "max_batch_size: 32" in config
     again = export("default", tmp_path, replace(request, formats=("triton", "openvino")))
-    assert [artefact.path for artefact in again] == [tmp_path / "triton", tmp_path / "model.xml"]
+    assert [artefact.path for artefact in again] == [
+        tmp_path / name for name in ("triton", "model.xml", "model.window.xml")
+    ]
 
 
 def test_without_verification(small_run: Path, tmp_path: Path) -> None:

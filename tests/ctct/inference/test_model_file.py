@@ -9,6 +9,7 @@ import pytest
 from ctct.errors import ModelError
 from ctct.inference.model_file import default_model_path, find_model
 from ctct.inference.precision import twin_path
+from ctct.models.variant import window_path
 
 
 def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:
@@ -23,8 +24,10 @@ def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> No
 
 def test_the_bundled_model_is_small_and_self_contained() -> None:
     path = default_model_path()
-    files = {path, twin_path(path)}  # and no weights in files beside them
+    grids = (path, twin_path(path))
+    files = {*grids, *map(window_path, grids)}  # and no weights in files beside them
     assert set(path.parent.glob("*.onnx*")) == files
+    assert find_model().window == find_model(window_path(path))
     assert all(file.stat().st_size <= 25e6 for file in files)
 
 
