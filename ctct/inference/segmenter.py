@@ -40,7 +40,7 @@ CINE_FRAMES = 6
 SEARCH_STEP = 3
 
 #: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
-MOST_BYTES = 2**28
+MOST_BYTES = 2**27
 
 
 @dataclass(frozen=True)
