@@ -13,7 +13,8 @@ from ctct.measurement.volumes import Measurements
 OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
 
 #: Scores from which a frame is to be looked at, and from which its labels are of no use: of the
-#: frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 4 and 1 in 100 lie above.
+#: frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 16 and 4 in 100 lie
+#: above.
 SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
 
 #: What lies outside cannot be a heart, or not of an adult in a scanner.

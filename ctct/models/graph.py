@@ -86,8 +86,9 @@ class SegmentationGraph(nn.Module):
         Raises:
             RuntimeError: one is missing, or of another shape.
         """
+        own = self.state_dict()
         tensors = for_other_grid(tensors) | dict(tensors)
-        self.load_state_dict({k: v for k, v in tensors.items() if k in self.state_dict()})
+        self.load_state_dict({k: v for k, v in tensors.items() if k in own})
 
     def forward(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, ...]:
         x = self.to_grid(slices, spacing_mm)

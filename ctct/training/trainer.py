@@ -147,7 +147,7 @@ def train(
     def save() -> None:
         if main:
             for pair in (students, averaged):
-                pair.fit(grid.size)
+                pair.fit(grid.size)  # as a run that goes on makes them
             values = {"step": step, "best": best}
             save_resume(folder, modules, optimiser, generators, values)
 

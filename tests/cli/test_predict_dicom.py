@@ -184,7 +184,9 @@ def test_real_cines_against_their_manual_contours(
     for name, row in measured.items():
         true = reference[name]
         for index, column in (("LVEDV (mL)", "edv_ml_gt"), ("LVESV (mL)", "esv_ml_gt")):
-            assert float(row[index]) == pytest.approx(float(true[column]), rel=0.12)
+            # One is known to be too large, see docs/training.md.
+            most = 0.12 if (name, index) == ("SCD0000401", "LVEDV (mL)") else 0.1
+            assert float(row[index]) == pytest.approx(float(true[column]), rel=most)
         written = nib.load(out / f"{name}_seg.nii.gz")
         assert written.shape == (256, 256, int(true["slices"]), 20)
         pixel_mm = float(true["pixel_mm"])
