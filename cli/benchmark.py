@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from ctct.benchmark.prediction import Row as PredictionRow
     from ctct.benchmark.runtimes import Row as RuntimeRow
-    from ctct.io.discover import Case
+    from ctct.io.case import Case
 
 INPUTS = Annotated[
     list[Path] | None,
@@ -195,9 +195,9 @@ def _say_prediction(rows: Sequence[PredictionRow]) -> None:
 
 
 def _write(out: Path, content: dict[str, Any], rows: Sequence[PredictionRow]) -> None:
+    from ctct.benchmark.picture import speed_png
     from ctct.benchmark.prediction import machine
-    from ctct.io.write import prepare_folder, strict_json, write_atomic
-    from ctct.report.speed import speed_png
+    from ctct.storage import prepare_folder, strict_json, write_atomic
 
     prepare_folder(out)
     write_atomic(out / "speed.json", strict_json({"machine": machine(), **content}))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.measurement.summary import Findings
+    from ctct.evaluation.summary import Findings
 
 
 def evaluate(
@@ -44,11 +44,11 @@ def evaluate(
     from ctct.cli.progress import CaseBar
 
     from ctct.errors import EXIT_SOME_FAILED, ConfigError
-    from ctct.io.write import prepare_folder, write_atomic
+    from ctct.evaluation.evaluate import Options, evaluate_folder
+    from ctct.evaluation.files import evaluation_files
+    from ctct.evaluation.summary import Findings, comparisons
     from ctct.labels import ORDERS
-    from ctct.measurement.evaluate import Options, evaluate_folder
-    from ctct.measurement.summary import Findings, comparisons
-    from ctct.report.evaluation import evaluation_files
+    from ctct.storage import prepare_folder, write_atomic
 
     for flag, order in (("--label-order", label_order), ("--reference-order", reference_order)):
         if order not in ORDERS:
@@ -72,9 +72,9 @@ def evaluate(
 
 
 def _print(findings: Findings, distances: bool) -> None:
+    from ctct.evaluation.score import DICE, METRICS
+    from ctct.evaluation.summary import ALL, MEAN, Quantity
     from ctct.labels import STRUCTURES
-    from ctct.measurement.score import DICE, METRICS
-    from ctct.measurement.summary import ALL, MEAN, Quantity
 
     evaluation = findings.evaluation
     say = typer.echo

@@ -68,8 +68,8 @@ def export(
     from ctct.exporters.export import export as run
     from ctct.exporters.request import ExportRequest
 
-    from ctct.inference.trt.profile import EngineProfile
-    from ctct.models.variant import Variant
+    from ctct.model_files.engine_profile import EngineProfile
+    from ctct.model_files.variant import Variant
 
     given = {"training_data": training_data, "licence": licence}
     request = ExportRequest(

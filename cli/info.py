@@ -38,9 +38,10 @@ def info(
     from importlib.metadata import version
 
     from ctct.errors import RuntimeUnavailableError
-    from ctct.inference import runtimes
-    from ctct.inference.model_file import find_model
-    from ctct.inference.precision import in_precision
+    from ctct.model_files.model_file import find_model
+    from ctct.runtimes import choose as runtimes
+    from ctct.runtimes import cuda
+    from ctct.runtimes.precision import in_precision
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
     found = runtimes.available()
@@ -49,7 +50,7 @@ def info(
             typer.echo(f"runtime {name}: not installed, {runtimes.install(name)}")
         else:
             typer.echo(f"runtime {name}: {runtimes.describe(name)}")
-    typer.echo(f"CUDA devices: {runtimes.cuda_devices()}")
+    typer.echo(f"CUDA devices: {cuda.cuda_devices()}")
     file = find_model(model)
     try:
         file = in_precision(file)
@@ -68,7 +69,7 @@ def info(
 def _list_scans(paths: list[Path]) -> None:
     from ctct.cli.messages import one_line
 
-    from ctct.io.survey import survey
+    from ctct.io.discover import survey
 
     found = survey(paths)
     for path in found.files:

@@ -18,8 +18,8 @@ def pack(
 ) -> None:
     """Put a training set into one file, for ctct train on a machine without the scans."""
     from ctct.errors import ConfigError
-    from ctct.training.layouts import PACK, read_collection
-    from ctct.training.pack import write_pack
+    from ctct.training.data.layouts import PACK, read_collection
+    from ctct.training.data.pack import write_pack
 
     if out.suffix != PACK:
         raise ConfigError(f"--out {out}: must end in {PACK}")

@@ -9,9 +9,9 @@ import typer
 from ctct.cli.options import BOTH, MEMBERS, TTA
 
 if TYPE_CHECKING:
-    from ctct.inference.model_file import ModelFile
-    from ctct.inference.record import Fate
-    from ctct.models.variant import Variant
+    from ctct.model_files.model_file import ModelFile
+    from ctct.model_files.variant import Variant
+    from ctct.predict.run_manifest import Fate
 
 
 def predict(
@@ -110,15 +110,15 @@ def predict(
     from ctct.cli.progress import ProgressBar
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
-    from ctct.inference.files import Options
-    from ctct.inference.model_file import find_model
-    from ctct.inference.patients import given_by_user
-    from ctct.inference.precision import in_precision
-    from ctct.inference.predict import predict_folder
-    from ctct.inference.record import FAILED
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.models.variant import Variant
+    from ctct.model_files.model_file import find_model
+    from ctct.model_files.variant import Variant
+    from ctct.predict.case_files import Options
+    from ctct.predict.folder import predict_folder
+    from ctct.predict.patients import given_by_user
+    from ctct.predict.run_manifest import FAILED
+    from ctct.runtimes.precision import in_precision
 
     gpus = _gpus(devices)
     cases, labels = discover(inputs, series or ())

@@ -13,9 +13,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ctct.inference.pipeline import Observer
-from ctct.inference.record import Fate
-from ctct.io.discover import Case
+from ctct.io.case import Case
+from ctct.predict.pipeline import Observer
+from ctct.predict.run_manifest import Fate
 
 
 class ProgressBar(Observer):

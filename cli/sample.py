@@ -15,7 +15,7 @@ def sample(
 ) -> None:
     """Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels."""
     from ctct.io.nifti import encode_study
-    from ctct.io.write import prepare_folder, write_atomic
+    from ctct.storage import prepare_folder, write_atomic
     from ctct.synthetic import synthetic_cine
 
     prepare_folder(out)

@@ -80,7 +80,7 @@ def train(
     from ctct.cli.progress import StepBar
 
     from ctct.errors import ConfigError
-    from ctct.inference.model_file import find_model
+    from ctct.model_files.model_file import find_model
     from ctct.training.config import make_config
     from ctct.training.devices import default_preset
     from ctct.training.trainer import CONFIG_FILE

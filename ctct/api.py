@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ctct.inference.segmenter import Segmentation, Segmenter, load_model
+from ctct.inference.segmentation import Segmentation
+from ctct.inference.segmenter import Segmenter, load_model
 from ctct.io.read import read_study
 from ctct.io.study import Study
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames

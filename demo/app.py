@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 from ctct.demo.engines import Engines
+from ctct.demo.handlers import Wish, fill, give_back_memory, segment
+from ctct.demo.panels import in_words, message_html
 from ctct.demo.samples import FIRST, SAMPLES, write_sample
-from ctct.demo.show import Wish, fill, give_back_memory, segment
 from ctct.demo.uploads import Scans
-from ctct.demo.words import in_words, message_html
 
-from ctct.inference.members import can_cut
+from ctct.model_files.single_network import can_cut
 
 log = logging.getLogger(__name__)
 

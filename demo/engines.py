@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctct.errors import ConfigError, CtctError
-from ctct.inference import runtimes
-from ctct.inference.members import network_alone
-from ctct.inference.model_file import DEFAULT, ModelFile, find_model
-from ctct.inference.precision import in_precision
 from ctct.inference.segmenter import Segmenter
+from ctct.model_files.model_file import DEFAULT, ModelFile, find_model
+from ctct.model_files.single_network import network_alone
+from ctct.runtimes import choose as runtimes
+from ctct.runtimes.precision import in_precision
 
 
 class Engines:
@@ -20,7 +20,7 @@ class Engines:
     Args:
         models: as of ``ctct predict``; the first is taken unless a visitor chooses another.
         runtime: taken unless a visitor chooses another; "auto" or a key of
-            ``ctct.inference.runtimes.PACKAGES``.
+            ``ctct.runtimes.choose.PACKAGES``.
         device: "auto", "cpu" or "cuda".
 
     Attributes:

@@ -10,9 +10,9 @@ from threading import Lock
 
 import numpy as np
 
-from ctct.benchmark.damage import DAMAGES
 from ctct.io.nifti import encode_study
 from ctct.synthetic import synthetic_cine
+from ctct.synthetic.damage import DAMAGES
 
 #: Name shown to the seed of ``ctct sample`` and what is done to the image, of DAMAGES.
 SAMPLES: Mapping[str, tuple[int, str]] = {

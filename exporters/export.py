@@ -14,13 +14,13 @@ from ctct.exporters.formats import FORMATS, Observe
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
 from ctct.exporters.precision import Rung, ladder
 from ctct.exporters.request import ExportRequest
-from ctct.exporters.source import Source
+from ctct.exporters.trained_pair import Source
 
 from ctct.errors import OutputError, ParityError
-from ctct.inference.contract import Runtime
-from ctct.inference.model_file import sidecar_path
 from ctct.inference.segmenter import Segmenter
-from ctct.io.write import prepare_folder, write_atomic
+from ctct.model_files.sidecar import sidecar_path
+from ctct.runtimes.base import Runtime
+from ctct.storage import prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Atte
         "attempts": [attempt.to_dict() for attempt in attempts],
     }
     if name == "engine":
-        from ctct.inference.trt.sidecar import read_record, write_record
+        from ctct.model_files.sidecar import read_record, write_record
 
         write_record(path, replace(read_record(path), verification=verification))
     else:

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.openvino_model import write_openvino
 from ctct.exporters.precision import Rung
-from ctct.exporters.source import STEM, Source
+from ctct.exporters.trained_pair import STEM, Source
 
-from ctct.inference.contract import Runtime
-from ctct.inference.model_file import find_model
+from ctct.errors import ModelError, OutputError
+from ctct.model_files.model_file import find_model
+from ctct.runtimes.base import INPUTS, Runtime
 
 if TYPE_CHECKING:
     from ctct.exporters.request import ExportRequest
 
 log = logging.getLogger(__name__)
-
 #: Told what is being done.
 Observe = Callable[[str], None]
 
@@ -37,7 +36,7 @@ def _write_onnx(
 def _run_onnx(path: Path, rung: Rung) -> Runtime:
     # ONNX Runtime has no bfloat16 convolution for the CPU.
     if not rung.has_bf16 and importlib.util.find_spec("onnxruntime"):
-        from ctct.inference.runtimes.onnx_runtime import OnnxRuntime
+        from ctct.runtimes.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(path)
     return _run_openvino(path, rung)
@@ -52,7 +51,7 @@ def _write_openvino(
 
 
 def _run_openvino(path: Path, rung: Rung) -> Runtime:
-    from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+    from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
     return OpenVinoRuntime(path, keep=False)
 
@@ -60,7 +59,7 @@ def _run_openvino(path: Path, rung: Rung) -> Runtime:
 def _write_engine(
     pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
-    from ctct.inference.trt.build import build_engine
+    from ctct.runtimes.tensorrt.build import build_engine
 
     source, path = folder / f"{pair.stem}.onnx", folder / f"{pair.stem}.engine"
     save_onnx(pair.model(rung, symmetric=True), source, store_half=rung.precision == "fp32")
@@ -74,15 +73,16 @@ def _write_engine(
 
 def _run_engine(path: Path, rung: Rung) -> Runtime:
     """The engine itself where it can run, otherwise the ONNX graph it was built from."""
-    from ctct.inference.trt.flavour import current_gpu, find_flavour
-    from ctct.inference.trt.sidecar import mismatch, read_record
+    from ctct.model_files.sidecar import read_record
+    from ctct.runtimes.cuda import current_gpu
+    from ctct.runtimes.tensorrt.compatibility import find_flavour, mismatch
 
     gpu, record = current_gpu(), read_record(path)
     reason = "there is no GPU"
     if gpu:
         reason = mismatch(record, path.read_bytes(), find_flavour(record.package), gpu)
     if not reason:
-        from ctct.inference.runtimes.tensorrt_engine import TensorRtRuntime
+        from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 
         return TensorRtRuntime(find_model(path))
     log.warning("the engine cannot run here (%s): the ONNX it was built from is verified", reason)
@@ -92,7 +92,7 @@ def _run_engine(path: Path, rung: Rung) -> Runtime:
 def _write_triton(
     pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
-    from ctct.exporters.triton_repository import write_triton_repository
+    from ctct.exporters.triton import write_triton_repository
 
     kind = "engine" if "engine" in request.formats and _triton_loads_engines() else "onnx"
     model = (_write_engine if kind == "engine" else _write_onnx)(
@@ -105,7 +105,8 @@ def _write_triton(
 
 
 def _triton_loads_engines() -> bool:
-    from ctct.inference.trt.flavour import TENSORRT, find_flavour
+    from ctct.model_files.sidecar import TENSORRT
+    from ctct.runtimes.tensorrt.compatibility import find_flavour
 
     return find_flavour().package == TENSORRT
 
@@ -142,3 +143,26 @@ FORMATS = {
     "engine": Format(_write_engine, _run_engine),
     "triton": Format(_write_triton, _run_triton),
 }
+
+
+def write_openvino(onnx_path: Path, path: Path) -> None:
+    """Convert an ONNX file to ``path`` (``.xml``) and the weights beside it (``.bin``).
+
+    The precision is that of the ONNX graph's types; float32 weights are stored as float16.
+
+    Raises:
+        ModelError: OpenVINO cannot read the graph.
+        OutputError: the files cannot be written.
+    """
+    import openvino as ov
+
+    try:
+        model = ov.convert_model(str(onnx_path))
+    except Exception as error:  # its front ends raise errors of several kinds
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{onnx_path}: OpenVINO cannot convert it ({reason})") from error
+    assert {name for value in model.inputs for name in value.names} >= set(INPUTS)
+    try:
+        ov.save_model(model, str(path), compress_to_fp16=True)
+    except RuntimeError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error

@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ctct.errors import ModelError
-from ctct.inference.contract import INPUTS, OUTPUTS
-from ctct.io.write import write_atomic
+from ctct.model_files.variant import MEMBERS
 from ctct.models.graph import SegmentationGraph
-from ctct.models.variant import MEMBERS
+from ctct.runtimes.base import INPUTS, OUTPUTS
+from ctct.storage import write_atomic
 
 #: The lowest that has all we use, for older runtimes; bfloat16 convolutions came with 22.
 OPSET, OPSET_BF16 = 20, 22
@@ -41,7 +41,7 @@ def to_onnx(
 
     Args:
         graph: in evaluation mode.
-        metadata: kept in the model, each value as JSON; see ``ctct.inference.contract``.
+        metadata: kept in the model, each value as JSON; see ``ctct.runtimes.base``.
         fold: fold batch normalisation into the convolutions. A change of precision wants that; the
             pair cannot be restored from such a file.
         opset: version of the operators.

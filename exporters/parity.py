@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ctct.inference.segmenter import Segmentation, Segmenter
+from ctct.evaluation.overlap import dice
+from ctct.inference.segmentation import Segmentation
+from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
 from ctct.labels import LV, RV, STRUCTURES, VALUE
-from ctct.measurement.overlap import dice
 from ctct.measurement.volumes import frame_volumes, measure_frames
 
 

@@ -20,8 +20,8 @@ from ctct.exporters.studies import Inputs
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from ctct.errors import RuntimeUnavailableError
-from ctct.inference.contract import INPUTS
-from ctct.models.variant import MEMBERS
+from ctct.model_files.variant import MEMBERS
+from ctct.runtimes.base import INPUTS
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 _HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}

@@ -9,8 +9,8 @@ from ctct.exporters.formats import FORMATS
 from ctct.exporters.precision import PRECISIONS
 
 from ctct.errors import ConfigError
-from ctct.inference.trt.profile import EngineProfile
-from ctct.models.variant import Variant
+from ctct.model_files.engine_profile import EngineProfile
+from ctct.model_files.variant import Variant
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.inference.segmenter import check_segmentable
+from ctct.inference.segmentation import check_segmentable
 from ctct.io.discover import discover
 from ctct.io.read import read_case
 from ctct.io.study import Study

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ctct.errors import OutputError
-from ctct.inference.model_file import ModelFile, find_model
-from ctct.io.cache import cache_folder
-from ctct.io.write import prepare_folder
-from ctct.models.variant import Variant
+from ctct.model_files.model_file import ModelFile, find_model
+from ctct.model_files.variant import Variant
+from ctct.storage import cache_folder, prepare_folder
 
 
 def in_variant(
@@ -21,7 +20,7 @@ def in_variant(
 ) -> ModelFile:
     """``model`` with another variant of its graph, exported behind the gate once and kept.
 
-    It lies in the folder "variants" of :func:`~ctct.io.cache.cache_folder`, named after the digest
+    It lies in the folder "variants" of :func:`~ctct.storage.cache_folder`, named after the digest
     of ``model``. What the gate does not let through in ``precision`` is there in float32.
 
     Args:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tests_support import ThresholdRuntime
 
-from ctct.inference.model_file import ModelFile, find_model
 from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
+from ctct.model_files.model_file import ModelFile, find_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

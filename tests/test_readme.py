@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from ctct.inference.model_file import default_model_path
+from ctct.model_files.model_file import default_model_path
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 

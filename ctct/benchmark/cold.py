@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import CtctError
-from ctct.inference.record import RECORD
+from ctct.predict.run_manifest import RECORD
 
 
 @dataclass(frozen=True)

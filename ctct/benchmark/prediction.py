@@ -26,21 +26,23 @@ import numpy.typing as npt
 
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.inference import runtimes
-from ctct.inference.files import Options, output_path
-from ctct.inference.model_file import find_model
-from ctct.inference.pipeline import Observer
-from ctct.inference.precision import in_precision
-from ctct.inference.predict import predict_folder
-from ctct.inference.record import FAILED, RECORD
+from ctct.evaluation.overlap import dice_by_structure
+from ctct.inference.crop import centred
 from ctct.inference.segmenter import Segmenter
-from ctct.inference.views import centred
-from ctct.io.discover import Case
-from ctct.io.labels import read_labels
-from ctct.io.nifti import ENDINGS, encode_study
+from ctct.io.case import Case
+from ctct.io.files import ENDINGS
+from ctct.io.label_maps import read_labels
+from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
-from ctct.measurement.overlap import dice_by_structure
+from ctct.model_files.model_file import find_model
+from ctct.predict.case_files import Options, output_path
+from ctct.predict.folder import predict_folder
+from ctct.predict.pipeline import Observer
+from ctct.predict.run_manifest import FAILED, RECORD
+from ctct.runtimes import choose as runtimes
+from ctct.runtimes import cuda
+from ctct.runtimes.precision import in_precision
 from ctct.synthetic import synthetic_cine
 
 REFERENCE = "reference procedure"
@@ -139,7 +141,7 @@ def machine() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "cuda_devices": runtimes.cuda_devices(),
+        "cuda_devices": cuda.cuda_devices(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "ctct": version("ctct"),

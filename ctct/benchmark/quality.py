@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ctct.benchmark.damage import DAMAGES
 from ctct.errors import InputError
-from ctct.inference.segmenter import MIN_PIXELS, Segmenter
-from ctct.io.labels import read_labels
+from ctct.evaluation.overlap import dice_by_structure
+from ctct.inference.segmentation import MIN_PIXELS
+from ctct.inference.segmenter import Segmenter
+from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
-from ctct.measurement.flags import VERDICTS, frame_flags
-from ctct.measurement.overlap import dice_by_structure
-from ctct.measurement.quality import frame_signs
+from ctct.measurement.quality_flags import VERDICTS, frame_flags
+from ctct.measurement.quality_indicators import frame_signs
+from ctct.synthetic.damage import DAMAGES
 
 #: Labels of a lower mean Dice are bad.
 GOOD_DICE = 0.80

@@ -12,10 +12,10 @@ import numpy as np
 
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import ConfigError, CtctError
-from ctct.inference import runtimes
-from ctct.inference.contract import Runtime
-from ctct.inference.model_file import ModelFile, find_model
-from ctct.inference.precision import in_precision
+from ctct.model_files.model_file import ModelFile, find_model
+from ctct.runtimes import choose as runtimes
+from ctct.runtimes.base import Runtime
+from ctct.runtimes.precision import in_precision
 from ctct.synthetic import synthetic_cine
 
 log = logging.getLogger(__name__)

@@ -20,12 +20,12 @@ from torch.utils.data import DataLoader, Dataset
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
-from ctct.training.collection import Volume
 from ctct.training.config import PRESETS, TrainingConfig
 from ctct.training.cross_teaching import segmentation_loss
+from ctct.training.data.collection import Volume
+from ctct.training.data.layouts import read_collection
+from ctct.training.data.slices import SliceSet
 from ctct.training.devices import compiles, make_fabric
-from ctct.training.layouts import read_collection
-from ctct.training.slices import SliceSet
 from ctct.training.split import TrainingData, split_patients, training_data
 from ctct.training.step import batch_loss, draw_batch
 

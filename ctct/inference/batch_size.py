@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ctct.errors import ConfigError, OutputError
-from ctct.inference import views
-from ctct.inference.contract import Runtime
-from ctct.inference.model_file import ModelFile
-from ctct.io.cache import cache_folder
-from ctct.io.write import prepare_folder, strict_json, write_atomic
+from ctct.inference import crop as views
+from ctct.model_files.model_file import ModelFile
+from ctct.runtimes.base import Runtime
+from ctct.storage import cache_folder, prepare_folder, strict_json, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ def as_batch(given: int | str) -> int | None:
 def best_batch(model: ModelFile, runtime: Runtime) -> int:
     """Slices a call with which ``runtime`` is quickest on ``model``, by trial if it is not known.
 
-    What was found lies in the folder "batch" of :func:`~ctct.io.cache.cache_folder`, by model,
+    What was found lies in the folder "batch" of :func:`~ctct.storage.cache_folder`, by model,
     runtime, device and name of the machine.
     """
     key = "\n".join((model.sha256, runtime.name, runtime.device, platform.node()))

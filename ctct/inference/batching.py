@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ctct.inference.contract import Prediction
-from ctct.inference.views import View
+from ctct.inference.crop import View
 from ctct.io.study import Study
+from ctct.runtimes.base import Prediction
 
 #: Intensities (N, 1, H, W) and spacing (N, 2).
 Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]

@@ -7,31 +7,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ctct.errors import ConfigError, CtctError, InputError
-from ctct.inference import runtimes, views
+from ctct.inference import crop as views
 from ctct.inference.batch_size import as_batch, best_batch
 from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
-from ctct.inference.contract import Prediction, Runtime
-from ctct.inference.model_file import DEFAULT, ModelFile, find_model
-from ctct.inference.postprocess import keep_largest_components
-from ctct.inference.precision import in_precision
+from ctct.inference.segmentation import Outcome, Segmentation, check_segmentable, cleaned
 from ctct.io.study import Study
+from ctct.model_files.model_file import DEFAULT, ModelFile, find_model
+from ctct.runtimes import choose as runtimes
+from ctct.runtimes.base import Prediction, Runtime
+from ctct.runtimes.precision import in_precision
 
 log = logging.getLogger(__name__)
 
 #: Slices, what the runtime said of them or why it failed, and the seconds it took.
 Answer = tuple[Batch, Prediction | Exception, float]
 
-#: Fewest pixels a side that can hold a heart.
-MIN_PIXELS = 32
 
 #: Fewest frames that make a cine, all of which may run on a window around the heart.
 CINE_FRAMES = 6
@@ -41,41 +36,6 @@ SEARCH_STEP = 3
 
 #: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
 MOST_BYTES = 2**27
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """The labels of a study.
-
-    Attributes:
-        study: what was segmented.
-        labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
-        disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
-            probabilities of the CNN and the Transformer.
-        removed: voxels of each frame that the clean-up took away.
-    """
-
-    study: Study
-    labels: npt.NDArray[np.uint8]
-    disagreement: npt.NDArray[np.float16]
-    removed: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one of many studies.
-
-    Attributes:
-        study: that was given.
-        segmentation: its labels; None where it failed.
-        error: why it failed.
-        seconds: its share of the runtime's time.
-    """
-
-    study: Study
-    segmentation: Segmentation | None
-    error: Exception | None
-    seconds: float
 
 
 class Segmenter:
@@ -293,37 +253,6 @@ def _outcome(job: Job) -> Outcome:
     return Outcome(job.study, segmentation, None, job.seconds)
 
 
-def cleaned(raw: Segmentation) -> Segmentation:
-    """With only the largest 3-D component of each structure in each frame."""
-    kept = keep_largest_components(raw.labels)
-    removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))
-    return replace(raw, labels=kept, removed=tuple(removed.tolist()))
-
-
-def check_segmentable(study: Study) -> None:
-    """Refuse images that no network can make sense of.
-
-    Raises:
-        InputError: naming the file, what was found and the remedy.
-    """
-    where = study.path or study.name
-    rows, columns = study.voxels.shape[2:]
-    if min(rows, columns) < MIN_PIXELS:
-        raise InputError(
-            f"{where}: slices are {rows}×{columns} pixels, expected at least "
-            f"{MIN_PIXELS}×{MIN_PIXELS}; is this a short-axis image?"
-        )
-    low, high = float(study.voxels.min()), float(study.voxels.max())
-    if not np.isfinite(low + high):
-        bad = int(np.count_nonzero(~np.isfinite(study.voxels)))
-        raise InputError(
-            f"{where}: {bad} of {study.voxels.size} voxels are NaN or infinite; "
-            "replace them first, for instance with numpy.nan_to_num"
-        )
-    if low == high:
-        raise InputError(f"{where}: every voxel is {low:g}; the image is empty, export it again")
-
-
 def load_model(
     model: str | Path = DEFAULT,
     runtime: str = "auto",
@@ -337,10 +266,10 @@ def load_model(
     Args:
         model: "default" (bundled), an ``.onnx`` or ``.engine`` file, or a checkpoint of a training
             run.
-        runtime: "auto" or a key of ``ctct.inference.runtimes.PACKAGES``.
+        runtime: "auto" or a key of ``ctct.runtimes.choose.PACKAGES``.
         device: "auto", "cpu" or "cuda".
         batch: slices a call, or "auto": see :func:`ctct.inference.batch_size.best_batch`.
-        precision: "auto", "fp32" or "bf16"; see :func:`ctct.inference.precision.in_precision`.
+        precision: "auto", "fp32" or "bf16"; see :func:`ctct.runtimes.precision.in_precision`.
         gpus: numbers of the GPUs that share the batches; one twice has two at once. Empty: the
             first, where a GPU is used.
 

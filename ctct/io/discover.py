@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from ctct.errors import InputError
-from ctct.io.dicom.files import is_zip
-from ctct.io.dicom.series import Series, study_of
-from ctct.io.nifti import ENDINGS, ITK_ENDINGS, case_name
-from ctct.io.survey import survey
+from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.io.case import Case, case_names
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, members
+from ctct.io.dicom.header import read_headers
+from ctct.io.dicom.series import Series, find_series, judge, study_of
+from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
+from ctct.io.nifti_slices import find_stacks
 
 log = logging.getLogger(__name__)
-
-#: Bytes of a case's name: file systems allow 255, of which ``_seg.nii.gz`` takes 11.
-MAX_NAME_BYTES = 244
-#: What cannot be printed: control characters, and bytes of a file name that are not UTF-8.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
 _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-
-
-@dataclass(frozen=True)
-class Case:
-    """A scan to segment: where it is and the stem its results are written under.
-
-    Attributes:
-        path: the file; of DICOM the folder or zip, of a NIfTI file a slice the folder.
-        name: unique among the cases of a run.
-        series: which of the DICOM series there; None for other scans.
-        slices: the NIfTI files of the slices; empty for other scans.
-    """
-
-    path: Path
-    name: str
-    series: Series | None = None
-    slices: tuple[Path, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        """What tells a case from all others on this machine; the UID of a series is hashed."""
-        within = f"#{self.series.digest}" if self.series else ""
-        within += f"#{self.slices[0].name}" if self.slices else ""
-        return str(self.path.absolute()) + within
+#: Stems that end like this are label maps: skipped in a folder, taken when named.
+LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
 
 
 def discover(
@@ -99,7 +72,7 @@ def discover(
     scans += [(_label(one, taken), Case(one.path, "", one)) for one in taken]
     scans = [(Path(os.path.abspath(label)), case) for label, case in scans]
     scans.sort(key=lambda scan: (scan[0], scan[1].identity))
-    names = _names([label for label, _ in scans], [case.identity for _, case in scans])
+    names = case_names([label for label, _ in scans], [case.identity for _, case in scans])
     cases = [replace(case, name=name) for (_, case), name in zip(scans, names, strict=True)]
     return cases, found.labels
 
@@ -133,57 +106,102 @@ def _folder_of(stack: tuple[Path, ...], others: Sequence[tuple[Path, ...]]) -> P
     return folder if alone else folder.with_name(f"{folder.name}_{case_name(stack[0])}")
 
 
-def _names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
-    """The stem of each path; in folders that share a stem with another, preceded by the folder's.
+@dataclass(frozen=True)
+class Found:
+    """What there is among files and folders.
 
-    As many parent folders are put in front as tell them apart, the same for every file of a folder,
-    so that the frames of a patient keep a common beginning.
+    Attributes:
+        files: scans of a file each, NIfTI, MetaImage or NRRD; each once.
+        stacks: scans of a NIfTI file a slice, in order.
+        labels: label maps passed over.
+        series: DICOM series.
+        reasons: why each of ``series`` is not taken, "" where it is.
     """
-    folders = [Path(os.path.abspath(path)).parent for path in paths]
-    twins = Counter((folder, _stem(p)) for p, folder in zip(paths, folders, strict=True))
-    stems = [  # x.nii beside x.nii.gz keep their endings
-        _stem(p) if twins[folder, _stem(p)] == 1 else p.name.replace(".", "_")
-        for p, folder in zip(paths, folders, strict=True)
-    ]
-    depth = dict.fromkeys(folders, 0)
-    while True:
-        names = [
-            "_".join([*folder.parts[len(folder.parts) - depth[folder] :], stem])
-            for stem, folder in zip(stems, folders, strict=True)
-        ]
-        count = Counter(names)
-        clashing = {
-            folder
-            for name, folder in zip(names, folders, strict=True)
-            if count[name] > 1 and depth[folder] < len(folder.parts) - 1
-        }
-        if not clashing:
-            return _usable(names, identities)
-        for folder in clashing:
-            depth[folder] += 1
+
+    files: list[Path]
+    stacks: list[tuple[Path, ...]]
+    labels: list[Path]
+    series: list[Series]
+    reasons: list[str]
 
 
-def _stem(path: Path) -> str:
-    return path.stem if is_zip(path) else case_name(path)
+def survey(inputs: Sequence[str | Path]) -> Found:
+    """All scans among ``inputs``, and why a DICOM series is not taken.
 
+    Hidden files and folders are passed over, links to folders are not followed. A DICOMDIR stands
+    for its folder.
 
-def _usable(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """Names that a file can have and a table can show, each with one case only.
-
-    One that is too long, holds what cannot be printed, or is still another's too ends in a digest
-    of the case's identity instead.
+    Raises:
+        InputError: an input does not exist.
+        RuntimeUnavailableError: what reads all that is there is not installed.
     """
-    printable = [_UNPRINTABLE.sub("_", name) for name in names]
-    count = Counter(printable)
-    return [
-        name
-        if name == shown and count[name] == 1 and len(name.encode()) <= MAX_NAME_BYTES
-        else _with_digest(shown, identity)
-        for name, shown, identity in zip(names, printable, identities, strict=True)
-    ]
+    named: list[Path] = []
+    walked: list[Path] = []
+    labels: list[Path] = []
+    dicom: list[DicomFile] = []
+    for item in map(Path, inputs):
+        if item.name.upper() == "DICOMDIR" and item.is_file():
+            item = item.parent
+        if item.is_dir():
+            for path in _walk(item):
+                if path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
+                    (labels if case_name(path).endswith(LABEL_SUFFIXES) else walked).append(path)
+                else:
+                    dicom += _dicom(path)
+        elif not item.exists() and not item.is_symlink():
+            raise InputError(f"{item}: no such file or folder")
+        elif own := _dicom(item):
+            dicom += own
+        else:  # whatever it is: reading it says so
+            named.append(item)
+    once = {(Path(os.path.abspath(one.path)), one.member): one for one in dicom}
+    try:
+        series = find_series(read_headers(once.values()))
+    except RuntimeUnavailableError as error:
+        if not named and not walked:
+            raise
+        log.warning("%s; passed over", error)
+        series = []
+    stacks = find_stacks(_once(walked))
+    parts = {path for stack in stacks for path in stack}
+    alone = _once([*named, *(path for path in walked if path not in parts)])
+    others = bool(stacks or series)
+    return Found(_with_reader(alone, others), stacks, labels, series, judge(series))
 
 
-def _with_digest(name: str, identity: str) -> str:
-    ending = "_" + hashlib.sha256(os.fsencode(identity)).hexdigest()[:12]
-    cut = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
-    return cut + ending
+def _with_reader(files: list[Path], others: bool) -> list[Path]:
+    """Those of ``files`` that can be read with what is installed; ``others`` are there too."""
+    lacking = [path for path in files if path.name.lower().endswith(ITK_ENDINGS)]
+    if not lacking or find_spec("SimpleITK"):
+        return files
+    why = f"{lacking[0]}: reading it needs SimpleITK; pip install 'ctct[itk]'"
+    if len(lacking) == len(files) and not others:
+        raise RuntimeUnavailableError(why)
+    log.warning("%s; such files are passed over: %d", why, len(lacking))
+    return [path for path in files if path not in lacking]
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
+
+
+def _dicom(path: Path) -> list[DicomFile]:
+    """What a file holds of DICOM, nothing where it is another."""
+    try:
+        if is_zip(path):
+            return members(path)
+        return [DicomFile(path)] if is_dicom(path) else []
+    except InputError as error:
+        log.debug("%s", error)
+        return []
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    def warn(error: OSError) -> None:
+        log.warning("%s: cannot be read (%s); passed over", error.filename, error.strerror)
+
+    for parent, folders, files in os.walk(folder, onerror=warn):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield Path(parent) / name

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.nifti import ITK_ENDINGS, MAX_BYTES, open_file, oriented, source_of
+from ctct.io.files import ITK_ENDINGS, MAX_BYTES, open_file
+from ctct.io.nifti import oriented, source_of
 from ctct.io.study import Study
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import stat
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,23 +19,16 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from ctct.errors import InputError
+from ctct.io.files import GZIP_MAGIC, MAX_BYTES, case_name, open_file
 from ctct.io.study import SLICE_MM, Study
 
 log = logging.getLogger(__name__)
 
-ENDINGS = (".nii.gz", ".nii")
-#: Of scans that :mod:`ctct.io.itk_files` reads.
-ITK_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 
-#: A scan larger than this, as filed or as 32-bit numbers, is refused before it is unpacked: both
-#: are held at once. A cine of 512 × 512 pixels may have 16 slices and 48 frames.
-MAX_BYTES = 768 * 2**20
 _CHUNK = 4 * 2**20  # bytes or voxels
 
 _HEADER_ERRORS = (HeaderDataError, ImageFileError, WrapStructError, ValueError)
-GZIP_MAGIC = b"\x1f\x8b"
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes among files
 _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; anything else is taken as mm
 
 
@@ -97,14 +89,6 @@ def source_of(
     image.header.set_zooms(zooms[: len(size)])
     image.header.set_xyzt_units("mm", "sec")
     return NiftiSource(nib.Nifti1Image, image.header, size, 2)
-
-
-def case_name(path: Path) -> str:
-    """File name without the ending of a scan, as ``.nii.gz`` or ``.mha``."""
-    for ending in ENDINGS + ITK_ENDINGS:
-        if path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    return path.name
 
 
 def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
@@ -260,19 +244,6 @@ def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.f
             raise InputError(f"{path}: changed while it was read; run again when it is complete")
     data.seek(0)
     return cast(nib.Nifti1Image, image_class.from_stream(data)), pixdim
-
-
-def open_file(path: Path) -> BinaryIO:
-    """A file and nothing else: who opens a pipe may wait forever for someone to write into it.
-
-    Raises:
-        InputError: it is a pipe, a device or the like.
-    """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise InputError(f"{path}: a pipe, device or the like; give a file")
-    return file
 
 
 def _checked_header(

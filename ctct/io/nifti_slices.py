@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.nifti import ENDINGS, Geometry, read_geometry, read_nifti, source_of
-from ctct.io.spacing import SAME_SLICE_MM, stack_step
+from ctct.io.files import ENDINGS
+from ctct.io.geometry import SAME_SLICE_MM, stack_step
+from ctct.io.nifti import Geometry, read_geometry, read_nifti, source_of
 from ctct.io.study import Study
 
 #: Fewer files of one slice are not taken for parts of a stack.

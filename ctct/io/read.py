@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctct.errors import InputError
+from ctct.io.case import Case
 from ctct.io.dicom.files import is_dicom, is_zip, members
 from ctct.io.dicom.read import read_series
-from ctct.io.discover import Case, discover
+from ctct.io.discover import discover
+from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
-from ctct.io.nifti import ITK_ENDINGS, MAX_BYTES, case_name, read_nifti
+from ctct.io.nifti import read_nifti
 from ctct.io.nifti_slices import read_slices
 from ctct.io.study import Study
 

@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
+from ctct.model_files.variant import MEMBERS, Variant, window_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
 from ctct.models.normalisation import OTHER, for_other_grid
-from ctct.models.variant import MEMBERS, Variant, window_path
 
 MODEL_FILE = "model.safetensors"
 

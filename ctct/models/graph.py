@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
+from ctct.model_files.variant import Variant
 from ctct.models.grid import NetworkGrid, normalise, sample
 from ctct.models.normalisation import OtherStatistics, for_other_grid
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
-from ctct.models.variant import Variant
 
 
 class SegmentationGraph(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ctct.measurement.wall import SEGMENTS
-from ctct.report.page import Markup, join, number, tag
+from ctct.report.html import Markup, join, number, tag
 
 SIZE = 250
 CENTRE = SIZE / 2

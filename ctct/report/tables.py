@@ -10,11 +10,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ctct.labels import STRUCTURES
+from ctct.measurement.patient import PatientResult
 from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
 from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS
 from ctct.measurement.wall import SEGMENTS, thickening_percent
-from ctct.report.patient import PatientResult
 
 
 def patients_csv(results: Iterable[PatientResult]) -> bytes:

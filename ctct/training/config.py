@@ -14,8 +14,8 @@ from ctct.labels import ORDERS
 from ctct.models.checkpoint import load_model
 from ctct.models.networks import ARCHITECTURE, architecture, check_networks
 from ctct.models.swin_unet import WIDTHS
-from ctct.training.augment import AUGMENTATIONS
 from ctct.training.cross_teaching import LOSSES
+from ctct.training.data.augment import AUGMENTATIONS
 from ctct.training.schedules import SCHEDULES
 
 #: The published method, exactly, on a grid of fixed spacing; and ours. "small" is "best" with
@@ -69,7 +69,7 @@ class TrainingConfig:
     """Settings of one run. The values that stand here are those of the preset "small".
 
     Attributes:
-        data: folder in one of the layouts of :mod:`ctct.training.layouts`, or a file of
+        data: folder in one of the layouts of :mod:`ctct.training.data.layouts`, or a file of
             ``ctct pack``.
         unlabelled: further folders of scans, used without labels.
         label_order: numbering of the labels of ``data``, a key of :data:`ctct.labels.ORDERS`.

@@ -7,11 +7,10 @@ Transformer", MIDL 2022, equations 1 to 4.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from ctct.errors import ConfigError
-from ctct.training.distributed import sum_over_processes
 
 LOSSES = ("dice", "ce", "both")
 
@@ -89,3 +88,17 @@ def pseudo_labels(
     """
     highest, labels = (other_share * other + (1 - other_share) * own).max(1)
     return labels, (highest >= confidence).to(own.dtype)
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """The sum over all processes, through which gradients flow; ``values`` where there is one.
+
+    A loss made of such sums is that of the joined batch in every process, and the mean of its
+    gradients over the processes, which DDP takes, is the joined batch's gradient.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    from torch.distributed.nn import functional
+
+    total: Tensor = functional.all_reduce(values)  # type: ignore[no-untyped-call]
+    return total

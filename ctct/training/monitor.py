@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from ctct.io.write import write_atomic
 from ctct.models.graph import SegmentationGraph
-from ctct.report.training import curves_png, teaching_png
+from ctct.storage import write_atomic
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import pseudo_labels
+from ctct.training.pictures import curves_png, teaching_png
 from ctct.training.step import Batch
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import ConfigError, InputError
-from ctct.training.collection import Collection, Volume
 from ctct.training.config import TrainingConfig
+from ctct.training.data.collection import Collection, Volume
 
 log = logging.getLogger(__name__)
 

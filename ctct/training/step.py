@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ctct.models.grid import NetworkGrid, normalise
-from ctct.training.augment import AUGMENTATIONS, rectangles
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import pseudo_labels, segmentation_loss
-from ctct.training.slices import SliceSet
+from ctct.training.data.augment import AUGMENTATIONS, rectangles
+from ctct.training.data.slices import SliceSet
 
 
 @dataclass(frozen=True)

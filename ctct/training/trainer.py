@@ -18,18 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from ctct.errors import EXIT_INTERRUPTED, ConfigError, CtctError
-from ctct.io.write import prepare_folder, write_atomic
+from ctct.model_files.variant import MEMBERS
 from ctct.models.checkpoint import ModelDescription, load_model, save_model
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import architecture, build_graph
-from ctct.models.variant import MEMBERS
-from ctct.training.checkpoint import RESUME_FILE, load_resume, save_resume
+from ctct.storage import prepare_folder, write_atomic
 from ctct.training.config import TrainingConfig
+from ctct.training.data.layouts import read_collection
+from ctct.training.data.slices import SliceSet
 from ctct.training.devices import compiles, make_fabric
-from ctct.training.layouts import read_collection
 from ctct.training.monitor import Monitor
+from ctct.training.resume import RESUME_FILE, load_resume, save_resume
 from ctct.training.schedules import SCHEDULES, ramp_up
-from ctct.training.slices import SliceSet
 from ctct.training.split import split_patients, training_data
 from ctct.training.step import batch_loss, draw_batch, part_of
 from ctct.training.validation import validate

@@ -34,7 +34,7 @@ def test_an_internal_error_is_one_line_and_code_1(
     def broken(name: str) -> object:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("ctct.inference.model_file.find_model", broken)
+    monkeypatch.setattr("ctct.model_files.model_file.find_model", broken)
     outcome = ctct("info")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].startswith("ctct: internal error, ZeroDivisionError: oh")
@@ -59,7 +59,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(name: str) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ctct.inference.model_file.find_model", interrupted)
+    monkeypatch.setattr("ctct.model_files.model_file.find_model", interrupted)
     outcome = ctct("info")
     assert outcome.code == 130
     assert "run the same command again to go on" in outcome.err

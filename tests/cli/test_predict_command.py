@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-from ctct.inference.model_file import ModelFile
+from ctct.evaluation.evaluate import evaluate_folder
+from ctct.evaluation.summary import agreements
 from ctct.io.nifti import encode_study
-from ctct.measurement.evaluate import evaluate_folder
-from ctct.measurement.summary import agreements
-from ctct.models.variant import window_path
+from ctct.model_files.model_file import ModelFile
+from ctct.model_files.variant import window_path
 from ctct.synthetic import synthetic_cine
 
 
@@ -139,7 +139,7 @@ def test_exit_codes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ctct.inference.runtimes.cuda_devices", lambda: 0)
+    monkeypatch.setattr("ctct.runtimes.cuda.cuda_devices", lambda: 0)
     (tmp_path / "empty").mkdir()
     write_scan(tmp_path / "scan.nii.gz")
     outcome = ctct("predict", *arguments, "-o", "out")

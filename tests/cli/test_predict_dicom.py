@@ -18,9 +18,9 @@ from tests_support import write_scan
 pytest.importorskip("pydicom")
 from dicom_support import write_cine
 
+from ctct.evaluation.overlap import dice
 from ctct.io.read import read_study
 from ctct.labels import LV, VALUE
-from ctct.measurement.overlap import dice
 
 
 def rows(path: Path) -> dict[str, dict[str, str]]:

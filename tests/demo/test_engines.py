@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ConfigError, ModelError
-from ctct.inference import runtimes
-from ctct.inference.model_file import default_model_path
+from ctct.model_files.model_file import default_model_path
+from ctct.runtimes import choose as runtimes
 
 engines_module = pytest.importorskip("ctct.demo.engines")
 

@@ -18,15 +18,15 @@ from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.parity import LIMITS, Limits
 from ctct.exporters.precision import Rung
 from ctct.exporters.request import ExportRequest
-from ctct.exporters.source import Source
+from ctct.exporters.trained_pair import Source
 
 from ctct.errors import ConfigError, ModelError, ParityError
-from ctct.inference.model_file import find_model
-from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
+from ctct.model_files.model_file import find_model
+from ctct.model_files.variant import Variant, window_path
 from ctct.models.checkpoint import load_model, save_model
 from ctct.models.normalisation import OtherStatistics
-from ctct.models.variant import Variant, window_path
+from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.synthetic import synthetic_cine
 
 

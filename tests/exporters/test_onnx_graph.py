@@ -8,13 +8,13 @@ import onnx
 import pytest
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import Rung
-from ctct.exporters.source import Source
+from ctct.exporters.trained_pair import Source
 
 from ctct.errors import ModelError, OutputError
-from ctct.inference import runtimes
-from ctct.inference.model_file import find_model
+from ctct.model_files.model_file import find_model
+from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_model
-from ctct.models.variant import Variant
+from ctct.runtimes import choose as runtimes
 
 
 @pytest.fixture(scope="module")

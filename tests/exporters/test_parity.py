@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ctct.exporters.parity import LIMITS, Limits, Parity, compare
 
-from ctct.inference.segmenter import Segmentation
+from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 
 #: One voxel is 1 × 1 × 10 mm = 0.01 mL.

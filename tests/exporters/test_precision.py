@@ -10,9 +10,9 @@ from ctct.exporters.onnx_graph import OPSET_BF16, save_onnx, to_onnx
 from ctct.exporters.precision import KEPT_IN_FLOAT32, Rung, ladder, to_half, to_int8
 from onnx import TensorProto
 
-from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
+from ctct.model_files.variant import MEMBERS
 from ctct.models.checkpoint import load_model
-from ctct.models.variant import MEMBERS
+from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
 HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 

@@ -11,12 +11,12 @@ import torch
 from ctct.exporters.variants import in_variant
 
 from ctct.errors import ModelError
-from ctct.inference.model_file import find_model
-from ctct.inference.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
+from ctct.model_files.model_file import find_model
+from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_model
-from ctct.models.variant import Variant
+from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
 
 def test_a_variant_is_made_once_and_says_what_its_network_says(

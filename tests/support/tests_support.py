@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from ctct.inference.contract import Prediction
-from ctct.measurement.quality import FrameSigns
+from ctct.measurement.quality_indicators import FrameSigns
+from ctct.runtimes.base import Prediction
 
 #: A frame in which nothing is wrong.
 GOOD_SIGNS = FrameSigns(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self, cast
 
 from ctct.errors import InputError
-from ctct.io.nifti import MAX_BYTES, open_file
+from ctct.io.files import MAX_BYTES, open_file
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import numpy as np
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.quiet import quiet
-from ctct.io.patient import Info
+from ctct.io.patient_info import Info
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from ctct.io.dicom.pixels import read_frames
 from ctct.io.dicom.quiet import quiet
 from ctct.io.dicom.series import Series
 from ctct.io.dicom.stack import arrange
-from ctct.io.nifti import MAX_BYTES, source_of
+from ctct.io.files import MAX_BYTES
+from ctct.io.nifti import source_of
 from ctct.io.study import Study
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.io.dicom.header import PLAIN, Image
-from ctct.io.patient import Info
-from ctct.io.spacing import EVEN, SAME_SLICE_MM
+from ctct.io.geometry import EVEN, SAME_SLICE_MM
+from ctct.io.patient_info import Info
 
 #: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
 #: phases of three or four slices, late enhancement one phase of many.

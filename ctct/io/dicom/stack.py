@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ctct.errors import InputError
 from ctct.io.dicom.header import Image
 from ctct.io.dicom.series import Series
-from ctct.io.spacing import stack_step
+from ctct.io.geometry import stack_step
 
 #: DICOM's axes point to the left and the back, NIfTI's to the right and the front.
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -8,9 +8,9 @@ import pytest
 
 from ctct.errors import ConfigError
 from ctct.inference.batch_size import as_batch, best_batch, quickest
-from ctct.inference.contract import Prediction
-from ctct.inference.model_file import ModelFile
 from ctct.inference.segmenter import Segmenter
+from ctct.model_files.model_file import ModelFile
+from ctct.runtimes.base import Prediction
 
 MODEL = ModelFile(Path("m.onnx"), {"grid": {"size": 160, "spacing_mm": 1.5}}, "0" * 64)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ctct.inference.batching import Batch, Batcher, Job, Part
-from ctct.inference.contract import Prediction
-from ctct.inference.views import View
+from ctct.inference.crop import View
 from ctct.io.study import Study
+from ctct.runtimes.base import Prediction
 
 
 def job(slices: int, rows: int = 4, columns: int = 4) -> Job:

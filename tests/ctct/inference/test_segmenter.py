@@ -10,12 +10,13 @@ import pytest
 from tests_support import ThresholdRuntime
 
 from ctct.errors import ConfigError, InputError, ModelError
-from ctct.inference.contract import Prediction
-from ctct.inference.model_file import ModelFile
-from ctct.inference.runtimes.spread import Spread
-from ctct.inference.segmenter import Segmenter, check_segmentable
+from ctct.evaluation.overlap import dice_by_structure
+from ctct.inference.segmentation import check_segmentable
+from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
-from ctct.measurement.overlap import dice_by_structure
+from ctct.model_files.model_file import ModelFile
+from ctct.runtimes.base import Prediction
+from ctct.runtimes.pool import Spread
 
 
 def make_study(voxels: np.ndarray) -> Study:

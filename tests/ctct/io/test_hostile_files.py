@@ -18,9 +18,10 @@ from tests_support import write_scan
 
 from ctct.errors import InputError
 from ctct.io import nifti
-from ctct.io.discover import MAX_NAME_BYTES, discover
+from ctct.io.case import MAX_NAME_BYTES
+from ctct.io.discover import discover
 from ctct.io.nifti import read_nifti
-from ctct.io.write import write_atomic
+from ctct.storage import write_atomic
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 

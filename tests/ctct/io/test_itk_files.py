@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import fuzz_itk
 import SimpleITK as sitk  # noqa: N813
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io import itk_files, survey
+from ctct.io import itk_files
 from ctct.io.discover import discover
 from ctct.io.itk_files import read_itk
 from ctct.io.read import read_study
@@ -207,7 +208,7 @@ def test_they_are_found_beside_others(tmp_path: Path) -> None:
 
 def test_without_simpleitk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(image(VOXELS), tmp_path / "a.mha")
-    for module in (survey, itk_files):
+    for module in (sys.modules["ctct.io.discover"], itk_files):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[itk\]'"):
         read_itk(path)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from ctct.errors import InputError
-from ctct.io.nifti import case_name, read_nifti
+from ctct.io.files import case_name
+from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 
 Save = Callable[..., Path]  # the fixture of conftest.py

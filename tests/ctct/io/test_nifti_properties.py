@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctct.io.labels import read_labels
+from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study, read_nifti
 from ctct.io.study import Study
 

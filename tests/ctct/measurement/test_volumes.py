@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError
-from ctct.io.labels import read_labels
+from ctct.io.label_maps import read_labels
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import INDEX_COLUMNS, frame_volumes, measure_frames
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
+from ctct.model_files.variant import Variant
 from ctct.models.graph import (
     ORIENTATIONS,
     SegmentationGraph,
@@ -14,7 +15,6 @@ from ctct.models.graph import (
     turned_back,
 )
 from ctct.models.grid import NetworkGrid
-from ctct.models.variant import Variant
 
 GRID = NetworkGrid(size=32, spacing_mm=1.0)
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from tests_support import GOOD_SIGNS
 
-from ctct.io.write import strict_json
-from ctct.measurement.flags import Flag, Judgement
+from ctct.measurement.patient import PatientResult
+from ctct.measurement.quality_flags import Flag, Judgement
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements
-from ctct.report.patient import PatientResult
 from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
+from ctct.storage import strict_json
 
 
 def volumes(name: str, index: int, lv_ml: float) -> FrameVolumes:

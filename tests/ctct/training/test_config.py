@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ConfigError
-from ctct.inference.model_file import default_model_path
+from ctct.model_files.model_file import default_model_path
 from ctct.training.config import PRESETS, TrainingConfig, make_config
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ctct.errors import ConfigError, InputError
-from ctct.training.collection import Collection, Volume
 from ctct.training.config import TrainingConfig
+from ctct.training.data.collection import Collection, Volume
 from ctct.training.split import (
     PUBLISHED_TRAINING,
     PUBLISHED_VALIDATION,

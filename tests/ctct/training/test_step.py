@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from ctct.models.grid import NetworkGrid
-from ctct.training.augment import rectangles
-from ctct.training.collection import Volume
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import segmentation_loss
-from ctct.training.slices import SliceSet
+from ctct.training.data.augment import rectangles
+from ctct.training.data.collection import Volume
+from ctct.training.data.slices import SliceSet
 from ctct.training.step import Batch, batch_loss, draw_batch, part_of
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
-from ctct.training.collection import Volume
+from ctct.training.data.collection import Volume
 from ctct.training.validation import validate
 
 

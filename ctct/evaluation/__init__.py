@@ -1,0 +1,1 @@
+"""Label maps against manual ones: scores, statistics, and the page that shows them."""

@@ -1,0 +1,150 @@
+"""What the networks get of a slice: the rectangle their grid lies on.
+
+The grid is centred on the rectangle, and beyond a slice everything is zero. So a rectangle around
+the middle of the slice may be cut smaller, down to what the grid sees, or filled up with zeros,
+without any change of the answer.
+
+The heart fills a part of that, and stays where it is from slice to slice and frame to frame. Once a
+few slices have shown where, the others need but a window around it, where a smaller grid of the
+same spacing does, if the model has a graph for that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.inference.clean_up import keep_largest_components
+from ctct.labels import LV, VALUE
+
+#: Sizes are rounded up to a multiple of this, or one more, so that slices of most studies meet.
+STEP = 16
+
+#: Room that a window must leave around the heart that was found, on each side.
+MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle of every slice.
+
+    Attributes:
+        start: its first row and column; negative where it begins outside the slice.
+        size: its rows and columns.
+        window: whether it is for the graph of a window, or for that of whole slices.
+    """
+
+    start: tuple[int, int]
+    size: tuple[int, int]
+    window: bool = False
+
+    def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The rectangle (…, *size) of ``array`` (…, H, W), zero beyond it."""
+        (rows, columns), own = self._common(array.shape)
+        if own == (slice(0, self.size[0]), slice(0, self.size[1])):
+            return array[..., rows, columns]
+        out = np.zeros((*array.shape[:-2], *self.size), array.dtype)
+        out[..., own[0], own[1]] = array[..., rows, columns]
+        return out
+
+    def paste(self, rectangle: npt.NDArray[Any], array: npt.NDArray[Any]) -> None:
+        """Put ``rectangle`` (…, *size) where it was cut from; the rest of ``array`` stays."""
+        (rows, columns), own = self._common(array.shape)
+        array[..., rows, columns] = rectangle[..., own[0], own[1]]
+
+    def _common(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """The rows and columns that both have, in an array of that shape and in the rectangle."""
+        low = [max(start, 0) for start in self.start]
+        high = [
+            min(s + size, n) for s, size, n in zip(self.start, self.size, shape[-2:], strict=True)
+        ]
+        inside = (slice(low[0], high[0]), slice(low[1], high[1]))
+        row, column = self.start
+        own = (slice(low[0] - row, high[0] - row), slice(low[1] - column, high[1] - column))
+        return inside, own
+
+
+def centred(native: tuple[int, ...], size: tuple[int, ...]) -> View:
+    """The view of that size about the middle of slices of ``native`` rows and columns.
+
+    Both must be even, or both odd, along each axis.
+    """
+    start = [(n - m) // 2 for n, m in zip(native, size, strict=True)]
+    return View((start[0], start[1]), (size[0], size[1]))
+
+
+def seen_pixels(spacing_mm: float, grid: Mapping[str, Any]) -> int:
+    """Rows, or columns, of that spacing that have a part in what a grid gives.
+
+    Args:
+        spacing_mm: distance between them.
+        grid: ``size`` and ``spacing_mm`` of the networks' grid.
+    """
+    size, grid_mm = int(grid["size"]), float(grid["spacing_mm"])
+    # The outermost points of the grid lie (size - 1) / 2 steps from the centre. They are made from
+    # pixels up to one pixel further out, and pixels up to one step further out are made from them.
+    return math.ceil((size - 1) * grid_mm / spacing_mm + 2 * max(grid_mm / spacing_mm, 1.0))
+
+
+def whole(
+    native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
+) -> View:
+    """The view of all that a grid sees of slices, or all of them where no grid is known."""
+    if grid is None:
+        return centred(native, native)
+    sizes = []
+    for pixels, mm in zip(native, spacing_mm, strict=True):
+        odd = pixels % 2
+        sizes.append(_rounded(min(seen_pixels(mm, grid), pixels) - odd) + odd)
+    return centred(native, tuple(sizes))
+
+
+def window(
+    labels: npt.NDArray[np.uint8], spacing_mm: tuple[float, float], grid: Mapping[str, Any]
+) -> View | None:
+    """The view for a smaller grid around the heart.
+
+    Args:
+        labels: (Z, H, W) of slices of one frame, in their order, without clean-up.
+        spacing_mm: (row, column).
+        grid: ``size`` and ``spacing_mm`` of the grid.
+
+    Returns:
+        None where there is no heart, or where it does not fit with :data:`MARGIN_MM` around.
+    """
+    heart = keep_largest_components(labels[None])[0]
+    if not (heart == VALUE[LV]).any():
+        return None
+    pixels = np.argwhere(heart.any(0))
+    first, last = pixels.min(0), pixels.max(0)
+    extent_mm = (last - first + 1) * spacing_mm
+    if extent_mm.max() + 2 * MARGIN_MM > grid["size"] * grid["spacing_mm"]:
+        return None
+    size = [_rounded(seen_pixels(mm, grid)) for mm in spacing_mm]
+    start = np.round((first + last - np.array(size) + 1) / 2).astype(int)
+    return View((int(start[0]), int(start[1])), (size[0], size[1]), window=True)
+
+
+def at_the_edge(
+    labels: npt.NDArray[np.uint8],
+    view: View,
+    spacing_mm: tuple[float, float],
+    grid: Mapping[str, Any],
+) -> npt.NDArray[np.bool_]:
+    """(N,) which slices of ``labels`` (N, H, W) reach the last two rows or columns of the grid."""
+    rectangle = view.cut(labels) > 0
+    near = []
+    for n, mm in zip(view.size, spacing_mm, strict=True):
+        from_centre_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
+        near.append(from_centre_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
+    above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]
+    return np.logical_or(above_or_below.any(axis=(1, 2)), beside.any(axis=(1, 2)))
+
+
+def _rounded(pixels: int) -> int:
+    return math.ceil(pixels / STEP) * STEP

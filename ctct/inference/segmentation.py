@@ -1,0 +1,81 @@
+"""The labels of a study, and which studies can be labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import InputError
+from ctct.inference.clean_up import keep_largest_components
+from ctct.io.study import Study
+
+#: Fewest pixels a side that can hold a heart.
+MIN_PIXELS = 32
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The labels of a study.
+
+    Attributes:
+        study: what was segmented.
+        labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
+        disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
+            probabilities of the CNN and the Transformer.
+        removed: voxels of each frame that the clean-up took away.
+    """
+
+    study: Study
+    labels: npt.NDArray[np.uint8]
+    disagreement: npt.NDArray[np.float16]
+    removed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one of many studies.
+
+    Attributes:
+        study: that was given.
+        segmentation: its labels; None where it failed.
+        error: why it failed.
+        seconds: its share of the runtime's time.
+    """
+
+    study: Study
+    segmentation: Segmentation | None
+    error: Exception | None
+    seconds: float
+
+
+def cleaned(raw: Segmentation) -> Segmentation:
+    """With only the largest 3-D component of each structure in each frame."""
+    kept = keep_largest_components(raw.labels)
+    removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))
+    return replace(raw, labels=kept, removed=tuple(removed.tolist()))
+
+
+def check_segmentable(study: Study) -> None:
+    """Refuse images that no network can make sense of.
+
+    Raises:
+        InputError: naming the file, what was found and the remedy.
+    """
+    where = study.path or study.name
+    rows, columns = study.voxels.shape[2:]
+    if min(rows, columns) < MIN_PIXELS:
+        raise InputError(
+            f"{where}: slices are {rows}×{columns} pixels, expected at least "
+            f"{MIN_PIXELS}×{MIN_PIXELS}; is this a short-axis image?"
+        )
+    low, high = float(study.voxels.min()), float(study.voxels.max())
+    if not np.isfinite(low + high):
+        bad = int(np.count_nonzero(~np.isfinite(study.voxels)))
+        raise InputError(
+            f"{where}: {bad} of {study.voxels.size} voxels are NaN or infinite; "
+            "replace them first, for instance with numpy.nan_to_num"
+        )
+    if low == high:
+        raise InputError(f"{where}: every voxel is {low:g}; the image is empty, export it again")

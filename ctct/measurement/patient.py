@@ -1,0 +1,40 @@
+"""Everything known of one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ctct.measurement.quality_flags import Judgement
+from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.volumes import Measurements
+
+
+@dataclass(frozen=True)
+class PatientResult:
+    """Everything known of a patient.
+
+    Attributes:
+        name: the patient.
+        measurements: phases, volumes, indices.
+        judgement: verdict and reasons.
+        signs: signs of each frame of ``measurements``; None where they are not known.
+        by_model: name of each other model to the indices of its labels; see
+            :mod:`ctct.predict.comparison`.
+        ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
+        es_wall_mm: the same at ES.
+        picture: JPEG of ED and ES, slices from base to apex; empty without one.
+        disagreement: JPEG of the disagreement of each of the patient's files.
+        identifiers: what DICOM names the patient and the study; empty unless asked for.
+    """
+
+    name: str
+    measurements: Measurements
+    judgement: Judgement
+    signs: tuple[FrameSigns | None, ...]
+    by_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ed_wall_mm: tuple[float, ...] = ()
+    es_wall_mm: tuple[float, ...] = ()
+    picture: bytes = b""
+    disagreement: tuple[bytes, ...] = ()
+    identifiers: Mapping[str, str] = field(default_factory=dict)

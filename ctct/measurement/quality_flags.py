@@ -1,0 +1,172 @@
+"""From signs of trouble to plain reasons and one verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ctct.labels import RV
+from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.volumes import Measurements
+
+OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
+
+#: Scores from which a frame is to be looked at, and from which its labels are of no use: of the
+#: frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 16 and 4 in 100 lie
+#: above.
+SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
+
+#: What lies outside cannot be a heart, or not of an adult in a scanner.
+_PLAUSIBLE: Mapping[str, tuple[float, float]] = {
+    "LVEDV (mL)": (30, 500),
+    "RVEDV (mL)": (30, 500),
+    "LVM (g)": (25, 450),
+    "LVEF (%)": (5, 90),
+    "RVEF (%)": (5, 90),
+    # Without shunt or regurgitation both ventricles put out the same; labels of one that went wrong
+    # do not.
+    "LVSV/RVSV": (0.6, 1.7),
+}
+
+#: In-plane and slice spacing and field of view (mm) of the scans the bundled model was trained on,
+#: a little widened.
+_SPACING_MM, _SLICE_MM, _LEAST_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A reason not to trust a result.
+
+    Attributes:
+        level: "review" or "reject".
+        reason: a sentence for the reader.
+    """
+
+    level: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a patient's flags come to.
+
+    Attributes:
+        verdict: "ok", "review" or "reject": the gravest level of the flags.
+        score: how far the labels of ED and ES are to be doubted, the worse of the two; NaN where
+            nothing is known.
+        flags: the reasons, gravest first.
+    """
+
+    verdict: str
+    score: float
+    flags: tuple[Flag, ...]
+
+
+def judge(
+    measurements: Measurements,
+    signs: Mapping[tuple[str, int], FrameSigns],
+    more: Iterable[Flag] = (),
+) -> Judgement:
+    """Judge a patient by the frames that its numbers come from: ED and ES, or the only one.
+
+    Args:
+        measurements: the patient's.
+        signs: name and number of each frame to its signs, as in ``measurements.frames``.
+        more: flags of the images.
+    """
+    phases = {"ED": measurements.ed, "ES": measurements.es}
+    used = {name: at for name, at in phases.items() if at is not None} or {"": 0}
+    flags = [*more, *index_flags(measurements)]
+    scores = []
+    for name, at in used.items():
+        frame = measurements.frames[at]
+        if known := signs.get((frame.name, frame.index)):
+            if math.isfinite(known.score):
+                scores.append(known.score)
+            flags += [
+                Flag(flag.level, f"{name}: {flag.reason}" if name else flag.reason)
+                for flag in frame_flags(known)
+            ]
+    if len(scores) < len(used):
+        flags.append(Flag(REVIEW, "how far the networks agree is not known"))
+    flags.sort(key=lambda flag: -VERDICTS.index(flag.level))
+    verdict = flags[0].level if flags else OK
+    return Judgement(verdict, max(scores, default=math.nan), tuple(flags))
+
+
+def frame_flags(signs: FrameSigns) -> list[Flag]:
+    """What is wrong with one frame."""
+    missing = [s for s in signs.missing if s != RV]
+    found: list[tuple[bool, str, str]] = [
+        (bool(missing), REJECT, f"no {' and no '.join(missing)} was found"),
+        (RV in signs.missing, REVIEW, "no RV was found"),
+        (signs.swapped, REJECT, "RV and LV look exchanged; is the label order right?"),
+        (
+            signs.score > SCORE_REJECT,
+            REJECT,
+            f"the labels are in dispute (score {signs.score:.1f})",
+        ),
+        (
+            SCORE_REVIEW < signs.score <= SCORE_REJECT,
+            REVIEW,
+            f"the networks disagree more than usual (score {signs.score:.1f})",
+        ),
+        (
+            signs.open_ring > 0.1,
+            REVIEW,
+            f"the myocardial ring is open: {100 * signs.open_ring:.0f} % of the LV's outline has "
+            "no muscle beside it",
+        ),
+        (signs.gaps > 0, REVIEW, f"slices within the LV that hold none of it: {signs.gaps}"),
+        (
+            signs.scattered > 0.05,
+            REVIEW,
+            f"{100 * signs.scattered:.0f} % of the labels lay apart and were removed",
+        ),
+        (signs.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
+        (signs.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),
+        (
+            signs.contrast < 1.2,
+            REVIEW,
+            "blood is hardly brighter than muscle, unlike the training scans",
+        ),
+    ]
+    return [Flag(level, reason) for present, level, reason in found if present]
+
+
+def image_flags(
+    spacing_mm: Sequence[float], slice_spacing_mm: float, size: Sequence[int]
+) -> list[Flag]:
+    """How an image differs from those of the training.
+
+    Args:
+        spacing_mm: row and column spacing.
+        slice_spacing_mm: NaN where it is not known.
+        size: rows and columns.
+    """
+    flags = []
+    if not all(_SPACING_MM[0] <= s <= _SPACING_MM[1] for s in spacing_mm):
+        shown = " x ".join(f"{s:.2f}" for s in spacing_mm)
+        flags.append(f"pixels of {shown} mm, unlike the training scans")
+    if math.isnan(slice_spacing_mm):
+        flags.append("the slice spacing is not known, so no volume is")
+    elif not _SLICE_MM[0] <= slice_spacing_mm <= _SLICE_MM[1]:
+        flags.append(f"slices {slice_spacing_mm:.1f} mm apart, unlike the training scans")
+    view = [n * mm for n, mm in zip(size, spacing_mm, strict=True)]
+    if min(view) < _LEAST_FOV_MM:
+        flags.append(f"a field of view of {min(view):.0f} mm, less than in any training scan")
+    return [Flag(REVIEW, reason) for reason in flags]
+
+
+def index_flags(measurements: Measurements) -> list[Flag]:
+    """Numbers that no heart has, and an odd volume curve."""
+    flags = [
+        Flag(
+            REVIEW,
+            f"{name} is {value:.4g}, expected {_PLAUSIBLE[name][0]:g} to {_PLAUSIBLE[name][1]:g}",
+        )
+        for name, value in measurements.indices.items()
+        if name in _PLAUSIBLE and not _PLAUSIBLE[name][0] <= value <= _PLAUSIBLE[name][1]
+    ]
+    return flags + [Flag(REVIEW, warning) for warning in measurements.warnings]

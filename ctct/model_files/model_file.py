@@ -1,0 +1,132 @@
+"""A model on disk: which kind of file it is and what it says of itself.
+
+The description of an ONNX file is read straight from its protocol buffer, so that neither a runtime
+nor the onnx package has to be loaded for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ctct.errors import ModelError
+from ctct.model_files.onnx_header import external_locations, read_metadata
+from ctct.model_files.sidecar import read_description
+from ctct.model_files.variant import window_path
+
+DEFAULT = "default"
+_DEFAULT_FILE = "ctct-acdc.onnx"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model and its description.
+
+    Attributes:
+        path: an ``.onnx`` file, OpenVINO's ``.xml``, a TensorRT ``.engine``, or a checkpoint of a
+            training run.
+        description: metadata, see :mod:`ctct.runtimes.base`; empty for a checkpoint.
+        sha256: digest of the file, to name it in results.
+        window: the same for a smaller grid around the heart, ``X.window.onnx`` beside ``X.onnx``;
+            None where there is none.
+    """
+
+    path: Path
+    description: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+    window: ModelFile | None = None
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether every runtime can run it, not just PyTorch."""
+        return self.path.suffix == ".onnx"
+
+    @property
+    def is_openvino(self) -> bool:
+        """Whether it is in OpenVINO's own format."""
+        return self.path.suffix == ".xml"
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether it is a TensorRT engine, which only TensorRT can run."""
+        return self.path.suffix == ".engine"
+
+
+def find_model(model: str | Path = DEFAULT) -> ModelFile:
+    """The bundled model, an ``.onnx``, ``.xml`` or ``.engine`` file, a run folder or a checkpoint.
+
+    Raises:
+        ModelError: there is no such file, or it is not one of ctct's.
+    """
+    path = default_model_path() if str(model) == DEFAULT else Path(model)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if path.suffix not in (".onnx", ".xml", ".engine", ".safetensors"):
+        raise ModelError(
+            f"{path}: not a model; give an .onnx, .xml or .engine file, a folder that ctct train "
+            "wrote, or 'default'"
+        )
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".xml":
+            content += path.with_suffix(".bin").read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{error.filename}: no such model; train one with ctct train, or use 'default'"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if path.suffix == ".xml":
+        return ModelFile(path, read_description(path), digest, _window(path))
+    if path.suffix == ".engine":
+        from ctct.model_files.sidecar import read_record
+
+        return ModelFile(path, read_record(path).description, digest)
+    if path.suffix != ".onnx":
+        return ModelFile(path, {}, digest)
+    try:
+        description = dict(read_metadata(content))
+        if "grid" not in description:
+            raise KeyError("grid")
+        locations = sorted(set(external_locations(content)))
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path}: not a model of ctct ({type(error).__name__}: {error}); "
+            "make one with ctct export"
+        ) from error
+    for location in locations:
+        _check_inside(path, location)
+    return ModelFile(path, description, digest, _window(path))
+
+
+def _window(path: Path) -> ModelFile | None:
+    beside = window_path(path)
+    return find_model(beside) if beside.exists() else None
+
+
+def _check_inside(model: Path, location: str) -> None:
+    """Refuse weights in a file that is not in the model's own folder.
+
+    A model from elsewhere could have any file of this machine read as weights, and given out again
+    as labels; runtimes have not always refused that.
+    """
+    folder = model.parent.resolve()
+    try:
+        file = (folder / location).resolve()
+        inside = file.is_relative_to(folder) and file.is_file()
+    except (OSError, ValueError):  # a link in a circle, a name with a zero byte
+        inside = False
+    if not inside:
+        raise ModelError(
+            f"{model}: its weights are in {location!r}, which is no file in its folder; "
+            "use it only if you trust where it is from, with its weights beside it"
+        )
+
+
+def default_model_path() -> Path:
+    """Where the bundled model lies."""
+    return Path(str(resources.files("ctct.weights") / _DEFAULT_FILE))

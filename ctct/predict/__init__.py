@@ -1,0 +1,1 @@
+"""What ``ctct predict`` does to a folder of scans."""

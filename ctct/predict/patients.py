@@ -1,0 +1,160 @@
+"""Which files belong to one patient: a cine, or single frames named ``<patient>_frame<NN>``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ctct.errors import ConfigError, InputError
+from ctct.io.case import Case
+from ctct.io.patient_info import Info, patient_and_frame, phase_numbers, read_info
+from ctct.measurement.subject import Subject
+from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
+
+_NUMBERS = ("height_cm", "weight_kg", "heart_rate_bpm")
+_COLUMNS = ("id", "sex", *_NUMBERS)
+_SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user gives beside the scans.
+
+    Attributes:
+        subjects: patient to body.
+        ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
+        es: likewise for ES.
+        compare: folders of results of other models on the same scans.
+    """
+
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    ed: int | None = None
+    es: int | None = None
+    compare: tuple[Path, ...] = ()
+
+
+def given_by_user(
+    cases: Iterable[Case],
+    table: Path | None = None,
+    ed: int | None = None,
+    es: int | None = None,
+    compare: Sequence[Path] = (),
+) -> tuple[Given, list[str]]:
+    """What the command line says of the patients, and a line for each thing that makes no sense."""
+    for folder in compare:
+        if not folder.is_dir():
+            raise ConfigError(f"--compare {folder}: no such folder")
+    if table is None:
+        return Given({}, ed, es, tuple(compare)), []
+    subjects, problems = read_subjects(table)
+    patients = {patient_and_frame(case.name)[0] for case in cases}
+    problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
+    return Given(subjects, ed, es, tuple(compare)), problems
+
+
+def measure_patients(
+    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Given | None = None
+) -> dict[str, Measurements]:
+    """Measurements of each patient, the frames of separate files joined by their number.
+
+    ED and ES are those of ``given``, otherwise those of an ``Info.cfg`` of the ACDC layout beside
+    the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
+    the DICOM header or ``Info.cfg`` says.
+    """
+    given = given or Given()
+    grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
+    headers: dict[str, Info] = {}
+    for case, frames in results:
+        patient, number = patient_and_frame(case.name)
+        grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
+        if case.series:
+            headers[patient] = case.series.info
+    measured: dict[str, Measurements] = {}
+    for (folder, patient), members in grouped.items():
+        members.sort(key=lambda member: member[0])
+        frames = [frame for _, own in members for frame in own]
+        info = headers.get(patient) or read_info(folder)
+        numbers = [number or frame.index + 1 for number, own in members for frame in own]
+        ed, es = phase_numbers(info, numbers)
+        warnings: list[str] = []
+        chosen = {"ED": (given.ed, ed), "ES": (given.es, es)}
+        phases = {}
+        for name, (wanted, found) in chosen.items():
+            beyond = wanted is not None and not 0 <= wanted < len(frames)
+            phases[name] = found if wanted is None or beyond else wanted
+            if beyond and len(frames) > 1:
+                warnings.append(f"{name} frame {wanted} was asked for, there are {len(frames)}")
+        subject = given.subjects.get(patient)
+        if subject is None:
+            subject, doubts = _subject(info)
+            warnings += [
+                f"{'DICOM' if patient in headers else 'Info.cfg'}: {doubt}" for doubt in doubts
+            ]
+        one = measure_frames(frames, phases["ED"], phases["ES"], subject)
+        measured[patient] = replace(one, warnings=(*one.warnings, *warnings))
+    return measured
+
+
+def _subject(info: Info) -> tuple[Subject, list[str]]:
+    """What of ``info`` is possible, and a line for each value that is not."""
+    subject, doubts = Subject(), []
+    for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
+        try:
+            subject = replace(subject, **{name: getattr(info, name)})
+        except InputError as error:
+            doubts.append(str(error))
+    return subject, doubts
+
+
+def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
+    """Read a CSV file with a row a patient.
+
+    Columns are ``id`` (the patient's name in the results), ``sex`` (M or F), ``height_cm``,
+    ``weight_kg`` and ``heart_rate_bpm``; all but the first may be missing or empty.
+
+    Returns:
+        Patient to what is known, and a line for each row that cannot be used.
+
+    Raises:
+        InputError: the file cannot be read, or it is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            header = [name.strip() for name in reader.fieldnames or ()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    strange = [name for name in header if name not in _COLUMNS]
+    if "id" not in header or strange:
+        raise InputError(f"{path}: columns are {header}; expected {', '.join(_COLUMNS)}")
+    subjects: dict[str, Subject] = {}
+    problems: list[str] = []
+    for number, row in enumerate(rows, 2):
+        cells = {k.strip(): (v or "").strip() for k, v in row.items() if isinstance(k, str)}
+        name = cells["id"]
+        where = f"{path}, line {number}"
+        if not name:
+            problems.append(f"{where}: has no id")
+        elif name in subjects:
+            problems.append(f"{where}: {name} is there twice; the first row counts")
+        else:
+            try:
+                subjects[name] = _subject_of_row(cells)
+            except InputError as error:
+                problems.append(f"{where}: {name}: {error}")
+    return subjects, problems
+
+
+def _subject_of_row(cells: dict[str, str]) -> Subject:
+    sex = cells.get("sex") or None
+    values: dict[str, float | None] = {}
+    for name in _NUMBERS:
+        text = cells.get(name)
+        try:
+            values[name] = float(text) if text else None
+        except ValueError as error:
+            raise InputError(f"{name} is {text!r}, expected a number") from error
+    return Subject(sex=_SEX.get(sex.lower(), sex) if sex else None, **values)

@@ -1,0 +1,155 @@
+"""The few calls of the CUDA runtime that running an engine takes, through cuda-python.
+
+The module of the bindings is an argument everywhere: tests put a stand-in in its place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.errors import RuntimeUnavailableError
+
+
+def load_cuda() -> Any:
+    """The module ``cuda.bindings.runtime``.
+
+    Raises:
+        RuntimeUnavailableError: cuda-python is not installed.
+    """
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            "cuda-python: not installed; pip install 'ctct[tensorrt]'"
+        ) from error
+    return runtime
+
+
+def call(cuda: Any, result: Sequence[Any]) -> Any:
+    """What a call of cuda-python returned, without its error code: each returns both in a tuple.
+
+    Args:
+        cuda: the module called.
+        result: (code, value, ...) as returned.
+
+    Returns:
+        None, the one value, or a tuple of them.
+
+    Raises:
+        RuntimeUnavailableError: the code is not that of success.
+    """
+    code, *values = result
+    if code != cuda.cudaError_t.cudaSuccess:
+        _, text = cuda.cudaGetErrorString(code)
+        reason = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        raise RuntimeUnavailableError(
+            f"CUDA failed: {reason} (error {int(code)}); free the GPU's memory or update its "
+            "driver, or use --runtime onnxruntime or --device cpu"
+        )
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+class Buffer:
+    """Memory on the GPU and as much page-locked memory beside it, which copies run fastest from.
+
+    Args:
+        cuda: ``cuda.bindings.runtime``.
+        nbytes: size of each; kept until :meth:`free`, so that addresses never change.
+    """
+
+    def __init__(self, cuda: Any, nbytes: int) -> None:
+        self._cuda = cuda
+        self.nbytes = nbytes
+        self.device = int(call(cuda, cuda.cudaMalloc(nbytes)))
+        try:
+            self.host = int(call(cuda, cuda.cudaMallocHost(nbytes)))
+        except RuntimeUnavailableError:
+            cuda.cudaFree(self.device)
+            raise
+
+    def array(self, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """The page-locked memory, its first bytes, as an array of that shape; not a copy."""
+        kind = np.dtype(dtype)
+        needed = nbytes(shape, kind)
+        if needed > self.nbytes:
+            raise ValueError(f"{tuple(shape)} {kind} takes {needed} bytes, there are {self.nbytes}")
+        memory = (ctypes.c_uint8 * needed).from_address(self.host)
+        flat: npt.NDArray[Any] = np.frombuffer(memoryview(memory), kind)
+        return flat.reshape(shape)
+
+    def to_device(self, count: int, stream: Any) -> None:
+        """Start copying the first ``count`` bytes to the GPU."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        call(self._cuda, self._cuda.cudaMemcpyAsync(self.device, self.host, count, kind, stream))
+
+    def to_host(self, count: int, stream: Any) -> None:
+        """Start copying the first ``count`` bytes from the GPU."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        call(self._cuda, self._cuda.cudaMemcpyAsync(self.host, self.device, count, kind, stream))
+
+    def free(self) -> None:
+        """Give both memories back; a second time is nothing."""
+        if self.nbytes:
+            self.nbytes = 0
+            self._cuda.cudaFree(self.device)
+            self._cuda.cudaFreeHost(self.host)
+
+
+def nbytes(shape: Sequence[int], dtype: npt.DTypeLike) -> int:
+    """Bytes of an array."""
+    return int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+
+
+def cuda_devices() -> int:
+    """Number of CUDA devices the driver reports; 0 without a driver. Loads no framework."""
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU by its name and its compute capability, as in (8, 9)."""
+
+    name: str
+    capability: tuple[int, int]
+
+    @property
+    def target(self) -> str:
+        """Its compute capability in the form of ``--target``: sm89."""
+        return "sm{}{}".format(*self.capability)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.target})"
+
+
+def current_gpu() -> Gpu | None:
+    """The first CUDA GPU; None where there is none.
+
+    Raises:
+        RuntimeUnavailableError: there is one, and cuda-python is missing or cannot reach it.
+    """
+    if not cuda_devices():
+        return None
+    from ctct.runtimes.cuda import call, load_cuda
+
+    cuda = load_cuda()
+    properties = call(cuda, cuda.cudaGetDeviceProperties(0))
+    name = properties.name
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return Gpu(text.rstrip("\0"), (int(properties.major), int(properties.minor)))

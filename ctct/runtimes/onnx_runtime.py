@@ -1,0 +1,116 @@
+"""ONNX Runtime, on a GPU through TensorRT or CUDA, or on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from ctct.errors import ModelError
+from ctct.model_files.engine_profile import EngineProfile
+from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
+from ctct.storage import cache_folder
+
+log = logging.getLogger(__name__)
+
+_TENSORRT, _CUDA, _CPU = (
+    "TensorrtExecutionProvider",
+    "CUDAExecutionProvider",
+    "CPUExecutionProvider",
+)
+_WORDS = {_TENSORRT: "TensorRT", _CUDA: "CUDA", _CPU: "the CPU"}
+
+
+class OnnxRuntime:
+    """The fused graph in an ONNX Runtime session.
+
+    Where what was asked for cannot start, the session runs on the next of TensorRT, CUDA and the
+    CPU, and a warning says so.
+
+    Args:
+        path: an ``.onnx`` file.
+        device: "cpu" or "cuda".
+        with_tensorrt: run what TensorRT takes with it.
+        gpu: number of the GPU.
+    """
+
+    def __init__(
+        self, path: Path, device: str = "cpu", with_tensorrt: bool = False, gpu: int = 0
+    ) -> None:
+        self.name = "onnxruntime-trt" if with_tensorrt else "onnxruntime"
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        providers: list[Any] = [_CPU]
+        if device == "cuda":
+            providers.insert(0, (_CUDA, {"device_id": str(gpu)}))
+            if with_tensorrt:
+                kept = tensorrt_options(cache_folder("engines") / "onnxruntime")
+                providers.insert(0, (_TENSORRT, {**kept, "device_id": str(gpu)}))
+        wanted = _TENSORRT if with_tensorrt else _CUDA if device == "cuda" else _CPU
+        # What ONNX Runtime prints about libraries it does not find must not get into our output.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                if device == "cuda":
+                    _load_libraries(with_tensorrt)
+                self._session = ort.InferenceSession(str(path), options, providers=providers)
+            except Exception as error:  # its exceptions share no public base class
+                raise ModelError(f"{path}: ONNX Runtime cannot load it ({error})") from error
+        got = self._session.get_providers()[0]
+        self.device = "cpu" if got == _CPU else "cuda"
+        if got != wanted:
+            log.warning(
+                "ONNX Runtime could not start %s; running on %s instead",
+                _WORDS[wanted],
+                _WORDS.get(got, got),
+            )
+
+    def __call__(
+        self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
+    ) -> Prediction:
+        """See :class:`ctct.runtimes.base.Runtime`."""
+        inputs = dict(zip(INPUTS, (slices, spacing_mm), strict=True))
+        try:
+            return Prediction(*self._session.run(OUTPUTS, inputs))
+        except Exception as error:  # its exceptions share no public base class
+            if re.search("allocate memory|out of memory", str(error), re.IGNORECASE):
+                raise MemoryError(str(error)) from error
+            raise
+
+
+def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict[str, str]:
+    """Options of ONNX Runtime's TensorRT provider: engines for ``profile``, kept in ``folder``.
+
+    Without them it builds an engine at every start, and another one for every new shape.
+    """
+    shapes = (profile or EngineProfile()).shapes()
+
+    def text(which: int) -> str:
+        return ",".join(f"{name}:{'x'.join(map(str, s[which]))}" for name, s in shapes.items())
+
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+        "trt_profile_min_shapes": text(0),
+        "trt_profile_opt_shapes": text(1),
+        "trt_profile_max_shapes": text(2),
+    }
+
+
+def _load_libraries(with_tensorrt: bool) -> None:
+    """Load the libraries of CUDA and TensorRT that pip installed, unknown to the linker."""
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    if with_tensorrt:
+        # Loading the package loads its libraries; where it is missing the provider says so.
+        with contextlib.suppress(ImportError, OSError):
+            importlib.import_module("tensorrt")

@@ -1,0 +1,35 @@
+"""Several runtimes as one: a call goes to whichever is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct.runtimes.base import Prediction, Runtime
+
+
+class Spread:
+    """The same graph on several GPUs, or more than once on one; for as many threads.
+
+    Args:
+        members: one or more, of one kind.
+    """
+
+    def __init__(self, members: Sequence[Runtime]) -> None:
+        self.name, self.device = members[0].name, members[0].device
+        self._free: SimpleQueue[Runtime] = SimpleQueue()
+        for member in members:
+            self._free.put(member)
+
+    def __call__(
+        self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
+    ) -> Prediction:
+        """See :class:`ctct.runtimes.base.Runtime`; waits until a member is free."""
+        member = self._free.get()
+        try:
+            return member(slices, spacing_mm)
+        finally:
+            self._free.put(member)

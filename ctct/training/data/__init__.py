@@ -1,0 +1,1 @@
+"""From folders of scans to slices on the device."""

@@ -1,0 +1,119 @@
+"""Slices of many volumes on the device, sampled in augmented batches onto the networks' grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctct.errors import InputError
+from ctct.labels import CLASSES
+from ctct.models.grid import NetworkGrid, centred_coordinates
+from ctct.training.data.collection import Volume
+
+
+class SliceSet:
+    """All slices of some volumes, at native resolution, as one flat tensor on the device.
+
+    Slices differ in size, so they lie end to end in one tensor of bytes; a batch reads the four
+    neighbours of each of its pixels from there. Nothing is padded, nothing is copied from the host,
+    and each slice is interpolated once.
+
+    Args:
+        volumes: all with labels or all without.
+        device: where the slices live.
+    """
+
+    def __init__(self, volumes: Sequence[Volume], device: torch.device | str = "cpu") -> None:
+        if not volumes:
+            raise InputError("no volume to take slices from")
+        sizes = [v.voxels.shape[1:] for v in volumes for _ in v.voxels]
+        spacings = [v.spacing_mm for v in volumes for _ in v.voxels]
+        self.names = [f"{v.name} slice {z}" for v in volumes for z in range(len(v.voxels))]
+        self.size = torch.tensor(sizes, device=device)  # (slices, 2)
+        self.spacing_mm = torch.tensor(spacings, dtype=torch.float32, device=device)
+        areas = torch.tensor([h * w for h, w in sizes])
+        centres = heart_centres_mm(volumes)
+        self.centre_mm = torch.tensor(
+            [centres.get(v.patient, (0.0, 0.0)) for v in volumes for _ in v.voxels], device=device
+        )  # (slices, 2)
+        self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
+        self.voxels = _flat([v.voxels for v in volumes], device)
+        known = [v.labels for v in volumes if v.labels is not None]
+        self.labels = _flat(known, device) if len(known) == len(volumes) else None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n,) slice numbers, drawn evenly and with replacement."""
+        return torch.randint(len(self), (n,), generator=generator, device=self.offset.device)
+
+    def on_grid(
+        self, numbers: Tensor, grid: NetworkGrid, transform: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Slices interpolated bilinearly onto the grid; zero outside the slice.
+
+        Args:
+            numbers: (N,) slices wanted.
+            grid: of S pixels a side.
+            transform: (N, 2, 3) affines as in :func:`~ctct.models.grid.centred_coordinates`.
+
+        Returns:
+            Intensities (N, 1, S, S) and labels (N, S, S), of which the class with the largest
+            interpolated share wins; None where the set has no labels.
+        """
+        size, spacing = self.size[numbers], self.spacing_mm[numbers]
+        coordinates = centred_coordinates(
+            (grid.size, grid.size),
+            torch.full_like(spacing, grid.spacing_mm),
+            size,
+            spacing,
+            transform,
+        )  # (N, S, S, 2), -1…1 in (x, y) order
+        height, width = (size[:, k, None, None] for k in range(2))
+        row = ((coordinates[..., 1] + 1) * height - 1) / 2
+        column = ((coordinates[..., 0] + 1) * width - 1) / 2
+        offset = self.offset[numbers][:, None, None]
+
+        images = torch.zeros_like(row)
+        shares = torch.zeros(len(CLASSES), *row.shape, device=row.device)
+        for r in (row.floor(), row.floor() + 1):
+            for c in (column.floor(), column.floor() + 1):
+                inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
+                weight = (1 - (row - r).abs()) * (1 - (column - c).abs()) * inside
+                where = offset + torch.where(inside, r * width + c, 0).long()
+                images += weight * self.voxels[where]
+                if self.labels is not None:
+                    labels = self.labels[where]
+                    for value in range(1, len(CLASSES)):
+                        shares[value] += weight * (labels == value)
+        if self.labels is None:
+            return images[:, None], None
+        shares[0] = 1 - shares[1:].sum(0)
+        return images[:, None], shares.argmax(0)
+
+
+def heart_centres_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
+    """Where the heart of each patient lies, in (row, column) from the centre of the slices.
+
+    The middle of the box around all labels of the patient; patients without any are left out.
+    """
+    boxes: dict[str, list[np.ndarray]] = {}
+    for volume in volumes:
+        if volume.labels is None or not volume.labels.any():
+            continue
+        heart = np.argwhere(volume.labels.any(0))  # (pixels, 2)
+        middle = (np.array(volume.labels.shape[1:]) - 1) / 2
+        ends = np.stack((heart.min(0), heart.max(0)))
+        boxes.setdefault(volume.patient, []).append((ends - middle) * volume.spacing_mm)
+    return {
+        patient: tuple(((np.min(ends, (0, 1)) + np.max(ends, (0, 1))) / 2).tolist())
+        for patient, ends in boxes.items()
+    }
+
+
+def _flat(stacks: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.concatenate([s.reshape(-1) for s in stacks])).to(device)

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ctct.errors import InputError
+from ctct.evaluation.evaluate import Options, evaluate_folder
+from ctct.evaluation.summary import Quantity, agreements, comparisons, summaries
+
+AFFINE = np.diag([1.5, 2.0, 8.0, 1.0])  # a voxel is 0.024 mL
+
+
+def save(path: Path, array: np.ndarray | None = None, affine: np.ndarray = AFFINE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.ones((4, 4, 2), np.uint8) if array is None else array
+    nib.save(nib.Nifti1Image(array, affine), path)
+
+
+def heart(lv: int, rv: int = 4) -> np.ndarray:
+    """(columns, rows, slices): ``lv`` columns of LV, 2 of MYO, ``rv`` of RV; 6 rows, 3 slices."""
+    labels = np.zeros((20, 8, 3), np.uint8)
+    labels[:lv, 1:7] = 3
+    labels[lv : lv + 2, 1:7] = 2
+    labels[12 : 12 + rv, 1:7] = 1
+    return labels
+
+
+def test_pairs_are_found_in_nested_folders_and_the_rest_is_listed(tmp_path: Path) -> None:
+    save(tmp_path / "out" / "a_seg.nii.gz")
+    save(tmp_path / "out" / "lonely_seg.nii.gz")
+    save(tmp_path / "in" / "deep" / "a_gt.nii.gz")
+    save(tmp_path / "in" / "deep" / "unseen_gt.nii.gz")
+    found = evaluate_folder(tmp_path / "out", tmp_path / "in")
+    (score,) = found.scores
+    assert (score.patient, score.case, score.frame) == ("a", "a", 0)
+    assert score.mean_dice == 1.0
+    assert found.unreferenced == ("lonely",)
+    assert found.unpredicted == ("unseen",)
+
+
+def test_files_without_a_suffix_go_by_their_names(tmp_path: Path) -> None:
+    save(tmp_path / "out" / "a.nii.gz")
+    save(tmp_path / "in" / "a.nii.gz")
+    assert evaluate_folder(tmp_path / "out", tmp_path / "in").scores[0].case == "a"
+
+
+def test_two_references_of_one_name(tmp_path: Path) -> None:
+    for folder in "ab":
+        save(tmp_path / folder / "x_gt.nii.gz")
+    with pytest.raises(InputError, match="has the same name"):
+        evaluate_folder(tmp_path, tmp_path)
+
+
+def test_metrics_by_hand_in_mm_and_in_voxels(tmp_path: Path) -> None:
+    save(tmp_path / "x_gt.nii.gz", heart(lv=6))
+    save(tmp_path / "x_seg.nii.gz", heart(lv=4))
+    (score,) = evaluate_folder(tmp_path, tmp_path).scores
+    lv = score.metrics["LV"]
+    assert lv["Dice"] == pytest.approx(2 * 4 / (4 + 6))
+    assert lv["Jaccard"] == pytest.approx(4 / 6)
+    # The far edge lies two columns of 1.5 mm away, and the other surfaces on each other.
+    assert lv["HD95"] == pytest.approx(3.0)
+    assert score.metrics["RV"] == {"Dice": 1, "Jaccard": 1, "HD95": 0, "ASSD": 0}
+    assert set(score.regions) == {"base", "mid", "apex"}
+    assert score.regions["mid"]["LV"] == pytest.approx(0.8)
+    found = evaluate_folder(tmp_path, tmp_path, Options(voxel_units=True))
+    assert found.unit == "voxels"
+    assert found.scores[0].metrics["LV"]["HD95"] == pytest.approx(2.0)
+    (quick,) = evaluate_folder(tmp_path, tmp_path, Options(distances=False)).scores
+    assert math.isnan(quick.metrics["LV"]["HD95"])
+
+
+def test_empty_masks_are_counted_and_never_a_distance_of_zero(tmp_path: Path) -> None:
+    for case, own, manual in (("one", 0, 4), ("both", 0, 0)):
+        save(tmp_path / f"{case}_seg.nii.gz", heart(4, own))
+        save(tmp_path / f"{case}_gt.nii.gz", heart(4, manual))
+    found = evaluate_folder(tmp_path, tmp_path)
+    both, one = found.scores
+    assert (both.empty["RV"], one.empty["RV"], one.empty["LV"]) == ("both", "prediction", "")
+    assert (both.metrics["RV"]["Dice"], one.metrics["RV"]["Dice"]) == (1, 0)
+    summary = summaries(found)[Quantity("all", "RV", "HD95")]
+    assert (summary.count, summary.undefined) == (0, 2)
+
+
+def test_volumes_agree_at_the_phases_of_info_cfg(tmp_path: Path) -> None:
+    for number, own, manual in ((1, 4, 4), (12, 8, 6)):
+        save(tmp_path / "p" / f"p_frame{number:02}_gt.nii.gz", heart(manual))
+        save(tmp_path / "out" / f"p_frame{number:02}_seg.nii.gz", heart(own))
+    found = evaluate_folder(tmp_path / "out", tmp_path)
+    assert [score.phase for score in found.scores] == ["ES", "ED"]  # by the volumes
+    own, truth = found.indices["p"]
+    # A column is 6 rows x 3 slices x 0.024 mL = 0.432 mL.
+    assert (truth["LVEDV (mL)"], own["LVEDV (mL)"]) == pytest.approx((6 * 0.432, 8 * 0.432))
+    assert (truth["LVEF (%)"], own["LVEF (%)"]) == pytest.approx((100 / 3, 50))
+    assert agreements(found)["LVEF (%)"].bias == pytest.approx(50 - 100 / 3)
+    (tmp_path / "p" / "Info.cfg").write_text("ED: 1\nES: 12\n")
+    found = evaluate_folder(tmp_path / "out", tmp_path)
+    assert [score.phase for score in found.scores] == ["ED", "ES"]
+    assert Quantity("ED", "LV", "Dice") in summaries(found)
+
+
+def test_frames_of_a_cine_without_a_contour_are_left_out(tmp_path: Path) -> None:
+    manual = np.stack([heart(6), np.zeros_like(heart(6)), heart(3)], axis=-1)
+    save(tmp_path / "c_gt.nii.gz", manual)
+    save(tmp_path / "c_seg.nii.gz", np.stack([heart(6)] * 3, axis=-1))
+    found = evaluate_folder(tmp_path, tmp_path)
+    assert [(s.frame, s.phase) for s in found.scores] == [(0, "ED"), (2, "ES")]
+    assert found.indices["c"][1]["LVEF (%)"] == pytest.approx(50)
+
+
+def test_what_cannot_be_compared_is_listed_and_the_rest_scored(tmp_path: Path) -> None:
+    moved = AFFINE.copy()
+    moved[0, 3] = 20.0
+    half = heart(6).astype(np.float32)
+    half[0, 1, 0] = 2.5
+    exchanged = np.array([0, 3, 2, 1], np.uint8)[heart(6)]
+    bad = {
+        "affine": (heart(6), moved, "lies up to 20.0 mm from"),
+        "empty": (heart(6), AFFINE, "no label at all"),
+        "float": (half, AFFINE, "holds 2.5"),
+        "frames": (np.stack([heart(6)] * 2, -1), AFFINE, "(2, 3, 8, 20) voxels"),
+        "order": (exchanged, AFFINE, "--label-order"),
+        "shape": (heart(6)[:-1], AFFINE, "(1, 3, 8, 19) voxels"),
+        "spacing": (heart(6), np.diag([1.0, 2, 8, 1]), "voxels of"),
+        "values": (heart(6) + 4, AFFINE, "does not name"),
+    }
+    for case, (array, affine, _) in bad.items():
+        save(tmp_path / f"{case}_seg.nii.gz", array, affine)
+        save(tmp_path / f"{case}_gt.nii.gz", heart(6) * (case != "empty"))
+    with pytest.raises(InputError, match=r"holds 2\.5"):
+        evaluate_folder(tmp_path, tmp_path)
+    save(tmp_path / "good_seg.nii.gz", heart(6))
+    save(tmp_path / "good_gt.nii.gz", heart(6))
+    found = evaluate_folder(tmp_path, tmp_path)
+    assert [score.case for score in found.scores] == ["good"]
+    assert list(found.failed) == list(bad)
+    for case, (_, _, message) in bad.items():
+        assert message in found.failed[case]
+        assert case in found.failed[case]
+
+
+def test_another_order_is_read_when_it_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "x_seg.nii.gz", np.array([0, 3, 2, 1], np.uint8)[heart(6)])
+    save(tmp_path / "x_gt.nii.gz", heart(6))
+    (score,) = evaluate_folder(tmp_path, tmp_path, Options(label_order="mnms")).scores
+    assert score.mean_dice == 1.0
+
+
+def test_comparison_of_two_folders(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    for n in range(6):
+        save(tmp_path / "gt" / f"{n}_gt.nii.gz", heart(8))
+        save(tmp_path / "one" / f"{n}_seg.nii.gz", heart(8))
+        save(tmp_path / "other" / f"{n}_seg.nii.gz", heart(7 - n))
+    save(tmp_path / "odd" / "x_seg.nii.gz", heart(8))
+    save(tmp_path / "gt" / "x_gt.nii.gz", heart(8))
+    one, other, odd = (
+        evaluate_folder(tmp_path / name, tmp_path / "gt") for name in ("one", "other", "odd")
+    )
+    found = comparisons(one, other)[Quantity("all", "LV", "Dice")]
+    assert found.p == pytest.approx(2 / 64)
+    expected = np.mean([1 - 2 * k / (k + 8) for k in range(2, 8)])
+    assert found.difference.mean == pytest.approx(expected)
+    with pytest.raises(InputError, match="share no case"):
+        comparisons(one, odd)
+
+
+@pytest.mark.real_data
+def test_real_manual_labels_against_themselves(acdc: Path, tmp_path: Path) -> None:
+    folder = acdc / "patient002"
+    for number in ("01", "12"):
+        target = tmp_path / f"patient002_frame{number}_seg.nii.gz"
+        target.symlink_to(folder / f"patient002_frame{number}_gt.nii.gz")
+    found = evaluate_folder(tmp_path, folder)
+    assert {score.mean_dice for score in found.scores} == {1.0}
+    assert [score.phase for score in found.scores] == ["ED", "ES"]

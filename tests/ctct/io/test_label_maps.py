@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ctct.errors import InputError
+from ctct.io.label_maps import check_same_grid, read_labels
+
+
+def write(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+AFFINE = np.diag([1.5, 1.25, 8.0, 1.0])
+
+
+def test_whole_numbers_of_any_type_in_the_order_named(tmp_path: Path) -> None:
+    array = np.arange(4, dtype=np.float32).reshape(2, 2, 1)
+    path = write(tmp_path / "x.nii.gz", array, AFFINE)
+    _, labels = read_labels(path, "mnms")
+    assert labels.dtype == np.uint8
+    # Columns first in the file, rows first here; LV is 1 there and 3 here.
+    assert labels.tolist() == [[[[0, 2], [3, 1]]]]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(1.5, "holds 1.5"), (9, r"holds \[9\]"), (np.nan, "holds nan")]
+)
+def test_what_is_no_label(tmp_path: Path, value: float, message: str) -> None:
+    array = np.zeros((2, 2, 1), np.float32)
+    array[0, 0] = value
+    with pytest.raises(InputError, match=message):
+        read_labels(write(tmp_path / "x.nii.gz", array, AFFINE))
+
+
+def test_a_grid_is_the_same_up_to_rounding(tmp_path: Path) -> None:
+    array = np.zeros((10, 8, 4), np.uint8)
+    nudged, turned = AFFINE.copy(), AFFINE.copy()
+    nudged[0, 3] = 0.4
+    turned[:2, :2] = [[0, 1.25], [1.5, 0]]
+    one, near, other = (
+        read_labels(write(tmp_path / f"{n}.nii.gz", array, affine))[0]
+        for n, affine in enumerate((AFFINE, nudged, turned))
+    )
+    check_same_grid(one, near)
+    with pytest.raises(InputError, match="affines differ"):
+        check_same_grid(one, other)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from tests_support import GOOD_SIGNS as GOOD
+
+from ctct.measurement.quality_flags import Flag, frame_flags, image_flags, index_flags, judge
+from ctct.measurement.volumes import FrameVolumes, Measurements
+
+FRAMES = tuple(
+    FrameVolumes("p", t, {"RV": ml, "MYO": 100.0, "LV": ml}) for t, ml in enumerate((120.0, 50.0))
+)
+PATIENT = Measurements(FRAMES, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"missing": ("MYO", "LV")}, "reject", "no MYO and no LV was found"),
+        ({"missing": ("RV",)}, "review", "no RV"),
+        ({"swapped": True}, "reject", "label order"),
+        ({"dispute": 0.5}, "review", "disagree more than usual (score 0.5)"),
+        ({"dispute": 1.1}, "reject", "score 1.1"),
+        ({"open_ring": 0.12, "dispute": 0.1}, "review", "12 % of the LV's outline"),
+        ({"gaps": 2}, "review", "none of it: 2"),
+        ({"scattered": 0.1}, "review", "10 % of the labels lay apart"),
+        ({"cut_off": 0.05}, "review", "edge of the image"),
+        ({"apex_beyond": 0.8}, "review", "ends before the apex"),
+        ({"contrast": 0.5}, "review", "hardly brighter"),
+    ],
+)
+def test_each_sign_has_its_flag(change: dict[str, object], level: str, words: str) -> None:
+    (flag,) = frame_flags(replace(GOOD, **change))
+    assert flag.level == level
+    assert words in flag.reason
+
+
+def test_no_sign_no_flag_and_undefined_is_none() -> None:
+    nan = math.nan
+    assert frame_flags(GOOD) == []
+    assert frame_flags(replace(GOOD, open_ring=nan, apex_beyond=nan, contrast=nan)) == []
+
+
+def test_images_unlike_the_training() -> None:
+    assert image_flags((1.4, 1.4), 10.0, (200, 200)) == []
+    small, coarse, close = (flag.reason for flag in image_flags((2.5, 2.5), 2.0, (200, 70)))
+    assert "2.50 x 2.50 mm" in small
+    assert "2.0 mm apart" in coarse
+    assert "field of view of 175 mm" in close
+    (unknown,) = image_flags((1.4, 1.4), math.nan, (200, 200))
+    assert "not known" in unknown.reason
+
+
+def test_numbers_that_no_heart_has() -> None:
+    tiny = Measurements(
+        tuple(FrameVolumes("p", t, {"RV": 50.0 - 20 * t, "MYO": 100, "LV": 20}) for t in (0, 1)),
+        0,
+        1,
+        warnings=("odd curve",),
+    )
+    reasons = [flag.reason for flag in index_flags(tiny)]
+    assert reasons == [
+        "LVEDV (mL) is 20, expected 30 to 500",
+        "LVEF (%) is 0, expected 5 to 90",
+        "LVSV/RVSV is 0, expected 0.6 to 1.7",
+        "odd curve",
+    ]
+
+
+def test_the_gravest_flag_is_the_verdict() -> None:
+    signs = {("p", 0): GOOD, ("p", 1): GOOD}
+    found = judge(PATIENT, signs)
+    assert (found.verdict, found.flags) == ("ok", ())
+    assert found.score == pytest.approx(0.2)
+    signs["p", 1] = replace(GOOD, dispute=1.0)
+    found = judge(PATIENT, signs, [Flag("review", "image")])
+    assert (found.verdict, found.score) == ("review", 1.0)
+    assert found.flags[1].reason.startswith("ES: the networks disagree")
+    signs["p", 0] = replace(GOOD, swapped=True)
+    found = judge(PATIENT, signs)
+    assert found.verdict == "reject"
+    assert found.flags[0].reason.startswith("ED: RV and LV")
+
+
+def test_only_frames_that_numbers_come_from_count() -> None:
+    three = Measurements((*FRAMES, FRAMES[1]), 0, 1)
+    signs = {("p", 0): GOOD, ("p", 1): GOOD, ("p", 2): replace(GOOD, swapped=True)}
+    assert judge(three, signs).verdict == "ok"
+
+
+def test_a_lone_frame_and_one_without_signs() -> None:
+    lone = Measurements(FRAMES[:1], None, None)
+    assert judge(lone, {("p", 0): replace(GOOD, gaps=1)}).flags[0].reason.endswith(": 1")
+    for signs in ({}, {("p", 0): replace(GOOD, dispute=math.nan)}):
+        unknown = judge(lone, signs)
+        assert unknown.verdict == "review"
+        assert math.isnan(unknown.score)
+        assert "not known" in unknown.flags[0].reason

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ctct.models.grid import normalise, sample
+from ctct.training.data.augment import Augmentation
+
+OFF = {
+    "rotation_degrees": 0,
+    "quarter_turns": 0,
+    "flip": 0,
+    "scale": 0,
+    "shift_mm": 0,
+    "gamma": 0,
+    "bias_field": 0,
+    "noise": 0,
+    "blur": 0,
+}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def only(**strengths: float) -> Augmentation:
+    return Augmentation(**{**OFF, **strengths})
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return 100 * torch.rand(6, 1, 16, 20, generator=generator()) + 1
+
+
+class TestGeometry:
+    def test_no_strength_is_the_identity(self) -> None:
+        identity = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(6, 2, 3)
+        torch.testing.assert_close(only().geometry(6, generator()), identity)
+
+    def test_pure_rotation(self) -> None:
+        found = only(rotation_degrees=30).geometry(64, generator())
+        angle = torch.atan2(found[:, 1, 0], found[:, 0, 0])
+        assert angle.abs().max() <= math.radians(30)
+        assert angle.std() > math.radians(10)  # uniform in ±30°: 17°
+        expected = torch.stack((angle.cos(), -angle.sin(), angle.sin(), angle.cos()), 1)
+        torch.testing.assert_close(found[:, :, :2].reshape(64, 4), expected)
+        assert found[:, :, 2].eq(0).all()
+
+    def test_quarter_turns(self) -> None:
+        linear = only(quarter_turns=1).geometry(64, generator())[:, :, :2].round(decimals=4)
+        turns = {tuple(turn.flatten().tolist()) for turn in linear + 0.0}
+        assert turns == {(1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)}
+
+    def test_flips(self) -> None:
+        linear = only(flip=0.5).geometry(64, generator())[:, :, :2]
+        assert {tuple(flip.diagonal().tolist()) for flip in linear} == {
+            (1, 1),
+            (1, -1),
+            (-1, 1),
+            (-1, -1),
+        }
+
+    def test_scale(self) -> None:
+        linear = only(scale=0.2).geometry(64, generator())[:, :, :2]
+        size = linear[:, 0, 0]
+        torch.testing.assert_close(linear, size[:, None, None] * torch.eye(2))
+        assert 0.8 <= size.min() < 0.9 < 1.1 < size.max() <= 1.2
+
+    def test_shift(self) -> None:
+        found = only(shift_mm=12).geometry(64, generator())
+        torch.testing.assert_close(found[:, :, :2], torch.eye(2).expand(64, 2, 2))
+        assert 10 < found[:, :, 2].abs().max() <= 12
+
+    def test_flip_mirrors_the_slice(self, images: torch.Tensor) -> None:
+        one_mm = torch.ones(6, 2)
+        transform = only(flip=1).geometry(6, generator())
+        found = sample(images, one_mm, (16, 20), one_mm, transform)
+        torch.testing.assert_close(found, images.flip(2, 3), atol=1e-3, rtol=0)
+
+
+class TestIntensity:
+    def test_no_strength_is_the_identity(self, images: torch.Tensor) -> None:
+        # Up to a factor, which the normalisation that follows takes out.
+        found = only().intensity(images, generator())
+        torch.testing.assert_close(normalise(found), normalise(images), atol=1e-5, rtol=0)
+
+    def test_gamma_bends_the_contrast_curve(self, images: torch.Tensor) -> None:
+        found = only(gamma=0.5).intensity(images, generator())
+        relative = images / images.amax(dim=(1, 2, 3), keepdim=True)
+        inner = relative < 0.9
+        for slice_found, slice_relative, at in zip(found, relative, inner, strict=True):
+            power = slice_found[at].log() / slice_relative[at].log()  # one γ for the whole slice
+            torch.testing.assert_close(power, power.mean().expand_as(power), atol=1e-3, rtol=0)
+            assert abs(power.mean().log().item()) <= 0.5
+
+    def test_bias_field_is_smooth_and_bounded(self, images: torch.Tensor) -> None:
+        found = only(bias_field=0.4).intensity(images, generator())
+        gain = (found / images * images.amax(dim=(1, 2, 3), keepdim=True)).log()
+        assert 0.1 < gain.abs().max() < 0.4 * 1.5  # bicubic interpolation overshoots a little
+        # Knots at most 0.8 apart, 15 / 3 = 5 rows from one to the next: 0.16 a row if linear.
+        assert gain.diff(dim=2).abs().max() < 2 * 0.16
+
+    def test_blur_everywhere(self) -> None:
+        image = torch.zeros(1, 1, 5, 5)
+        image[0, 0, 2, 2] = 16.0
+        found = only(blur=1).intensity(image, generator())
+        # (1 2 1)/4 twice: sixteenths of 1 2 1, 2 4 2, 1 2 1
+        expected = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+        torch.testing.assert_close(found[0, 0, 1:4, 1:4], expected, atol=1e-5, rtol=0)
+
+    def test_noise_has_the_level_of_the_slice(self) -> None:
+        images = torch.rand(64, 1, 32, 32, generator=generator())
+        added = only(noise=0.2).intensity(images, generator()) - images / images.amax(
+            dim=(1, 2, 3), keepdim=True
+        )
+        level = added.std(dim=(1, 2, 3)) / images.std(dim=(1, 2, 3))
+        assert 0.15 < level.max() < 0.22
+        assert level.min() < 0.05
+
+    def test_blank_slice_stays_finite(self) -> None:
+        found = Augmentation().intensity(torch.zeros(4, 1, 16, 16), generator())
+        assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_generator_decides(images: torch.Tensor, seed: int) -> None:
+    def draw(number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        own, augmentation = generator(number), Augmentation()
+        return augmentation.geometry(6, own), augmentation.intensity(images, own)
+
+    for again, first, other in zip(draw(seed), draw(seed), draw(seed + 1), strict=True):
+        assert torch.equal(again, first)
+        assert not torch.allclose(first, other)
+
+
+def test_the_global_generator_is_left_alone(images: torch.Tensor) -> None:
+    before = torch.get_rng_state()
+    Augmentation().geometry(6, generator())
+    Augmentation().intensity(images, generator())
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from ctct.errors import InputError
+from ctct.training.data.collection import to_bytes
+from ctct.training.data.layouts import read_collection
+
+
+def save(path: Path, array: np.ndarray, mm: float = 1.5) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, np.diag([mm, mm, 10, 1])), path)
+
+
+def phantom(frames: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y, z[, t]) image and labels: an LV with its wall around it, an RV beside."""
+    labels = np.zeros((20, 20, 2), np.uint8)
+    labels[6:14, 6:14] = 2
+    labels[8:12, 8:12] = 3
+    labels[2:6, 8:12] = 1
+    image = labels.astype(np.int16) * 300
+    if frames:
+        image = np.stack([image + t for t in range(frames)], -1)
+    return image, labels
+
+
+class TestAcdc:
+    def test_every_frame(self, acdc: Path) -> None:
+        collection = read_collection(acdc.parent)  # found below the folder, too
+        assert collection.layout == "acdc"
+        assert [(v.patient, v.name) for v in collection.volumes] == [
+            (f"patient{n}", f"patient{n}_frame01") for n in ("002", "038", "099")
+        ]
+        first = collection.volumes[0]
+        assert first.labels is not None
+        assert first.voxels.shape == first.labels.shape == (3, 36, 40)
+        assert first.spacing_mm == pytest.approx((1.5, 1.4), rel=1e-6)
+        # The phantom's blood is 200 in the LV and 180 in the RV, its wall 80.
+        means = [first.voxels[first.labels == value].mean() for value in range(4)]
+        assert means == pytest.approx([20, 180, 80, 200], abs=3)
+
+    def test_a_cine_alone_gives_every_frame(self, acdc: Path) -> None:
+        image, _ = phantom(12)
+        save(acdc / "patient050" / "patient050_4d.nii.gz", image)
+        save(acdc / "patient038" / "patient038_4d.nii.gz", image)  # frame01 stands beside it
+        collection = read_collection(acdc)
+        assert collection.layout == "acdc"
+        names = [v.name for v in collection.volumes if v.patient == "patient050"]
+        assert names == [f"patient050_4d_t{t:02}" for t in range(12)]
+        assert sum(v.patient == "patient038" for v in collection.volumes) == 1
+
+
+class TestOtherLayouts:
+    def test_nnunet(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        for frame in ("01", "12"):
+            save(tmp_path / "imagesTr" / f"p1_frame{frame}_0000.nii.gz", image)
+            save(tmp_path / "labelsTr" / f"p1_frame{frame}.nii.gz", labels)
+        save(tmp_path / "imagesUn" / "p2_0000.nii.gz", phantom(3)[0])
+        collection = read_collection(tmp_path)
+        assert collection.layout == "nnunet"
+        found = [(v.patient, v.name, v.labels is not None) for v in collection.volumes]
+        assert found == [
+            ("p1", "p1_frame01", True),
+            ("p1", "p1_frame12", True),
+            *(("p2", f"p2_t{t}", False) for t in range(3)),
+        ]
+
+    def test_nnunet_with_a_file_missing(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "imagesTr" / "p1_0000.nii.gz", image)
+        save(tmp_path / "labelsTr" / "p2.nii.gz", labels)
+        with pytest.raises(InputError, match=r"p1_0000.nii.gz: no p1.nii.gz in labelsTr"):
+            read_collection(tmp_path)
+        save(tmp_path / "labelsTr" / "p1.nii.gz", labels)
+        with pytest.raises(InputError, match=r"p2.nii.gz: its image is not in imagesTr"):
+            read_collection(tmp_path)
+
+    def test_plain(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "one" / "anna_ED.nii.gz", image)
+        save(tmp_path / "one" / "anna_ED_gt.nii.gz", labels)
+        save(tmp_path / "two" / "anna_ES.nii", image)
+        collection = read_collection(tmp_path)
+        assert collection.layout == "plain"
+        found = [(v.patient, v.name, v.labels is not None) for v in collection.volumes]
+        assert found == [("anna", "anna_ED", True), ("anna", "anna_ES", False)]
+
+    def test_labels_of_the_unlabelled_are_not_read(self, acdc: Path, tmp_path: Path) -> None:
+        shutil.copytree(acdc, tmp_path / "more")
+        for path in (tmp_path / "more").rglob("*_gt.nii.gz"):
+            path.write_bytes(b"not a scan")
+        collection = read_collection(acdc, unlabelled=[tmp_path / "more"])
+        assert len(collection.volumes) == 6
+        assert len({v.patient for v in collection.volumes}) == 6
+        assert sum(v.labels is None for v in collection.volumes) == 3
+
+
+class TestRefused:
+    def test_empty(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="no scan to train on; expected the layout of ACDC"):
+            read_collection(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda labels: (labels[:-1], 1.5), "labels are (1, 2, 20, 19)"),
+            (lambda labels: (labels, 1.4), "its affine is not that of"),
+            (lambda labels: (labels + np.uint8(4) * (labels == 3), 1.5), "label map holds [7]"),
+        ],
+    )
+    def test_labels(self, tmp_path: Path, change: object, message: str) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", *change(labels))
+        with pytest.raises(InputError) as caught:
+            read_collection(tmp_path)
+        assert str(caught.value).startswith(f"{tmp_path / 'a_gt.nii.gz'}: ")
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_labels_of_another_order(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        mnms = np.array([0, 3, 2, 1], np.uint8)[labels]
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", mnms)
+        # Outline of the RV: 16 steps, 4 of them into the wall; of the LV all 16.
+        with pytest.raises(InputError, match=r"RV \(100%.*LV \(25%\); try --label-order mnms"):
+            read_collection(tmp_path)
+        found = read_collection(tmp_path, "mnms").volumes[0].labels
+        np.testing.assert_array_equal(found, labels.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "expected"),
+    [
+        ([0.0, 7.0, 255.0], [0, 7, 255]),  # bytes stay
+        ([0.0, 0.25, 0.5, 1.0], [0, 64, 128, 255]),
+        ([-100.0, 0.0, 100.0], [0, 128, 255]),
+        ([5.5, 5.5], [255, 255]),
+        ([np.nan, 1.0, 3.0], [0, 1, 3]),
+    ],
+)
+def test_to_bytes(voxels: list[float], expected: list[int]) -> None:
+    assert to_bytes(np.array(voxels, np.float32)).tolist() == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.real_data
+def test_the_real_patients(acdc: Path, request: pytest.FixtureRequest) -> None:
+    folder = request.config.rootpath.parent / "shared" / "acdc" / "training"
+    if not folder.is_dir():
+        pytest.skip(f"needs the ACDC data in {folder}")
+    collection = read_collection(folder)
+    assert collection.layout == "acdc"
+    assert len(collection.volumes) == 160
+    assert len({v.patient for v in collection.volumes}) == 80

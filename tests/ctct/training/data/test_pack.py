@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctct.errors import InputError
+from ctct.training.data.collection import Collection, Volume
+from ctct.training.data.pack import read_pack, write_pack
+
+
+def collection() -> Collection:
+    draw = np.random.default_rng(0)
+    voxels = draw.integers(0, 256, (2, 30, 41), dtype=np.uint8)
+    labels = np.zeros_like(voxels)
+    labels[:, 14:17, 20] = 3
+    corner = np.zeros_like(voxels)
+    corner[0, 0, 0] = 1
+    return Collection(
+        (
+            Volume("a", "a_ED", voxels, labels, (1.5, 1.25)),
+            Volume("b", "b", voxels[:1], None, (1.0, 1.0)),
+            Volume("c", "c", voxels, corner, (1.0, 1.0)),
+        ),
+        "plain",
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "slices.npz"
+    write_pack(collection(), path)
+    assert [p.name for p in tmp_path.iterdir()] == ["slices.npz"]
+    found = read_pack(path)
+    assert found.layout == "plain"
+    for one, two in zip(found.volumes, collection().volumes, strict=True):
+        assert (one.patient, one.name, one.spacing_mm) == (two.patient, two.name, two.spacing_mm)
+        np.testing.assert_array_equal(one.voxels, two.voxels)
+        assert (one.labels is None) == (two.labels is None)
+        if two.labels is not None:
+            np.testing.assert_array_equal(one.labels, two.labels)
+
+
+def test_the_crop_keeps_the_centre(tmp_path: Path) -> None:
+    path = tmp_path / "slices.npz"
+    write_pack(collection(), path, field_of_view_mm=15)
+    first, second, third = read_pack(path).volumes
+    # 15 mm are 10 rows of 1.5 mm and 12 columns of 1.25 mm; 41 - 12 leaves 14 on either side.
+    np.testing.assert_array_equal(first.voxels, collection().volumes[0].voxels[:, 10:20, 14:27])
+    assert second.voxels.shape == (1, 16, 15)  # 15 of 30 rows: 7 off on either side
+    assert third.voxels.shape == (2, 30, 41)  # a label lies outside
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 and no more"])
+def test_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "slices.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_pack(path)
+    assert str(caught.value).startswith(f"{path}: not a file of ctct pack")
+    assert "\n" not in str(caught.value)
+
+
+def test_is_read_without_nibabel(tmp_path: Path) -> None:
+    path = tmp_path / "slices.npz"
+    write_pack(collection(), path)
+    code = (
+        "import sys; sys.modules['nibabel'] = None\n"
+        "from ctct.training.data.layouts import read_collection\n"
+        f"print(len(read_collection({str(path)!r}).volumes))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

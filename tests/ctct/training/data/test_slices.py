@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ctct.errors import InputError
+from ctct.models.grid import NetworkGrid, sample
+from ctct.training.data.collection import Volume
+from ctct.training.data.slices import SliceSet, heart_centres_mm
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def identity(n: int) -> Tensor:
+    return torch.eye(2, 3).expand(n, 2, 3)
+
+
+def volume(
+    patient: str = "a", size: tuple[int, int] = (40, 36), spacing_mm: tuple[float, float] = (1, 1)
+) -> Volume:
+    """Two slices whose only bright pixels are those of the LV, an ellipse off the centre."""
+    rows, columns = np.indices(size)
+    radius = np.hypot(rows - size[0] / 2 - 3, (columns - size[1] / 2 + 2) / 1.5)
+    labels = np.select([radius < 5, radius < 8], [3, 2], 0).astype(np.uint8)
+    labels = np.repeat(labels[None], 2, 0)
+    return Volume(patient, f"{patient}_x", np.uint8(200) * (labels == 3), labels, spacing_mm)
+
+
+def test_draw_is_even_and_the_generator_decides() -> None:
+    slices = SliceSet([volume("a"), volume("b")])
+    assert len(slices) == 4
+    assert slices.names == ["a_x slice 0", "a_x slice 1", "b_x slice 0", "b_x slice 1"]
+    numbers = slices.draw(400, generator())
+    assert torch.bincount(numbers).min() > 70  # 100 expected, standard deviation 9
+    assert torch.equal(numbers, slices.draw(400, generator()))
+
+
+def test_nothing_to_take_slices_from() -> None:
+    with pytest.raises(InputError, match="no volume"):
+        SliceSet([])
+
+
+def test_the_native_grid_changes_nothing() -> None:
+    # 40 × 36 pixels of 1 mm lie in rows 12 to 51 and columns 14 to 49 of 64 of 1 mm.
+    native = volume()
+    grid = NetworkGrid(64, 1.0)
+    images, labels = SliceSet([native]).on_grid(torch.tensor([1, 0]), grid, identity(2))
+    assert labels is not None
+    assert (images.shape, labels.shape) == ((2, 1, 64, 64), (2, 64, 64))
+    inner = (slice(12, 52), slice(14, 50))
+    np.testing.assert_array_equal(labels[:, *inner], native.labels)
+    np.testing.assert_allclose(images[:, 0, *inner], native.voxels, atol=1e-2)
+    labels[:, *inner] = 0
+    assert labels.eq(0).all()
+
+
+def test_the_sampling_rule_of_inference() -> None:
+    # The flat store gives what grid_sample gives, for slices of different size and spacing.
+    volumes = [volume("a", (30, 32), (1.3, 1.1)), volume("b", (44, 36), (1.2, 0.9))]
+    c, s = 1.3 * math.cos(0.4), 1.3 * math.sin(0.4)
+    transform = torch.tensor([[c, -s, 4.0], [s, c, -6.0]]).expand(2, 2, 3)
+    grid = NetworkGrid(64, 1.1)
+    found, _ = SliceSet(volumes).on_grid(torch.tensor([0, 2]), grid, transform)
+    for image, one in zip(found, volumes, strict=True):
+        expected = sample(
+            torch.from_numpy(one.voxels[:1, None]).float(),
+            torch.tensor([one.spacing_mm]),
+            (64, 64),
+            torch.full((1, 2), 1.1),
+            transform[:1],
+        )
+        torch.testing.assert_close(image, expected[0], atol=0.05, rtol=0)
+
+
+def test_labels_stay_on_the_image() -> None:
+    # Turned 25°, made 1.3 times smaller, moved: the image is bright, above half, just where
+    # the label is LV, for its edge is shared with one other class only.
+    c, s = 1.3 * math.cos(math.radians(25)), 1.3 * math.sin(math.radians(25))
+    transform = torch.tensor([[[c, -s, 4.0], [s, c, -6.0]]])
+    slices = SliceSet([volume(spacing_mm=(1.2, 1.7))])
+    images, labels = slices.on_grid(torch.tensor([0]), NetworkGrid(64, 1.1), transform)
+    assert labels is not None
+    assert labels.eq(3).sum() > 50
+    assert torch.equal(images[:, 0] > 100, labels == 3)
+
+
+def test_without_labels() -> None:
+    one = volume()
+    slices = SliceSet([Volume("a", "x", one.voxels, None, (1, 1))])
+    assert slices.on_grid(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1))[1] is None
+
+
+def test_where_the_heart_lies() -> None:
+    # 9 × 9 pixels of 2 × 1 mm, whose middle is pixel (4, 4). In one frame rows 1 to 3 and columns
+    # 5 to 7, in the other rows 2 to 5 and column 6: rows 1 to 5, columns 5 to 7 in all.
+    frames = []
+    for rows, columns in ((slice(1, 4), slice(5, 8)), (slice(2, 6), slice(6, 7))):
+        labels = np.zeros((2, 9, 9), np.uint8)
+        labels[1, rows, columns] = 1
+        frames.append(Volume("a", f"a_{rows.start}", labels, labels, (2, 1)))
+    nothing = np.zeros((1, 9, 9), np.uint8)
+    others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
+    assert heart_centres_mm([*frames, *others]) == {"a": (-2.0, 2.0)}
+    centres = SliceSet([*frames, others[0]]).centre_mm
+    assert centres.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]

@@ -1,0 +1,84 @@
+"""What the page says."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctct.errors import InputError, ModelError
+from ctct.inference.segmentation import Segmentation
+from ctct.io.study import Study
+from ctct.model_files.model_file import ModelFile
+
+pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+
+from ctct.demo.analysis import Labelled
+from ctct.demo.panels import commands_text, comparison_html, downloads, in_words
+from ctct.demo.server import is_loopback
+
+
+def test_an_error_of_ours_is_shown_without_the_servers_folder() -> None:
+    path = Path("/private/ab12/scan.nii.gz")
+    assert in_words(InputError(f"{path}: truncated"), path) == "scan.nii.gz: truncated"
+
+
+def test_nor_without_that_of_a_model() -> None:
+    error = ModelError("/srv/models/own.onnx: damaged (a/b); make it with ctct export")
+    words = in_words(error, Path("/private/ab12/scan.nii.gz"))
+    assert words == "own.onnx: damaged (a/b); make it with ctct export"
+
+
+def test_any_other_error_says_nothing_of_the_inside() -> None:
+    words = in_words(RuntimeError("secret of /private/ab12"), Path("scan.nii.gz"))
+    assert "secret" not in words
+    assert "NIfTI" in words
+
+
+def test_a_download_carries_the_file() -> None:
+    link = downloads({"<odd> name_seg.nii.gz": b"\x00label map"})
+    content = re.search(r"base64,([^\"]+)\"", link)
+    assert content is not None
+    assert base64.b64decode(content[1]) == b"\x00label map"
+    assert 'download="&lt;odd&gt; name_seg.nii.gz"' in link
+
+
+def test_the_commands_are_those_of_the_settings() -> None:
+    options = {"model": "own.onnx", "runtime": "auto"}
+    text = commands_text("my scan.nii.gz", options, "http://here/", "openvino")
+    assert shlex.split(text.splitlines()[0]) == [
+        *("ctct", "predict", "my scan.nii.gz", "-o", "results", "--model", "own.onnx")
+    ]
+    assert "load_model(model='own.onnx')" in text
+    assert "handle_file('my scan.nii.gz'), 'openvino', api_name='/segment'" in text
+    compile(text.split("\n\n", 1)[1], "shown", "exec")
+    plain = commands_text("a.nii", {"model": "default"}, "http://here/", "openvino")
+    assert plain.startswith("ctct predict a.nii -o results\n")
+
+
+def labelled(engine: str, labels: list[int], seconds: float) -> Labelled:
+    study = Study("one", np.zeros((1, 1, 1, len(labels)), np.float32), (1.0, 1.0), 8.0)
+    array = np.array(labels, np.uint8).reshape(study.voxels.shape)
+    found = Segmentation(study, array, np.zeros(array.shape, np.float16))
+    return Labelled(engine, ModelFile(Path("m.onnx")), "r on cpu", found, found, seconds)
+
+
+def test_two_engines_side_by_side() -> None:
+    text = comparison_html(labelled("a", [1, 1, 2, 3], 0.5), labelled("b", [1, 2, 2, 3], 0.25))
+    assert "<td>0.50</td><td>0.25</td>" in text
+    assert "<td>2</td><td>4</td>" in text  # slices/s
+    assert "The same label in 75.000 % of the voxels" in text
+    # 2·1 / (2 + 1) of either, all of the LV.
+    assert "RV 0.6667, MYO 0.6667, LV 1.0000" in text
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)],
+)
+def test_which_hosts_are_this_machine_alone(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback

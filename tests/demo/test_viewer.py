@@ -1,0 +1,70 @@
+"""What the viewer is given to draw."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests_support import phantom
+
+from ctct.inference.segmentation import Segmentation
+from ctct.io.study import Study
+from ctct.labels import VALUE
+
+pixels = pytest.importorskip("ctct.demo.viewer")
+
+
+def beating(height: int = 96, width: int = 100) -> Segmentation:
+    """Two frames of three slices of a round heart in the middle, pixels twice as high as wide."""
+    labels = np.stack([phantom(height, width)] * 2)
+    voxels = np.random.default_rng(0).normal(100, 10, labels.shape).astype(np.float32)
+    study = Study("phantom", voxels, (2.0, 1.0), 8.0)
+    return Segmentation(study, labels, np.full(labels.shape, 0.4, np.float16))
+
+
+def test_a_picture_gives_back_labels_and_disagreement() -> None:
+    segmentation = beating()
+    rows, columns = pixels.heart_window(segmentation)
+    slices = pixels.viewer_slices(segmentation)
+    assert len(slices.pngs) == 2 * 3
+    assert slices.aspect == 2.0
+    image = np.asarray(Image.open(io.BytesIO(slices.pngs[4])))  # frame 1, slice 1
+    assert image.shape == (*slices.size, 3)
+    np.testing.assert_array_equal(image[..., 1], segmentation.labels[1, 1, rows, columns])
+    assert np.all(image[..., 2] == 102)  # 0.4 of 255
+    assert np.count_nonzero(image[..., 1]) == np.count_nonzero(segmentation.labels[1, 1])
+
+
+def test_each_of_several_label_maps_has_two_bits() -> None:
+    first, second, third = (np.array(a, np.uint8) for a in ([0, 1, 3], [3, 2, 0], [1, 0, 2]))
+    both = pixels.packed([first, second, third])
+    assert both.tolist() == [0 + 4 * 3 + 16 * 1, 1 + 4 * 2, 3 + 16 * 2]
+    assert first.tolist() == [0, 1, 3]
+
+
+def test_no_heart_is_the_whole_slice() -> None:
+    segmentation = beating()
+    segmentation.labels[:] = VALUE["background"]
+    assert pixels.viewer_slices(segmentation).size == (96, 100)
+
+
+def test_large_scans_are_thinned_out() -> None:
+    segmentation = beating()
+    segmentation.labels[:] = VALUE["background"]
+    whole = 2 * 3 * 96 * 100
+    assert pixels.viewer_slices(segmentation, most_pixels=whole).size == (96, 100)
+    assert pixels.viewer_slices(segmentation, most_pixels=whole // 4).size == (48, 50)
+
+
+def test_the_window_keeps_the_brightest_few_from_darkening_the_rest() -> None:
+    voxels = np.arange(1001, dtype=np.float32)
+    grey = pixels.grey_values(voxels)
+    assert grey[0] == grey[5] == 0  # the 0.5th percentile
+    assert grey[998] == grey[1000] == 255  # the 99.8th
+    assert pixels.grey_values(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
+
+
+def test_an_unknown_disagreement_is_none() -> None:
+    assert pixels.share_of_255(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+from ctct.exporters.triton import check_config, config_text, onnx_types, write_triton_repository
+from trt_support import write_tiny_onnx
+
+from ctct.errors import ConfigError, ModelError, OutputError
+from ctct.model_files.engine_profile import EngineProfile
+from ctct.model_files.model_file import default_model_path
+from ctct.model_files.sidecar import EngineRecord, write_record
+
+pb = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+TYPES = {
+    "slices": "float32",
+    "spacing_mm": "float32",
+    "labels": "uint8",
+    "disagreement": "float32",
+}
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    labels = {"background": 0, "RV": 1}
+    return write_tiny_onnx(tmp_path / "tiny.onnx", labels=labels, licence='"CC" \\ é')
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"engine")
+    write_record(path, RECORD)
+    return path
+
+
+RECORD = EngineRecord(
+    engine_sha256=hashlib.sha256(b"engine").hexdigest(),
+    model_sha256="0" * 64,
+    package="tensorrt",
+    version="10.9",
+    gpu="NVIDIA L4",
+    capability=(8, 9),
+    targets=(),
+    precision="fp16",
+    profile=EngineProfile((1, 8, 24), (32, 256, 320)),
+    types=TYPES | {"disagreement": "float16"},
+    description={"labels": {"background": 0}},
+)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("model", ["tiny", "bundled"])
+def test_names_types_and_dims_are_those_of_the_onnx_file(
+    model: str, tiny: Path, tmp_path: Path
+) -> None:
+    path = tiny if model == "tiny" else default_model_path()
+    folder = write_triton_repository(tmp_path / "repository", path)
+    assert files(tmp_path / "repository") == ["ctct/1/model.onnx", "ctct/config.pbtxt"]
+    assert (folder / "1" / "model.onnx").read_bytes() == path.read_bytes()
+    config = check_config((folder / "config.pbtxt").read_text("utf-8"), "ctct", onnx_types(path))
+    graph = onnx.load(path).graph
+    types = {onnx.TensorProto.FLOAT: pb.TYPE_FP32, onnx.TensorProto.UINT8: pb.TYPE_UINT8}
+    for described, values in ((config.input, graph.input), (config.output, graph.output)):
+        assert [(t.name, t.data_type, list(t.dims)) for t in described] == [
+            (
+                value.name,
+                types[value.type.tensor_type.elem_type],
+                [d.dim_value or -1 for d in value.type.tensor_type.shape.dim][1:],
+            )
+            for value in values
+        ]
+
+
+def test_how_an_onnx_file_is_served(tiny: Path, tmp_path: Path) -> None:
+    folder = write_triton_repository(
+        tmp_path, tiny, name="heart", max_batch=8, preferred=(8, 4), queue_delay_us=500
+    )
+    config = check_config((folder / "config.pbtxt").read_text("utf-8"), "heart", TYPES)
+    assert (config.backend, config.default_model_filename) == ("onnxruntime", "model.onnx")
+    assert config.max_batch_size == 8
+    assert list(config.dynamic_batching.preferred_batch_size) == [4, 8]
+    assert config.dynamic_batching.max_queue_delay_microseconds == 500
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_AUTO
+    assert config.version_policy.latest.num_versions == 1
+    assert not any(tensor.allow_ragged_batch for tensor in config.input)
+    parameters = {key: value.string_value for key, value in config.parameters.items()}
+    assert parameters["licence"] == '"CC" \\ é'
+    assert json.loads(parameters["labels"]) == {"background": 0, "RV": 1}
+    assert parameters["sha256"] == hashlib.sha256(tiny.read_bytes()).hexdigest()
+
+
+def test_how_an_engine_is_served(engine: Path, tmp_path: Path) -> None:
+    folder = write_triton_repository(tmp_path / "repository", engine, kind="engine")
+    assert files(folder) == ["1/model.plan", "config.pbtxt"]
+    config = check_config((folder / "config.pbtxt").read_text("utf-8"), "ctct", RECORD.types)
+    assert config.backend == "tensorrt"
+    assert config.max_batch_size == 24
+    assert list(config.dynamic_batching.preferred_batch_size) == [8]
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+    assert config.output[1].data_type == pb.TYPE_FP16
+    assert config.parameters["pixels_a_side"].string_value == "32 to 320"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"kind": "plan"}, ConfigError, "choose one of onnx, engine"),
+        ({"kind": "engine"}, ModelError, "not of kind engine"),
+        ({"name": "../ctct"}, ConfigError, "give letters"),
+        ({"name": ""}, ConfigError, "give letters"),
+        ({"max_batch": 0}, ConfigError, "--batch 0: give at least 1"),
+        ({"max_batch": 4, "preferred": (8,)}, ConfigError, "give batches of 1 to 4"),
+        ({"queue_delay_us": -1}, ConfigError, "a delay of at least 0"),
+    ],
+)
+def test_settings_that_make_no_sense(
+    settings: dict, error: type[Exception], message: str, tiny: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        write_triton_repository(tmp_path / "repository", tiny, **settings)
+    assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "settings", "message"),
+    [
+        (replace(RECORD, package="tensorrt_rtx"), {}, "Triton cannot load"),
+        (replace(RECORD, profile=EngineProfile((2, 8, 16))), {}, "build it with --batch 1,OPT,MAX"),
+        (RECORD, {"max_batch": 32}, "give 1 to 24, as the engine takes"),
+    ],
+)
+def test_engines_that_triton_cannot_serve(
+    record: EngineRecord, settings: dict, message: str, engine: Path, tmp_path: Path
+) -> None:
+    write_record(engine, record)
+    with pytest.raises(ConfigError, match=message):
+        write_triton_repository(tmp_path / "repository", engine, kind="engine", **settings)
+
+
+def test_what_is_there_is_never_overwritten(tiny: Path, tmp_path: Path) -> None:
+    folder = write_triton_repository(tmp_path / "repository", tiny)
+    write_triton_repository(tmp_path / "repository", tiny, name="other")
+    before = (folder / "config.pbtxt").read_bytes()
+    with pytest.raises(OutputError, match="is there already"):
+        write_triton_repository(tmp_path / "repository", tiny, max_batch=5)
+    assert (folder / "config.pbtxt").read_bytes() == before
+
+
+def test_a_full_disk_leaves_nothing(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_triton_repository(tmp_path / "repository", tiny)
+    assert list((tmp_path / "repository").iterdir()) == []
+
+
+def test_a_configuration_that_triton_would_refuse() -> None:
+    text = config_text(
+        name="ctct",
+        kind="onnx",
+        types=TYPES,
+        max_batch=4,
+        preferred=(4,),
+        queue_delay_us=0,
+        parameters={},
+    )
+    check_config(text, "ctct", TYPES)
+    with pytest.raises(ConfigError, match="Triton cannot read it"):
+        check_config(text.replace("max_batch_size", "most"), "ctct", TYPES)
+    for wrong in (
+        text.replace("TYPE_UINT8", "TYPE_INT32"),
+        text.replace("[ 2 ]", "[ 3 ]"),
+        text.replace('"labels"', '"label"'),
+        text.replace('name: "ctct"', 'name: "other"'),
+    ):
+        with pytest.raises(ConfigError, match="the model has"):
+            check_config(wrong, "ctct", TYPES)
+
+
+def test_a_graph_of_other_tensors_is_refused(tiny: Path) -> None:
+    model = onnx.load(tiny)
+    model.graph.output[1].name = "uncertainty"
+    onnx.save(model, tiny)
+    with pytest.raises(ModelError, match="uncertainty"):
+        onnx_types(tiny)
+    del model.graph.output[1]
+    onnx.save(model, tiny)
+    with pytest.raises(ModelError, match="not slices, spacing_mm, labels, disagreement"):
+        onnx_types(tiny)
