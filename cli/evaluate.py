@@ -44,7 +44,7 @@ def evaluate(
     from ctct.cli.progress import CaseBar
 
     from ctct.errors import EXIT_SOME_FAILED, ConfigError
-    from ctct.evaluation.evaluate import Options, evaluate_folder
+    from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
     from ctct.evaluation.summary import Findings, comparisons
     from ctct.labels import ORDERS
@@ -56,7 +56,7 @@ def evaluate(
     if out is not None:
         prepare_folder(out)
     wanted = out is not None or compare is not None
-    options = Options(wanted, voxel_units, label_order, reference_order)
+    options = EvaluationOptions(wanted, voxel_units, label_order, reference_order)
     with CaseBar() as bar:
         own = evaluate_folder(predictions, references, options, bar.done)
         other = evaluate_folder(compare, references, options, bar.done) if compare else None

@@ -55,7 +55,7 @@ def export(
     training_data: Annotated[
         str | None, typer.Option(help="What the weights were trained on; kept in the file.")
     ] = None,
-    licence: Annotated[
+    license: Annotated[
         str | None, typer.Option(help="Licence of the weights; kept in the file.")
     ] = None,
 ) -> None:
@@ -71,7 +71,7 @@ def export(
     from ctct.model_files.engine_profile import EngineProfile
     from ctct.model_files.variant import Variant
 
-    given = {"training_data": training_data, "licence": licence}
+    given = {"training_data": training_data, "license": license}
     request = ExportRequest(
         formats=_names(formats, trt),
         precision=precision,

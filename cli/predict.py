@@ -11,7 +11,7 @@ from ctct.cli.options import BOTH, MEMBERS, TTA
 if TYPE_CHECKING:
     from ctct.model_files.model_file import ModelFile
     from ctct.model_files.variant import Variant
-    from ctct.predict.run_manifest import Fate
+    from ctct.predict.run_manifest import CaseStatus
 
 
 def predict(
@@ -41,7 +41,7 @@ def predict(
     precision: Annotated[
         str, typer.Option(help="auto, fp32 or bf16. auto: bf16 where model and CPU have it.")
     ] = "auto",
-    window: Annotated[
+    heart_crop: Annotated[
         bool,
         typer.Option(
             help="Run on a smaller grid around the heart once a few slices have shown where it "
@@ -95,7 +95,9 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the fate of each case.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the case_status of each case.")
+    ] = False,
 ) -> None:
     """Label RV, myocardium and LV in every scan, and measure them.
 
@@ -114,9 +116,9 @@ def predict(
     from ctct.io.discover import discover
     from ctct.model_files.model_file import find_model
     from ctct.model_files.variant import Variant
-    from ctct.predict.case_files import Options
+    from ctct.predict.case_files import PredictOptions
     from ctct.predict.folder import predict_folder
-    from ctct.predict.patients import given_by_user
+    from ctct.predict.patients import read_overrides
     from ctct.predict.run_manifest import FAILED
     from ctct.runtimes.precision import in_precision
 
@@ -124,10 +126,10 @@ def predict(
     cases, labels = discover(inputs, series or ())
     if labels:
         typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
-    given, problems = given_by_user(cases, subjects, ed, es, compare or ())
+    given, problems = read_overrides(cases, subjects, ed, es, compare or ())
     for problem in problems:
         typer.echo(f"ctct: {one_line(problem)}", err=True)
-    options = Options(
+    options = PredictOptions(
         clean_up=not keep_all_components,
         label_order=label_order,
         pictures=pictures,
@@ -140,10 +142,10 @@ def predict(
     file = in_precision(itself := find_model(model), precision, runtime, device)
     if (variant := Variant(tuple(members.split(",")), tta)) != Variant():
         file = _in_variant(itself, variant, file.description.get("precision", "fp32"))
-    if not window:
-        file = replace(file, window=None)
+    if not heart_crop:
+        file = replace(file, heart_crop=None)
     with ProgressBar(len(cases)) as observer:
-        fates = predict_folder(
+        case_statuses = predict_folder(
             cases,
             out,
             file,
@@ -151,15 +153,17 @@ def predict(
             options,
             observer,
         )
-    failed = [fate for fate in fates if fate.status == FAILED]
-    for fate in failed:
-        typer.echo(f"ctct: {one_line(fate.reason)}", err=True)
+    failed = [case_status for case_status in case_statuses if case_status.status == FAILED]
+    for case_status in failed:
+        typer.echo(f"ctct: {one_line(case_status.reason)}", err=True)
     if as_json:
-        typer.echo(json.dumps([asdict(fate) for fate in fates], indent=2))
+        typer.echo(json.dumps([asdict(case_status) for case_status in case_statuses], indent=2))
     else:
-        typer.echo(one_line(_summary(fates, out)))
+        typer.echo(one_line(_summary(case_statuses, out)))
     if failed:
-        raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(fates) else InputError.exit_code)
+        raise typer.Exit(
+            EXIT_SOME_FAILED if len(failed) < len(case_statuses) else InputError.exit_code
+        )
 
 
 def _gpus(devices: str) -> tuple[int, ...]:
@@ -179,10 +183,10 @@ def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile
         return in_variant(model, variant, precision, spinner.say)
 
 
-def _summary(fates: list[Fate], out: Path) -> str:
+def _summary(case_statuses: list[CaseStatus], out: Path) -> str:
     counts = [
         f"{n} {status}"
         for status in ("done", "skipped", "failed")
-        if (n := sum(fate.status == status for fate in fates))
+        if (n := sum(case_status.status == status for case_status in case_statuses))
     ]
     return f"{', '.join(counts)}; results in {out}"

@@ -15,7 +15,7 @@ from rich.progress import (
 
 from ctct.io.case import Case
 from ctct.predict.pipeline import Observer
-from ctct.predict.run_manifest import Fate
+from ctct.predict.run_manifest import CaseStatus
 
 
 class ProgressBar(Observer):
@@ -53,11 +53,11 @@ class ProgressBar(Observer):
         self._parts[case.name] = done / total
         self._show(f"{case.name}, slice {done}/{total}")
 
-    def case_ended(self, fate: Fate) -> None:
+    def case_ended(self, case_status: CaseStatus) -> None:
         """Move on by a whole case."""
         self._ended += 1
-        self._parts.pop(fate.case, None)
-        self._show(fate.case)
+        self._parts.pop(case_status.case, None)
+        self._show(case_status.case)
 
     def _show(self, at: str) -> None:
         completed = self._ended + sum(self._parts.values())

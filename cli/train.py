@@ -48,11 +48,11 @@ def train(
         str | None,
         typer.Option(help="Two of unet, swin_unet, swin_hybrid, timm:ENCODER, with a comma."),
     ] = None,
-    window: Annotated[
+    heart_crop_size: Annotated[
         int | None,
         typer.Option(help="Pixels of a smaller grid around the heart, for half of the batches."),
     ] = None,
-    start_from: Annotated[
+    init_from: Annotated[
         str | None,
         typer.Option(help="Run, model file or 'default' whose weights to start from."),
     ] = None,
@@ -63,7 +63,7 @@ def train(
     transformer_rate: Annotated[
         float | None, typer.Option(help="Peak learning rate, Transformer.")
     ] = None,
-    cross_weight: Annotated[
+    cross_teaching_weight: Annotated[
         float | None, typer.Option(help="Weight of cross teaching, ramped up.")
     ] = None,
     validate_every: Annotated[int | None, typer.Option(help="Steps between validations.")] = None,
@@ -95,14 +95,14 @@ def train(
         "label_order": label_order,
         "labelled_only": labelled_only or None,
         "networks": networks and tuple(networks.split(",")),
-        "window": window,
-        "start_from": start_from and str(find_model(start_from).path),
+        "heart_crop_size": heart_crop_size,
+        "init_from": init_from and str(find_model(init_from).path),
         "steps": steps,
         "batch": batch,
         "labelled_batch": labelled_batch,
         "cnn_rate": cnn_rate,
         "transformer_rate": transformer_rate,
-        "cross_weight": cross_weight,
+        "cross_teaching_weight": cross_teaching_weight,
         "validate_every": validate_every,
         "save_every": save_every,
         "precision": precision,

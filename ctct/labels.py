@@ -1,4 +1,4 @@
-"""Label values, names and colours, and remapping between the orders other data sets use.
+"""Label values, names and colors, and remapping between the orders other data sets use.
 
 A label map holds small integers: 0 is background, the rest name a structure. ctct works in the ACDC
 order throughout and converts at the edges with :func:`remap`, always by name, never by number.
@@ -27,9 +27,9 @@ CLASSES = (BACKGROUND, *STRUCTURES)
 #: Label value of each structure in ctct.
 VALUE: Mapping[str, int] = {name: value for value, name in enumerate(CLASSES)}
 
-#: One colour a structure (sRGB, 0-255), distinguishable with the common colour-vision deficiencies
+#: One color a structure (sRGB, 0-255), distinguishable with the common color-vision deficiencies
 #: (blue, green and vermilion of the Okabe-Ito palette).
-COLOURS: Mapping[str, tuple[int, int, int]] = {
+COLORS: Mapping[str, tuple[int, int, int]] = {
     RV: (86, 180, 233),
     MYO: (0, 158, 115),
     LV: (230, 97, 0),

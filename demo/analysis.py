@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 from ctct.demo.uploads import check_zip
 
-from ctct.inference.segmentation import Segmentation, check_segmentable, cleaned
+from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.read import find_case, read_case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.case_files import CaseFiles, Options, output_path
-from ctct.predict.patients import Given
+from ctct.predict.case_files import CaseFiles, PredictOptions, output_path
+from ctct.predict.patients import Overrides
 from ctct.predict.results import write_results
-from ctct.predict.run_manifest import Fate, made_by
+from ctct.predict.run_manifest import CaseStatus, provenance
 from ctct.storage import prepare_folder, write_atomic
 
 #: Voxels as 32-bit numbers that a visitor may have unpacked; keeps the server's memory below 2 GB.
@@ -34,7 +34,7 @@ OnStage = Callable[[str, float], object]
 
 
 @dataclass(frozen=True)
-class Scan:
+class UploadedScan:
     """A scan that was read.
 
     Attributes:
@@ -57,7 +57,7 @@ class Labelled:
         model: what it ran.
         runtime: what ran it, and where.
         raw: as the networks say.
-        segmentation: the same, cleaned up.
+        segmentation: the same, clean_components up.
         seconds: time to label it.
     """
 
@@ -101,7 +101,7 @@ class Answer:
     seconds: dict[str, float]
 
 
-def read_scan(path: Path) -> Scan:
+def read_scan(path: Path) -> UploadedScan:
     """Read a scan.
 
     Args:
@@ -116,7 +116,7 @@ def read_scan(path: Path) -> Scan:
     case = find_case(path)
     study = read_case(case, MAX_UNPACKED_BYTES)
     check_segmentable(study)
-    return Scan(case, study, time.perf_counter() - begun)
+    return UploadedScan(case, study, time.perf_counter() - begun)
 
 
 def label_first_frame(study: Study, segmenter: Segmenter) -> Segmentation:
@@ -149,11 +149,11 @@ def label_scan(
     raw = segmenter.segment(study, clean_up=False, on_slices=slices_done)
     seconds = time.perf_counter() - begun
     runtime = f"{segmenter.runtime.name} on {segmenter.runtime.device}"
-    return Labelled(engine, segmenter.model, runtime, raw, cleaned(raw), seconds)
+    return Labelled(engine, segmenter.model, runtime, raw, clean_components(raw), seconds)
 
 
 def measure_scan(
-    scan: Scan, labelled: Labelled, networks: Mapping[str, Labelled] | None = None
+    scan: UploadedScan, labelled: Labelled, networks: Mapping[str, Labelled] | None = None
 ) -> Answer:
     """Measure and judge a labelled scan, whose file must still be there for the report.
 
@@ -166,14 +166,14 @@ def measure_scan(
     case, networks = scan.case, networks or {}
     with tempfile.TemporaryDirectory(prefix="ctct-results-") as out:
         folder = Path(out)
-        fate = Fate(case.name, case.path.name)
-        frames = CaseFiles(folder, Options()).write(case, labelled.raw, fate)
+        case_status = CaseStatus(case.name, case.path.name)
+        frames = CaseFiles(folder, PredictOptions()).write(case, labelled.raw, case_status)
         compare = tuple(folder / name for name in networks)
         for other, alone in zip(compare, networks.values(), strict=True):
             _write_labels(other, case, alone.segmentation)
         about = _made_with(labelled.model)
-        (result,) = write_results(folder, [(case, frames)], Given(compare=compare), about=about)
-        names = [fate.output, "measurements.csv", "frames.csv", "report.html"]
+        (result,) = write_results(folder, [(case, frames)], Overrides(compare=compare), about=about)
+        names = [case_status.output, "measurements.csv", "frames.csv", "report.html"]
         names += ["by_model.csv"] if networks else []
         files = {name: (folder / name).read_bytes() for name in names}
     seconds = {
@@ -192,7 +192,7 @@ def _write_labels(folder: Path, case: Case, segmentation: Segmentation) -> None:
 
 
 def _made_with(model: ModelFile) -> dict[str, str]:
-    return made_by(
+    return provenance(
         {
             "settings": {"model": model.path.name, "model_sha256": model.sha256},
             "versions": {"ctct": version("ctct")},

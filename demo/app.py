@@ -9,10 +9,10 @@ from typing import Any
 
 import gradio as gr
 from ctct.demo.engines import Engines
-from ctct.demo.handlers import Wish, fill, give_back_memory, segment
+from ctct.demo.handlers import Request, fill, give_back_memory, segment
 from ctct.demo.panels import in_words, message_html
 from ctct.demo.samples import FIRST, SAMPLES, write_sample
-from ctct.demo.uploads import Scans
+from ctct.demo.uploads import Uploads
 
 from ctct.model_files.single_network import can_cut
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MAX_UPLOAD_MB = 256
 
 #: Visitors who may wait for their turn.
-MOST_WAITING = 30
+MAX_WAITING = 30
 
 #: An upload that its visitor left alone is deleted after this time.
 UNUSED_S = 900
@@ -33,7 +33,7 @@ NOTHING = "nothing"
 Events = dict[str, Any]
 
 
-def build(engines: Engines, scans: Scans) -> gr.Blocks:
+def build(engines: Engines, scans: Uploads) -> gr.Blocks:
     """The page.
 
     Args:
@@ -130,15 +130,17 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
             """Fill the page, the viewer first; the scan is deleted whatever happens."""
             if not Path(path).is_file():  # replaced by this visitor's next before its turn came
                 return
-            wish = Wish(engine, "" if compare in (NOTHING, engine) else compare, alone)
+            request = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
             with scans.in_use(path) as file:
                 try:
                     yield {more: gr.update(visible=False)}
                     url = str(request.request.base_url)
-                    for found in fill(file, wish, engines, url, lambda s, n: progress(n, desc=s)):
+                    for found in fill(
+                        file, request, engines, url, lambda s, n: progress(n, desc=s)
+                    ):
                         yield {parts[name]: html for name, html in found.items()}
                     yield {
-                        compared: gr.update(visible=bool(wish.compare)),
+                        compared: gr.update(visible=bool(request.compare)),
                         more: gr.update(visible=True),
                     }
                 except Exception as error:
@@ -186,5 +188,5 @@ def build(engines: Engines, scans: Scans) -> gr.Blocks:
             api_name="segment",
             **one_at_a_time,
         )
-    page.queue(max_size=MOST_WAITING)
+    page.queue(max_size=MAX_WAITING)
     return page

@@ -13,7 +13,7 @@ from typing import Any
 from ctct.demo.analysis import (
     Labelled,
     OnStage,
-    Scan,
+    UploadedScan,
     label_first_frame,
     label_scan,
     measure_scan,
@@ -37,7 +37,7 @@ Parts = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What a visitor chose.
 
     Attributes:
@@ -51,12 +51,14 @@ class Wish:
     alone: bool = False
 
 
-def fill(path: Path, wish: Wish, engines: Engines, url: str, on_stage: OnStage) -> Iterator[Parts]:
+def fill(
+    path: Path, request: Request, engines: Engines, url: str, on_stage: OnStage
+) -> Iterator[Parts]:
     """The parts of the page for a scan: its first frame, then all of it, then the answers.
 
     Args:
         path: the scan, which must be there until the end.
-        wish: by whom it is labelled.
+        request: by whom it is labelled.
         engines: what there is.
         url: of this page, for the commands.
         on_stage: told how it goes on.
@@ -67,14 +69,14 @@ def fill(path: Path, wish: Wish, engines: Engines, url: str, on_stage: OnStage) 
     on_stage("reading", 0)
     scan = read_scan(path)
     if scan.study.frames > 1:
-        first = label_first_frame(scan.study, engines.segmenter(wish.engine))
+        first = label_first_frame(scan.study, engines.segmenter(request.engine))
         words = f"Phase 0 is there; all {scan.study.frames} follow…"
         yield {"viewer": viewer_iframe(first, measure(first)), "beside": waiting_html(words)}
-    labelled = label_scan(scan.study, engines.segmenter(wish.engine), wish.engine, on_stage)
-    networks = _networks(scan, wish, engines, on_stage)
-    other = _other(scan, wish, engines, on_stage)
+    labelled = label_scan(scan.study, engines.segmenter(request.engine), request.engine, on_stage)
+    networks = _networks(scan, request, engines, on_stage)
+    other = _other(scan, request, engines, on_stage)
     layers = {"Ensemble" if labelled.is_pair else "Labels": labelled.segmentation.labels}
-    for name, one in {**networks, **({wish.compare: other} if other else {})}.items():
+    for name, one in {**networks, **({request.compare: other} if other else {})}.items():
         layers[name] = one.segmentation.labels
     m = measure(labelled.segmentation)
     yield {
@@ -82,34 +84,38 @@ def fill(path: Path, wish: Wish, engines: Engines, url: str, on_stage: OnStage) 
         "beside": waiting_html("Measuring and writing the report…"),
     }
     answer = measure_scan(scan, labelled, networks)
-    options = engines.found[wish.engine]
+    options = engines.found[request.engine]
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),
         "comparison": comparison_html(labelled, other) if other else "",
-        "commands": commands_text(path.name, options, url, wish.engine),
+        "commands": commands_text(path.name, options, url, request.engine),
     }
 
 
-def _networks(scan: Scan, wish: Wish, engines: Engines, on_stage: OnStage) -> dict[str, Labelled]:
+def _networks(
+    scan: UploadedScan, request: Request, engines: Engines, on_stage: OnStage
+) -> dict[str, Labelled]:
     """Each network of the pair alone, if wished for, by its name."""
-    if not wish.alone:
+    if not request.alone:
         return {}
     return {
         name: label_scan(
-            scan.study, engines.segmenter(wish.engine, network), name, on_stage
+            scan.study, engines.segmenter(request.engine, network), name, on_stage
         ).labels_only()
         for network, name in NETWORKS.items()
     }
 
 
-def _other(scan: Scan, wish: Wish, engines: Engines, on_stage: OnStage) -> Labelled | None:
+def _other(
+    scan: UploadedScan, request: Request, engines: Engines, on_stage: OnStage
+) -> Labelled | None:
     """The engine to compare with, if one is wished for."""
-    if not wish.compare:
+    if not request.compare:
         return None
-    segmenter = engines.segmenter(wish.compare)
+    segmenter = engines.segmenter(request.compare)
     label_first_frame(scan.study, segmenter)  # as the first one had to, before its time is taken
-    return label_scan(scan.study, segmenter, wish.compare, on_stage).labels_only()
+    return label_scan(scan.study, segmenter, request.compare, on_stage).labels_only()
 
 
 def give_back_memory() -> None:

@@ -19,7 +19,7 @@ import gradio as gr
 from ctct.demo.app import MAX_UPLOAD_MB, build
 from ctct.demo.engines import Engines
 from ctct.demo.samples import FIRST, sample_file
-from ctct.demo.uploads import Scans
+from ctct.demo.uploads import Uploads
 from starlette.middleware import Middleware
 
 from ctct.errors import ConfigError
@@ -90,7 +90,7 @@ def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) 
     """
     with tempfile.TemporaryDirectory(prefix="ctct-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
-        page = build(engines, Scans(Path(folder)))
+        page = build(engines, Uploads(Path(folder)))
         # Ready when it is asked for.
         threading.Thread(target=sample_file, args=[FIRST], daemon=True).start()
         try:

@@ -21,7 +21,7 @@ from ctct.errors import InputError
 from ctct.io.dicom.files import Opener, is_zip
 
 #: Bytes and number of the files that a zip may hold.
-MAX_ZIP_BYTES, MOST_MEMBERS = 2**30, 20_000
+MAX_ZIP_BYTES, MAX_MEMBERS = 2**30, 20_000
 
 
 class _Upload(route_utils.GradioUploadFile):  # type: ignore[misc]
@@ -47,7 +47,7 @@ route_utils.GradioUploadFile = _Upload
 SessionState._update_value_in_config = _forget
 
 
-class Scans:
+class Uploads:
     """The scans of all visitors, until they are labelled.
 
     Args:
@@ -98,9 +98,9 @@ def check_zip(path: Path) -> None:
     with Opener() as opener:
         members = opener.archive(path).infolist()
     size = sum(member.file_size for member in members)
-    if size > MAX_ZIP_BYTES or len(members) > MOST_MEMBERS:
+    if size > MAX_ZIP_BYTES or len(members) > MAX_MEMBERS:
         raise InputError(
             f"{path}: unpacks to {size / 2**20:.0f} MB in {len(members)} files, this page takes "
-            f"{MAX_ZIP_BYTES / 2**20:.0f} MB in {MOST_MEMBERS}; zip the short-axis cine alone, "
+            f"{MAX_ZIP_BYTES / 2**20:.0f} MB in {MAX_MEMBERS}; zip the short-axis cine alone, "
             "or use ctct predict"
         )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ctct.inference.segmentation import Segmentation
-from ctct.labels import BACKGROUND, COLOURS, LV, MYO, RV, STRUCTURES, VALUE
+from ctct.labels import BACKGROUND, COLORS, LV, MYO, RV, STRUCTURES, VALUE
 from ctct.measurement.volumes import Measurements
 from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from ctct.report.html import Markup
@@ -31,7 +31,7 @@ CYCLE_S = 1.0
 #: Room around the heart, as a share of its larger side.
 MARGIN = 0.5
 #: Pixels of all slices that a browser can be sent; of more, every second or third one.
-MOST_PIXELS = 24_000_000
+MAX_PIXELS = 24_000_000
 #: Percentiles of the intensities that become black and white before any windowing.
 DARKEST, BRIGHTEST = 0.5, 99.8
 Array = npt.NDArray[np.uint8]
@@ -77,12 +77,11 @@ def viewer_page(
         "frames_per_second": study.frames / CYCLE_S,
         "layers": names,
         "disagreement": bool(np.isfinite(segmentation.disagreement).any()),
-        "colours": [(0, 0, 0), *(COLOURS[s] for s in STRUCTURES)],
+        "colors": [(0, 0, 0), *(COLORS[s] for s in STRUCTURES)],
         "outlines": [
-            {"colour": VALUE[s], "labels": [VALUE[part] for part in OUTLINES[s]]}
-            for s in STRUCTURES
+            {"color": VALUE[s], "labels": [VALUE[part] for part in OUTLINES[s]]} for s in STRUCTURES
         ],
-        "legend": [{"name": s, "colour": COLOURS[s]} for s in STRUCTURES],
+        "legend": [{"name": s, "color": COLORS[s]} for s in STRUCTURES],
         "curve": {
             "left": LEFT,
             "width": WIDTH - LEFT - RIGHT,
@@ -126,7 +125,7 @@ class Slices:
 
 
 def viewer_slices(
-    segmentation: Segmentation, others: Sequence[Array] = (), most_pixels: int = MOST_PIXELS
+    segmentation: Segmentation, others: Sequence[Array] = (), most_pixels: int = MAX_PIXELS
 ) -> Slices:
     """All slices of a segmentation, cut to the heart.
 
@@ -139,7 +138,7 @@ def viewer_slices(
     rows, columns = heart_window(segmentation)
     channels = np.stack(
         [
-            grey_values(study.voxels[..., rows, columns]),
+            gray_values(study.voxels[..., rows, columns]),
             packed([a[..., rows, columns] for a in (segmentation.labels, *others)]),
             share_of_255(segmentation.disagreement[..., rows, columns]),
         ],
@@ -167,12 +166,12 @@ def heart_window(segmentation: Segmentation) -> tuple[slice, slice]:
     )
 
 
-def grey_values(voxels: npt.NDArray[np.float32]) -> Array:
+def gray_values(voxels: npt.NDArray[np.float32]) -> Array:
     """Intensities as 0…255, from the :data:`DARKEST` to the :data:`BRIGHTEST` percentile."""
     low, high = np.percentile(voxels, (DARKEST, BRIGHTEST))
     scaled = (voxels - low) * (255 / max(high - low, 1e-12))
-    grey: Array = scaled.clip(0, 255).round().astype(np.uint8)
-    return grey
+    gray: Array = scaled.clip(0, 255).round().astype(np.uint8)
+    return gray
 
 
 def packed(label_maps: Sequence[Array]) -> Array:

@@ -14,7 +14,7 @@ from ctct.exporters.formats import FORMATS, Observe
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
 from ctct.exporters.precision import Rung, ladder
 from ctct.exporters.request import ExportRequest
-from ctct.exporters.trained_pair import Source
+from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import OutputError, ParityError
 from ctct.inference.segmenter import Segmenter
@@ -74,7 +74,7 @@ def export(
 ) -> list[Artefact]:
     """Write ``folder/model.onnx`` and the like, each with what it is and how it was verified.
 
-    Of a pair that was trained with ``--window`` also ``model.window.onnx``: the graph on that grid.
+    For a pair trained with ``--heart-crop`` also ``model.heart_crop.onnx``: the graph on that grid.
 
     A precision that fails the gate is tried in the CNN alone, then float32 is taken; what was tried
     is in the sidecar, ``model.onnx.json`` and the like. A file is there under its name only when it
@@ -93,18 +93,18 @@ def export(
     folder = Path(folder)
     observe("reading the model")
     asked = (source, request.variant, request.verify_on, request.calibration, request.given)
-    pair = Source(*asked)
+    pair = TrainedPair(*asked)
     prepare_folder(folder)
     artefacts = [_export(pair, name, folder, request, observe) for name in request.formats]
-    if pair.training_window:
-        small = Source(*asked, window=True)
-        with_window = [name for name in request.formats if FORMATS[name].windows]
-        artefacts += [_export(small, name, folder, request, observe) for name in with_window]
+    if pair.heart_crop_size:
+        small = TrainedPair(*asked, heart_crop=True)
+        with_heart_crop = [name for name in request.formats if FORMATS[name].heart_crop]
+        artefacts += [_export(small, name, folder, request, observe) for name in with_heart_crop]
     return artefacts
 
 
 def _export(
-    pair: Source,
+    pair: TrainedPair,
     name: str,
     folder: Path,
     request: ExportRequest,
@@ -132,7 +132,7 @@ def _export(
     )
 
 
-def verify(pair: Source, rung: Rung, runtime: Runtime) -> Attempt:
+def verify(pair: TrainedPair, rung: Rung, runtime: Runtime) -> Attempt:
     """Run the studies of verification on ``runtime`` and hold them against the pair itself."""
     candidate = segment_all(
         Segmenter(pair.file, runtime), [segmentation.study for segmentation in pair.reference]
@@ -142,7 +142,7 @@ def verify(pair: Source, rung: Rung, runtime: Runtime) -> Attempt:
     return Attempt(rung, runtime.name, parity, failures)
 
 
-def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Attempt]) -> Path:
+def _keep(path: Path, folder: Path, name: str, pair: TrainedPair, attempts: list[Attempt]) -> Path:
     """Give a verified artefact its final name, after its sidecar and its weights if apart."""
     sidecar = sidecar_path(path)
     verification = {
@@ -150,9 +150,9 @@ def _keep(path: Path, folder: Path, name: str, pair: Source, attempts: list[Atte
         "attempts": [attempt.to_dict() for attempt in attempts],
     }
     if name == "engine":
-        from ctct.model_files.sidecar import read_record, write_record
+        from ctct.model_files.sidecar import read_engine_record, write_engine_record
 
-        write_record(path, replace(read_record(path), verification=verification))
+        write_engine_record(path, replace(read_engine_record(path), verification=verification))
     else:
         content = {
             "format": name,

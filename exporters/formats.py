@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import Rung
-from ctct.exporters.trained_pair import STEM, Source
+from ctct.exporters.trained_pair import STEM, TrainedPair
 
 from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
@@ -26,7 +26,7 @@ Observe = Callable[[str], None]
 
 
 def _write_onnx(
-    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
     path = folder / f"{pair.stem}.onnx"
     save_onnx(pair.model(rung), path, store_half=rung.precision == "fp32")
@@ -43,7 +43,7 @@ def _run_onnx(path: Path, rung: Rung) -> Runtime:
 
 
 def _write_openvino(
-    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
     path = folder / f"{pair.stem}.xml"
     write_openvino(_write_onnx(pair, rung, folder, request, observe), path)
@@ -57,7 +57,7 @@ def _run_openvino(path: Path, rung: Rung) -> Runtime:
 
 
 def _write_engine(
-    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
     from ctct.runtimes.tensorrt.build import build_engine
 
@@ -73,11 +73,11 @@ def _write_engine(
 
 def _run_engine(path: Path, rung: Rung) -> Runtime:
     """The engine itself where it can run, otherwise the ONNX graph it was built from."""
-    from ctct.model_files.sidecar import read_record
+    from ctct.model_files.sidecar import read_engine_record
     from ctct.runtimes.cuda import current_gpu
     from ctct.runtimes.tensorrt.compatibility import find_flavour, mismatch
 
-    gpu, record = current_gpu(), read_record(path)
+    gpu, record = current_gpu(), read_engine_record(path)
     reason = "there is no GPU"
     if gpu:
         reason = mismatch(record, path.read_bytes(), find_flavour(record.package), gpu)
@@ -90,7 +90,7 @@ def _run_engine(path: Path, rung: Rung) -> Runtime:
 
 
 def _write_triton(
-    pair: Source, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
+    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
 ) -> Path:
     from ctct.exporters.triton import write_triton_repository
 
@@ -128,18 +128,18 @@ class Format:
         write: gives the path of what it wrote.
         run: that path, at the precision it was written in.
         half: the half precision that its runtimes are quick with.
-        windows: whether the graph of a window is written too, where the pair was trained for it.
+        heart_crop: whether the graph of a window is written too, where the pair was trained for it.
     """
 
-    write: Callable[[Source, Rung, Path, ExportRequest, Observe], Path]
+    write: Callable[[TrainedPair, Rung, Path, ExportRequest, Observe], Path]
     run: Callable[[Path, Rung], Runtime]
     half: str = "fp16"
-    windows: bool = False
+    heart_crop: bool = False
 
 
 FORMATS = {
-    "onnx": Format(_write_onnx, _run_onnx, windows=True),
-    "openvino": Format(_write_openvino, _run_openvino, half="bf16", windows=True),
+    "onnx": Format(_write_onnx, _run_onnx, heart_crop=True),
+    "openvino": Format(_write_openvino, _run_openvino, half="bf16", heart_crop=True),
     "engine": Format(_write_engine, _run_engine),
     "triton": Format(_write_triton, _run_triton),
 }

@@ -42,7 +42,7 @@ def to_onnx(
     Args:
         graph: in evaluation mode.
         metadata: kept in the model, each value as JSON; see ``ctct.runtimes.base``.
-        fold: fold batch normalisation into the convolutions. A change of precision wants that; the
+        fold: fold batch normalization into the convolutions. A change of precision wants that; the
             pair cannot be restored from such a file.
         opset: version of the operators.
     """
@@ -102,7 +102,7 @@ def save_onnx(model: onnx.ModelProto, path: str | Path, store_half: bool = True)
 
 
 def fold_batch_norm(graph: SegmentationGraph) -> SegmentationGraph:
-    """A copy in which each batch normalisation right after a convolution is part of it."""
+    """A copy in which each batch normalization right after a convolution is part of it."""
     graph = copy.deepcopy(graph).eval()
     for block in [m for m in graph.modules() if isinstance(m, nn.Sequential)]:
         for i, (first, second) in enumerate(pairwise(block)):
@@ -119,9 +119,9 @@ def _strip_debugging(model: onnx.ModelProto) -> None:
 
 
 def _store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that keeps every sizeable float32 initialiser as float16, followed by a Cast.
+    """A copy that keeps every sizeable float32 initializer as float16, followed by a Cast.
 
-    The initialiser is called ``<parameter>`` as before; the Cast's output, which the nodes now
+    The initializer is called ``<parameter>`` as before; the Cast's output, which the nodes now
     read, ``<parameter>.float32``.
     """
     original, model = model, onnx.ModelProto()

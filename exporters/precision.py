@@ -1,6 +1,6 @@
 """Lower precision inside an ONNX graph: half floats, or 8-bit integers where the networks compute.
 
-Only nodes of the two networks change. The sampling grids, the normalisation and the softmax decide
+Only nodes of the two networks change. The sampling grids, the normalization and the softmax decide
 positions and small differences, and stay in float32, as do layer norms inside the networks.
 A node belongs to the network that its name starts with; see :mod:`ctct.exporters.onnx_graph`.
 """
@@ -138,7 +138,7 @@ def to_int8(
     the logits, where 256 steps are few, and cost little.
 
     Args:
-        model: in float32, batch normalisation folded into the convolutions.
+        model: in float32, batch normalization folded into the convolutions.
         members: the networks to change.
         calibration: batches to run for the ranges of activations.
         symmetric: activations too have their zero at 0, which TensorRT asks for.
@@ -207,14 +207,14 @@ def _half_tensor(tensor: TensorProto, half: int, name: str) -> TensorProto:
 
 
 def _with(
-    model: onnx.ModelProto, nodes: Sequence[NodeProto], initialisers: Sequence[TensorProto]
+    model: onnx.ModelProto, nodes: Sequence[NodeProto], initializers: Sequence[TensorProto]
 ) -> onnx.ModelProto:
     """``model`` with other nodes and weights, and no inferred types that may be stale."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for field, content in (
         (copy.graph.node, nodes),
-        (copy.graph.initializer, initialisers),
+        (copy.graph.initializer, initializers),
         (copy.graph.value_info, ()),
     ):
         del field[:]

@@ -24,7 +24,7 @@ class ExportRequest:
         verify: whether to hold each artefact against the pair in PyTorch, in float32.
         verify_on: folder of scans for that; None for synthetic cines.
         calibration: folder of scans for int8, likewise.
-        given: entries of the metadata that replace the source's own: training_data, licence.
+        given: entries of the metadata that replace the source's own: training_data, license.
         profile: batches and slice sizes that an engine takes, and the batches that Triton makes.
         targets: GPUs to build an engine for, as in ("sm80", "sm89"); None for the one at hand.
     """

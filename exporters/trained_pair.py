@@ -19,7 +19,7 @@ from ctct.io.discover import discover
 from ctct.labels import VALUE
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
-from ctct.models.checkpoint import load_model
+from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.torch_eager import TorchRuntime
 
 #: What every artefact is called, up to its ending.
@@ -29,7 +29,7 @@ STEM = "model"
 PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "start_from")
 
 
-class Source:
+class TrainedPair:
     """A run folder, or a file that the pair can be restored from, as one variant of its graph.
 
     Args:
@@ -37,8 +37,8 @@ class Source:
         variant: of the graph.
         verify_on: folder of scans to verify on; None for synthetic cines.
         calibration: folder of scans to calibrate on, likewise.
-        given: entries of the metadata that replace the source's own, as "licence".
-        window: on the smaller grid that the pair was trained for as well, ``training_window``.
+        given: entries of the metadata that replace the source's own, as "license".
+        heart_crop: on the smaller grid that the pair was trained for as well, ``heart_crop_size``.
 
     Attributes:
         stem: name of its artefacts, up to the ending.
@@ -55,21 +55,21 @@ class Source:
         verify_on: Path | None = None,
         calibration: Path | None = None,
         given: dict[str, str] | None = None,
-        window: bool = False,
+        heart_crop: bool = False,
     ) -> None:
         for folder in filter(None, (verify_on, calibration)):
             discover([folder])  # now, not after minutes of work
         self.file = find_model(path)
-        self.graph, description = load_model(self.file.path)
+        self.graph, description = load_checkpoint(self.file.path)
         self.graph.variant = variant
-        on_windows = self.graph.other_statistics is not None
-        self.training_window = int(description.config["window"]) if on_windows else 0
+        has_heart_crop = self.graph.other_statistics is not None
+        self.heart_crop_size = int(description.config["heart_crop_size"]) if has_heart_crop else 0
         self.stem = STEM
-        if window:
-            self.graph.fit(self.training_window)
-            self.stem = f"{STEM}.window"
+        if heart_crop:
+            self.graph.fit(self.heart_crop_size)
+            self.stem = f"{STEM}.heart_crop"
         self._folders = verify_on, calibration
-        own = {key: self.file.description.get(key, "") for key in ("training_data", "licence")}
+        own = {key: self.file.description.get(key, "") for key in ("training_data", "license")}
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,

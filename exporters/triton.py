@@ -13,7 +13,7 @@ from typing import Any
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
-from ctct.model_files.sidecar import EngineRecord, read_record
+from ctct.model_files.sidecar import EngineRecord, read_engine_record
 from ctct.runtimes.base import INPUTS, OUTPUTS
 from ctct.storage import prepare_folder
 
@@ -69,7 +69,7 @@ def write_triton_repository(
         raise ModelError(f"{model.path}: not of kind {kind}; give an .onnx file or an .engine")
     profile = EngineProfile()
     if kind == "engine":
-        record = read_record(model.path)
+        record = read_engine_record(model.path)
         profile, types = _servable(record, model.path).profile, record.types
     else:
         types = onnx_types(model.path)
@@ -125,7 +125,7 @@ def _servable(record: EngineRecord, path: Path) -> EngineRecord:
 def _parameters(model: ModelFile, profile: EngineProfile | None) -> dict[str, str]:
     """What clients may want to know of the model: what the labels mean, and which model it is."""
     parameters = {"sha256": model.sha256}
-    for key in ("labels", "licence", "precision"):
+    for key in ("labels", "license", "precision"):
         if model.description.get(key):
             value = model.description[key]
             parameters[key] = value if isinstance(value, str) else json.dumps(value)

@@ -51,7 +51,7 @@ def test_a_consumer_without_ctct_says_the_same(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["consumer.py", scan.name])
     exec(compile(text, "README.md", "exec"), {})
-    flags = ("--keep-all-components", "--no-window")
+    flags = ("--keep-all-components", "--no-heart-crop")
     assert ctct("predict", scan, "-o", "out", *flags).code == 0
     own = nib.load(tmp_path / "labels.nii.gz")
     ours = nib.load(next(Path("out").glob("*_seg.nii.gz")))

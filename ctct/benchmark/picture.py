@@ -28,8 +28,8 @@ def speed_png(timings: Sequence[Contestant], unit: str = "slices a second") -> b
     figure = Figure(figsize=(8, 0.8 + 0.5 * len(timings)), layout="constrained")
     axes = figure.subplots()
     rates = [timing.rate for timing in timings]
-    colours = ["#9aa0a6", *["#1a73e8"] * (len(timings) - 1)]
-    bars = axes.barh([timing.name for timing in timings], rates, color=colours)
+    colors = ["#9aa0a6", *["#1a73e8"] * (len(timings) - 1)]
+    bars = axes.barh([timing.name for timing in timings], rates, color=colors)
     captions = [f"{rate:.1f}  ({rate / rates[0]:.1f}×)" for rate in rates]
     axes.bar_label(bars, captions, padding=4)
     axes.set_xlim(0, 1.25 * max(rates))

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
-from ctct.inference.crop import centred
+from ctct.inference.crop import centered
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.files import ENDINGS
@@ -36,7 +36,7 @@ from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import find_model
-from ctct.predict.case_files import Options, output_path
+from ctct.predict.case_files import PredictOptions, output_path
 from ctct.predict.folder import predict_folder
 from ctct.predict.pipeline import Observer
 from ctct.predict.run_manifest import FAILED, RECORD
@@ -89,8 +89,8 @@ def prediction_speed(
 
     Args:
         cases: what to segment.
-        models: "default", ``.onnx``, ``.xml`` or ``.engine`` files; one with a twin in bfloat16
-            counts twice where the machine would take the twin.
+        models: "default", ``.onnx``, ``.xml`` or ``.engine`` files; one with a bf16
+            variant counts twice where the machine would take that variant.
         reference: the pair for the reference: a run folder, "default" or an fp32 ``.onnx``.
         device: "cpu", "cuda" or "auto".
         batch: slices a call.
@@ -161,7 +161,7 @@ def _processor() -> str:
 
 
 def _segmenters(models: Sequence[str], device: str, batch: int) -> Iterator[tuple[str, Segmenter]]:
-    """Each model, and its twin in bfloat16 where this machine would take that."""
+    """Each model, and its bf16 variant in bfloat16 where this machine would take that."""
     for model in models:
         itself = find_model(model)
         for file in dict.fromkeys((itself.path, in_precision(itself, device=device).path)):
@@ -172,12 +172,17 @@ def _segmenters(models: Sequence[str], device: str, batch: int) -> Iterator[tupl
 
 def _predict(cases: Sequence[Case], out: Path, segmenter: Segmenter) -> None:
     segmenter.busy_s = 0.0
-    fates = predict_folder(
-        cases, out, segmenter.model, lambda model: segmenter, Options(report=False), Observer()
+    case_statuses = predict_folder(
+        cases,
+        out,
+        segmenter.model,
+        lambda model: segmenter,
+        PredictOptions(report=False),
+        Observer(),
     )
-    for fate in fates:
-        if fate.status == FAILED:
-            raise InputError(fate.reason)
+    for case_status in case_statuses:
+        if case_status.status == FAILED:
+            raise InputError(case_status.reason)
 
 
 def _rows(timings: list[Timing], outputs: dict[str, Path], cases: Sequence[Case]) -> list[Row]:
@@ -187,8 +192,8 @@ def _rows(timings: list[Timing], outputs: dict[str, Path], cases: Sequence[Case]
         dice = _dice(cases, out)
         record = json.loads((out / RECORD).read_text()) if (out / RECORD).exists() else {}
         stages: dict[str, float] = {}
-        for fate in record.get("cases", ()):
-            for stage, seconds in fate["seconds"].items():
+        for case_status in record.get("cases", ()):
+            for stage, seconds in case_status["seconds"].items():
                 stages[stage] = round(stages.get(stage, 0.0) + seconds, 3)
         usual = rows[0].dice if rows else dice
         valid = dice is None or usual is None or usual - dice <= TOLERANCE
@@ -229,7 +234,7 @@ class ReferenceProcedure:
             import torch
             from scipy import ndimage
 
-            from ctct.models.checkpoint import load_model as load_pair
+            from ctct.models.checkpoint import load_checkpoint as load_pair
         except ImportError as error:
             raise RuntimeUnavailableError(
                 f"the reference procedure needs {error.name}; pip install 'ctct[export]' scipy"
@@ -277,7 +282,7 @@ class ReferenceProcedure:
         size = [n + (n - grid.size) % 2 for n in resized.shape]  # to be cut on both sides alike
         grown = np.zeros(size, np.float32)
         grown[: resized.shape[0], : resized.shape[1]] = resized
-        middle = centred(grown.shape, (grid.size, grid.size))
+        middle = centered(grown.shape, (grid.size, grid.size))
         seen = middle.cut(grown)
         seen = (seen - seen.mean()) / max(float(seen.std()), 1e-6)
         x = torch.from_numpy(np.ascontiguousarray(seen, np.float32).clip(-4, 4))[None, None]

@@ -15,7 +15,7 @@ from ctct.inference.segmenter import Segmenter
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.measurement.quality_flags import VERDICTS, frame_flags
-from ctct.measurement.quality_indicators import frame_signs
+from ctct.measurement.quality_indicators import frame_indicators
 from ctct.synthetic.damage import DAMAGES
 
 #: Labels of a lower mean Dice are bad.
@@ -32,7 +32,7 @@ class Trial:
         case: name of the scan.
         damage: what was done to it, a key of ``DAMAGES``.
         dice: mean Dice of the three structures against the manual labels.
-        score: that of the quality signs.
+        score: that of the quality indicators.
         level: the gravest flag, "" without any.
     """
 
@@ -77,13 +77,13 @@ def _of_scan(
             continue  # refused before it is segmented
         result = segmenter.segment(spoilt)
         for t in range(spoilt.frames):
-            signs = frame_signs(
+            indicators = frame_indicators(
                 spoilt.voxels[t], result.labels[t], result.disagreement[t], result.removed[t]
             )
-            levels = [flag.level for flag in frame_flags(signs)]
+            levels = [flag.level for flag in frame_flags(indicators)]
             gravest = max(levels, key=VERDICTS.index, default="")
             dice = float(np.mean(list(dice_by_structure(result.labels[t], truth[t]).values())))
-            yield Trial(case, name, dice, signs.score, gravest)
+            yield Trial(case, name, dice, indicators.score, gravest)
 
 
 def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:

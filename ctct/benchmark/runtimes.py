@@ -65,7 +65,7 @@ def runtime_speed(
     Args:
         reference: a run folder, "default" or an fp32 ``.onnx``, run by PyTorch in float32.
         models: "default", ``.onnx``, ``.xml`` or ``.engine`` files, each on every runtime here that
-            takes it; where OpenVINO would take a twin in bfloat16, on that too.
+            takes it; where OpenVINO would take a bf16 variant in bfloat16, on that too.
         device: "cpu", "cuda" or "auto".
         batches: slices a call.
         rounds: that count.
@@ -106,8 +106,8 @@ def _on_each_runtime(model: ModelFile, name: str, device: str) -> Iterator[tuple
             _, place, _ = runtimes.choose(model, runtime, device)
             if runtime in runtimes.GPU_ONLY and place == "cpu":
                 continue
-            twin = in_precision(model, "auto", runtime, device)
-            for file in [model] if twin.path == model.path else [model, twin]:
+            bf16_variant = in_precision(model, "auto", runtime, device)
+            for file in [model] if bf16_variant.path == model.path else [model, bf16_variant]:
                 loaded = runtimes.load(file, runtime, device)
                 precision = file.description.get("precision", "fp32")
                 yield f"{name} in {precision} on {loaded.name}, {loaded.device}", loaded

@@ -33,12 +33,12 @@ from ctct.training.step import batch_loss, draw_batch
 PUBLISHED = {
     name: PRESETS["paper"][name]
     for name in (
-        *("optimiser", "augmentation", "cut_mix", "teacher", "other_share"),
+        *("optimizer", "augmentation", "cut_mix", "teacher", "other_teacher_share"),
         *("confidence", "pseudo_loss", "clip"),
     )
 }
 #: Weight of cross teaching and learning rate, which cost nothing to change.
-CROSS_WEIGHT, RATE = PRESETS["paper"]["cross_weight"], PRESETS["paper"]["cnn_rate"]
+CROSS_WEIGHT, RATE = PRESETS["paper"]["cross_teaching_weight"], PRESETS["paper"]["cnn_rate"]
 
 
 def training_speed(
@@ -98,15 +98,15 @@ def _ctct_steps(
         graph.transformer.compile()
     networks = (graph.cnn, graph.transformer)
     labelled, unlabelled = SliceSet(data.labelled, device), SliceSet(data.unlabelled, device)
-    optimiser = torch.optim.SGD(graph.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
+    optimizer = torch.optim.SGD(graph.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
     generator = torch.Generator(device).manual_seed(config.seed)
     while True:
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         batch, _ = draw_batch(labelled, unlabelled, config, graph.grid, generator)
         with autocast():  # type: ignore[attr-defined]
             loss, _ = batch_loss(batch, networks, networks, config, CROSS_WEIGHT)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         yield loss.detach()
 
 
@@ -116,11 +116,11 @@ def _reference_steps(
     torch.manual_seed(config.seed)
     graph = build_graph(config.to_dict()).to(device).train()
     networks: tuple[nn.Module, nn.Module] = (graph.cnn, graph.transformer)
-    optimisers = [
+    optimizers = [
         torch.optim.SGD(n.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
         for n in networks
     ]
-    known = config.known_slices
+    known = config.labelled_batch_size
     loaders = [
         _endless(_Slices(volumes, config.grid_size), count, workers)
         for volumes, count in ((data.labelled, known), (data.unlabelled, config.batch - known))
@@ -139,11 +139,11 @@ def _reference_steps(
                 + supervised
                 + CROSS_WEIGHT * segmentation_loss(own[known:], taught, kind="dice")
             )
-        for optimiser in optimisers:
-            optimiser.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        for optimiser in optimisers:
-            optimiser.step()
+        for optimizer in optimizers:
+            optimizer.step()
         yield loss.detach()
 
 

@@ -49,7 +49,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluationOptions:
     """How :func:`evaluate_folder` works.
 
     Attributes:
@@ -68,7 +68,7 @@ class Options:
 def evaluate_folder(
     predictions: Path,
     references: Path,
-    options: Options | None = None,
+    options: EvaluationOptions | None = None,
     on_case: Callable[[int, int], object] = lambda done, total: None,
 ) -> Evaluation:
     """Score every prediction that has a reference of the same name.
@@ -81,13 +81,13 @@ def evaluate_folder(
     Args:
         predictions: folder of label maps.
         references: folder of label maps, searched recursively.
-        options: see :class:`Options`.
+        options: see :class:`EvaluationOptions`.
         on_case: told the number of cases finished and their total.
 
     Raises:
         InputError: no pair is found, none can be compared, or two references share a name.
     """
-    options = options or Options()
+    options = options or EvaluationOptions()
     own = _by_name(predictions.glob("*"), "_seg")
     manual = _by_name(references.rglob("*"), "_gt")
     shared = sorted(own.keys() & manual.keys())
@@ -142,7 +142,7 @@ def _by_name(files: Iterable[Path], suffix: str) -> dict[str, Path]:
 
 
 def _score_case(
-    case: str, prediction: Path, reference: Path, options: Options
+    case: str, prediction: Path, reference: Path, options: EvaluationOptions
 ) -> tuple[list[VolumeScore], _Volumes]:
     study, own = read_labels(prediction, options.label_order)
     reference_study, manual = read_labels(reference, options.reference_order)

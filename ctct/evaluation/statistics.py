@@ -37,7 +37,7 @@ class Summary:
     high: float
 
 
-def summarise(values: Sequence[float], patients: Sequence[str]) -> Summary:
+def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
     """Summary of ``values``, one of ``patients`` each.
 
     The interval is the percentile bootstrap (Efron and Tibshirani, An Introduction to the
@@ -143,7 +143,7 @@ def compare(one: Sequence[float], other: Sequence[float], patients: Sequence[str
         if (own := gaps[(names == name) & np.isfinite(gaps)]).size
     }
     differences = list(means.values())
-    summary = summarise(differences, list(means))
+    summary = summarize(differences, list(means))
     if not differences:
         return Comparison(summary, float("nan"))
     p = float(wilcoxon(differences).pvalue) if any(differences) else 1.0

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import Evaluation
 from ctct.evaluation.score import DICE, VolumeScore
-from ctct.evaluation.statistics import Agreement, Comparison, Summary, agreement, compare, summarise
+from ctct.evaluation.statistics import Agreement, Comparison, Summary, agreement, compare, summarize
 from ctct.labels import STRUCTURES
 from ctct.measurement.volumes import INDEX_COLUMNS
 
@@ -60,7 +60,7 @@ def _of_frame(score: VolumeScore) -> Iterator[tuple[Quantity, float]]:
 def summaries(evaluation: Evaluation) -> dict[Quantity, Summary]:
     """Mean, spread, median and confidence interval of each quantity over frames."""
     return {
-        quantity: summarise(list(values.values()), [frame.patient for frame in values])
+        quantity: summarize(list(values.values()), [frame.patient for frame in values])
         for quantity, values in quantities(evaluation).items()
     }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ctct.errors import ConfigError, OutputError
-from ctct.inference import crop as views
+from ctct.inference import crop as crops
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Runtime
 from ctct.storage import cache_folder, prepare_folder, strict_json, write_atomic
@@ -78,8 +78,8 @@ def quickest(milliseconds: dict[int, float]) -> int:
 
 def _try(model: ModelFile, runtime: Runtime) -> dict[int, float]:
     """Milliseconds a slice by batch, until the memory is full or larger ones are no quicker."""
-    view = views.whole(PIXELS, SPACING_MM, model.description.get("grid"))
-    slices = np.random.default_rng(0).random((TRIED[-1], 1, *view.size), dtype=np.float32)
+    crop = crops.visible_crop(PIXELS, SPACING_MM, model.description.get("grid"))
+    slices = np.random.default_rng(0).random((TRIED[-1], 1, *crop.size), dtype=np.float32)
     spacing_mm = np.full((TRIED[-1], 2), SPACING_MM, np.float32)
     found: dict[int, float] = {}
     for batch in TRIED:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ctct.inference.crop import View
+from ctct.inference.crop import Crop
 from ctct.io.study import Study
 from ctct.runtimes.base import Prediction
 
@@ -57,13 +57,13 @@ class Part:
 
     Attributes:
         job: the study.
-        view: of the slices.
-        slices: which, by numbers that all lie in the study.
+        crop: of the slices.
+        span: which, by numbers that all lie in the study.
     """
 
     job: Job
-    view: View
-    slices: slice
+    crop: Crop
+    span: slice
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -75,10 +75,10 @@ class Part:
 
     @property
     def _numbers(self) -> range:
-        return range(*self.slices.indices(len(self.job.labels)))
+        return range(*self.span.indices(len(self.job.labels)))
 
     def _of(self, numbers: range) -> Part:
-        return replace(self, slices=slice(numbers.start, numbers.stop, numbers.step))
+        return replace(self, span=slice(numbers.start, numbers.stop, numbers.step))
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,16 @@ class Batch:
         return sum(map(len, self.parts))
 
     @property
-    def window(self) -> bool:
+    def on_heart(self) -> bool:
         """Whether they are for the graph of a window."""
-        return self.parts[0].view.window
+        return self.parts[0].crop.on_heart
 
     def inputs(self) -> Inputs:
         """Intensities (N, 1, H, W) and spacing (N, 2), as the networks take them."""
         pairs = []
         for part in self.parts:
             slices, spacing_mm = part.job.study.as_batch()
-            pairs.append((part.view.cut(slices[part.slices]), spacing_mm[part.slices]))
+            pairs.append((part.crop.cut(slices[part.span]), spacing_mm[part.span]))
         if len(pairs) == 1:
             return np.ascontiguousarray(pairs[0][0]), pairs[0][1]
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))  # type: ignore[return-value]
@@ -111,17 +111,17 @@ class Batch:
         for part in self.parts:
             job, count = part.job, len(part)
             job.waiting -= count
-            job.answered[part.slices] = True
+            job.answered[part.span] = True
             job.seconds += seconds * count / len(self)
             if isinstance(answer, Exception):
                 job.error = job.error or answer
                 continue
             own = slice(at, at + count)
-            if part.view.window:  # what an earlier answer found beyond it is not the heart's
-                job.labels[part.slices] = 0
-                job.disagreement[part.slices] = 0
-            part.view.paste(answer.labels[own], job.labels[part.slices])
-            part.view.paste(answer.disagreement[own], job.disagreement[part.slices])
+            if part.crop.on_heart:  # what an earlier answer found beyond it is not the heart's
+                job.labels[part.span] = 0
+                job.disagreement[part.span] = 0
+            part.crop.paste(answer.labels[own], job.labels[part.span])
+            part.crop.paste(answer.disagreement[own], job.disagreement[part.span])
             at += count
 
     def by_study(self) -> list[Batch]:
@@ -154,7 +154,7 @@ class Batcher:
         """Queue slices."""
         for part in parts:
             part.job.waiting += len(part)
-            self._queues.setdefault((part.view.size, part.view.window), deque()).append(part)
+            self._queues.setdefault((part.crop.size, part.crop.on_heart), deque()).append(part)
 
     def full(self, batch: int) -> Iterator[Batch]:
         """Whole batches, as long as there are any."""

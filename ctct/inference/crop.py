@@ -1,6 +1,6 @@
 """What the networks get of a slice: the rectangle their grid lies on.
 
-The grid is centred on the rectangle, and beyond a slice everything is zero. So a rectangle around
+The grid is centered on the rectangle, and beyond a slice everything is zero. So a rectangle around
 the middle of the slice may be cut smaller, down to what the grid sees, or filled up with zeros,
 without any change of the answer.
 
@@ -30,18 +30,18 @@ MARGIN_MM = 6.0
 
 
 @dataclass(frozen=True)
-class View:
+class Crop:
     """A rectangle of every slice.
 
     Attributes:
         start: its first row and column; negative where it begins outside the slice.
         size: its rows and columns.
-        window: whether it is for the graph of a window, or for that of whole slices.
+        on_heart: whether it is for the graph of a window, or for that of whole slices.
     """
 
     start: tuple[int, int]
     size: tuple[int, int]
-    window: bool = False
+    on_heart: bool = False
 
     def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rectangle (…, *size) of ``array`` (…, H, W), zero beyond it."""
@@ -69,16 +69,16 @@ class View:
         return inside, own
 
 
-def centred(native: tuple[int, ...], size: tuple[int, ...]) -> View:
-    """The view of that size about the middle of slices of ``native`` rows and columns.
+def centered_crop(native: tuple[int, ...], size: tuple[int, ...]) -> Crop:
+    """The crop of that size about the middle of slices of ``native`` rows and columns.
 
     Both must be even, or both odd, along each axis.
     """
     start = [(n - m) // 2 for n, m in zip(native, size, strict=True)]
-    return View((start[0], start[1]), (size[0], size[1]))
+    return Crop((start[0], start[1]), (size[0], size[1]))
 
 
-def seen_pixels(spacing_mm: float, grid: Mapping[str, Any]) -> int:
+def visible_extent(spacing_mm: float, grid: Mapping[str, Any]) -> int:
     """Rows, or columns, of that spacing that have a part in what a grid gives.
 
     Args:
@@ -86,28 +86,28 @@ def seen_pixels(spacing_mm: float, grid: Mapping[str, Any]) -> int:
         grid: ``size`` and ``spacing_mm`` of the networks' grid.
     """
     size, grid_mm = int(grid["size"]), float(grid["spacing_mm"])
-    # The outermost points of the grid lie (size - 1) / 2 steps from the centre. They are made from
+    # The outermost points of the grid lie (size - 1) / 2 steps from the center. They are made from
     # pixels up to one pixel further out, and pixels up to one step further out are made from them.
     return math.ceil((size - 1) * grid_mm / spacing_mm + 2 * max(grid_mm / spacing_mm, 1.0))
 
 
-def whole(
+def visible_crop(
     native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
-) -> View:
-    """The view of all that a grid sees of slices, or all of them where no grid is known."""
+) -> Crop:
+    """The crop of all that a grid sees of slices, or all of them where no grid is known."""
     if grid is None:
-        return centred(native, native)
+        return centered_crop(native, native)
     sizes = []
     for pixels, mm in zip(native, spacing_mm, strict=True):
         odd = pixels % 2
-        sizes.append(_rounded(min(seen_pixels(mm, grid), pixels) - odd) + odd)
-    return centred(native, tuple(sizes))
+        sizes.append(_rounded(min(visible_extent(mm, grid), pixels) - odd) + odd)
+    return centered_crop(native, tuple(sizes))
 
 
-def window(
+def heart_crop(
     labels: npt.NDArray[np.uint8], spacing_mm: tuple[float, float], grid: Mapping[str, Any]
-) -> View | None:
-    """The view for a smaller grid around the heart.
+) -> Crop | None:
+    """The crop for a smaller grid around the heart.
 
     Args:
         labels: (Z, H, W) of slices of one frame, in their order, without clean-up.
@@ -125,21 +125,21 @@ def window(
     extent_mm = (last - first + 1) * spacing_mm
     if extent_mm.max() + 2 * MARGIN_MM > grid["size"] * grid["spacing_mm"]:
         return None
-    size = [_rounded(seen_pixels(mm, grid)) for mm in spacing_mm]
+    size = [_rounded(visible_extent(mm, grid)) for mm in spacing_mm]
     start = np.round((first + last - np.array(size) + 1) / 2).astype(int)
-    return View((int(start[0]), int(start[1])), (size[0], size[1]), window=True)
+    return Crop((int(start[0]), int(start[1])), (size[0], size[1]), on_heart=True)
 
 
-def at_the_edge(
+def touches_edge(
     labels: npt.NDArray[np.uint8],
-    view: View,
+    crop: Crop,
     spacing_mm: tuple[float, float],
     grid: Mapping[str, Any],
 ) -> npt.NDArray[np.bool_]:
     """(N,) which slices of ``labels`` (N, H, W) reach the last two rows or columns of the grid."""
-    rectangle = view.cut(labels) > 0
+    rectangle = crop.cut(labels) > 0
     near = []
-    for n, mm in zip(view.size, spacing_mm, strict=True):
+    for n, mm in zip(crop.size, spacing_mm, strict=True):
         from_centre_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
         near.append(from_centre_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
     above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]

@@ -50,7 +50,7 @@ class Outcome:
     seconds: float
 
 
-def cleaned(raw: Segmentation) -> Segmentation:
+def clean_components(raw: Segmentation) -> Segmentation:
     """With only the largest 3-D component of each structure in each frame."""
     kept = keep_largest_components(raw.labels)
     removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError, CtctError, InputError
-from ctct.inference import crop as views
+from ctct.inference import crop as crops
 from ctct.inference.batch_size import as_batch, best_batch
 from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
-from ctct.inference.segmentation import Outcome, Segmentation, check_segmentable, cleaned
+from ctct.inference.segmentation import Outcome, Segmentation, check_segmentable, clean_components
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT, ModelFile, find_model
 from ctct.runtimes import choose as runtimes
@@ -35,7 +35,7 @@ CINE_FRAMES = 6
 SEARCH_STEP = 3
 
 #: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
-MOST_BYTES = 2**27
+MAX_WAITING_BYTES = 2**27
 
 
 class Segmenter:
@@ -45,8 +45,8 @@ class Segmenter:
         model: the file the runtime was loaded from.
         runtime: runs the graph.
         batch: slices a call of the runtime.
-        load_window: loads the runtime of ``model.window``, when it is needed first; None: all runs
-            on the whole grid.
+        load_heart_crop: loads the runtime of ``model.heart_crop`` when it is first needed; None:
+            everything runs on the whole grid.
         at_once: calls of the runtime side by side, of one made of several.
 
     Attributes:
@@ -58,7 +58,7 @@ class Segmenter:
         model: ModelFile,
         runtime: Runtime,
         batch: int = 16,
-        load_window: Callable[[], Runtime] | None = None,
+        load_heart_crop: Callable[[], Runtime] | None = None,
         at_once: int = 1,
     ) -> None:
         if batch < 1:
@@ -67,8 +67,10 @@ class Segmenter:
         self.runtime = runtime
         self.batch = batch
         self.busy_s = 0.0
-        self._window_grid: dict[str, Any] = model.window.description["grid"] if model.window else {}
-        self._load_window = load_window
+        self._heart_crop_grid: dict[str, Any] = (
+            model.heart_crop.description["grid"] if model.heart_crop else {}
+        )
+        self._load_heart_crop = load_heart_crop
         self._at_once = at_once
 
     @classmethod
@@ -84,13 +86,13 @@ class Segmenter:
         slices = as_batch(batch)
         loaded = runtimes.load(model, runtime, device, gpus)
         slices = slices or best_batch(model, loaded)
-        small = model.window
+        small = model.heart_crop
 
-        def load_window() -> Runtime:
+        def load_heart_crop() -> Runtime:
             assert small is not None
             return runtimes.load(small, loaded.name, device, gpus, announce=False)
 
-        return cls(model, loaded, slices, load_window if small else None, max(len(gpus), 1))
+        return cls(model, loaded, slices, load_heart_crop if small else None, max(len(gpus), 1))
 
     def segment(
         self,
@@ -113,7 +115,7 @@ class Segmenter:
         if outcome.segmentation is None:
             assert outcome.error is not None
             raise outcome.error
-        return cleaned(outcome.segmentation) if clean_up else outcome.segmentation
+        return clean_components(outcome.segmentation) if clean_up else outcome.segmentation
 
     def segment_all(
         self,
@@ -123,7 +125,7 @@ class Segmenter:
         """Label many studies, whose slices share batches; without clean-up.
 
         The next batch is prepared while the runtime works. A study is taken from ``studies`` when a
-        batch needs it; those that wait for a batch to be full take :data:`MOST_BYTES` at most.
+        batch needs it; those that wait for a full batch take at most :data:`MAX_WAITING_BYTES`.
 
         Args:
             studies: that pass :func:`check_segmentable`; may be an endless generator.
@@ -162,18 +164,18 @@ class Segmenter:
             plans[job] = self._plan(job)
             batcher.add(*next(plans[job]))
             yield from batcher.full(self.batch)
-            while batcher.nbytes > MOST_BYTES:
+            while batcher.nbytes > MAX_WAITING_BYTES:
                 yield from batcher.oldest(self.batch)
         while batcher.nbytes:
             yield from batcher.oldest(self.batch)
 
     def _plan(self, job: Job) -> Iterator[list[Part]]:
         """What is to be done of a study; the next parts when those before have their answers."""
-        study, grid = job.study, self._window_grid
+        study, grid = job.study, self._heart_crop_grid
         size, spacing_mm = study.voxels.shape[2:], study.spacing_mm
-        whole = views.whole(size, spacing_mm, self.model.description.get("grid"))
+        whole = crops.visible_crop(size, spacing_mm, self.model.description.get("grid"))
         z, every = study.slices, slice(0, study.frames * study.slices)
-        if self._load_window is None:
+        if self._load_heart_crop is None:
             yield [Part(job, whole, every)]
             return
         cine = study.frames >= CINE_FRAMES
@@ -184,13 +186,16 @@ class Segmenter:
                 for offset in range(min(SEARCH_STEP, z))
             ]
             yield [Part(job, whole, thirds[0])]
-            view = views.window(job.labels[thirds[0]], spacing_mm, grid) or whole
+            crop = crops.heart_crop(job.labels[thirds[0]], spacing_mm, grid) or whole
             # A cine's frames are all alike, or this one's volume would stand apart in the curve.
             rest = [every] if cine else thirds[1:]
             if rest:
-                yield [Part(job, view, slices) for slices in rest]
+                yield [Part(job, crop, slices) for slices in rest]
             for one in volumes if cine else [volume]:
-                if view.window and views.at_the_edge(job.labels[one], view, spacing_mm, grid).any():
+                if (
+                    crop.on_heart
+                    and crops.touches_edge(job.labels[one], crop, spacing_mm, grid).any()
+                ):
                     yield [Part(job, whole, one)]
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -213,13 +218,13 @@ class Segmenter:
                 yield land()
 
     @cached_property
-    def _window_runtime(self) -> Runtime:
-        assert self._load_window is not None
-        return self._load_window()
+    def _heart_crop_runtime(self) -> Runtime:
+        assert self._load_heart_crop is not None
+        return self._load_heart_crop()
 
     def _answer(self, batch: Batch, inputs: Inputs) -> list[Answer]:
         """What the runtime says of a batch, in parts where it does not take it as a whole."""
-        runtime = self._window_runtime if batch.window else self.runtime
+        runtime = self._heart_crop_runtime if batch.on_heart else self.runtime
         begun = time.perf_counter()
         try:
             prediction = runtime(*inputs)

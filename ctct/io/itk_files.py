@@ -29,7 +29,7 @@ METAIMAGE, NRRD = ITK_ENDINGS[:2], ITK_ENDINGS[2:]
 _HEADER_BYTES = 2**20
 _CHUNK = 2**20
 #: Seconds that reading a file may take.
-_MOST_S = 300
+_MAX_S = 300
 #: The line of a header that says where the voxels are, and what it says where they follow.
 _DATA_FILE = {
     METAIMAGE: re.compile(rb"^ElementDataFile *[=:] *([^\r\n]*?) *\r?\n", re.MULTILINE),
@@ -103,7 +103,7 @@ def in_own_process(path: Path, limit: int) -> bytes:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=_MOST_S,
+        timeout=_MAX_S,
         check=True,
     ).stdout
 

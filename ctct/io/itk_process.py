@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-#: A vector of fewer values is a colour or a direction, no cine.
-_LEAST_PHASES = 5
+#: A vector of fewer values is a color or a direction, no cine.
+_MIN_PHASES = 5
 #: Seconds of a processor that reading may take.
-_MOST_S = 120
+_MAX_S = 120
 
 
 class RefusedError(Exception):
@@ -35,7 +35,7 @@ def read(path: Path, limit: int) -> tuple[dict[str, Any], memoryview]:
         limit: bytes that the voxels may take as filed or as 32-bit numbers.
 
     Raises:
-        RefusedError: it promises more, or is no image of grey values of two to four dimensions.
+        RefusedError: it promises more, or is no image of gray values of two to four dimensions.
         RuntimeError: it is damaged. Or the process ends.
     """
     import SimpleITK
@@ -48,8 +48,8 @@ def read(path: Path, limit: int) -> tuple[dict[str, Any], memoryview]:
     kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
     if not 2 <= len(size) <= 4 or (len(size) == 4 and phases > 1) or min(size) < 1:
         raise RefusedError(f"image is {len(size)}-D {size}; expected 2 to 4 dimensions")
-    if 1 < phases < _LEAST_PHASES or "complex" in kind:
-        raise RefusedError(f"voxels are {kind} of {phases}; convert to one grey value each")
+    if 1 < phases < _MIN_PHASES or "complex" in kind:
+        raise RefusedError(f"voxels are {kind} of {phases}; convert to one gray value each")
     voxels = math.prod(size) * phases
     width = next((bits // 8 for bits in (8, 16, 64) if f"{bits}-bit" in kind), 4)
     if max(width, 4) * voxels > limit:
@@ -100,7 +100,7 @@ def main() -> None:
         import resource  # not on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (3 * limit, 3 * limit))
-        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_S, _MOST_S))
+        resource.setrlimit(resource.RLIMIT_CPU, (_MAX_S, _MAX_S))
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what SimpleITK prints must not come between
     answer(path, limit, out)

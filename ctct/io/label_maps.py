@@ -12,7 +12,7 @@ from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.labels import remap
 
-#: Voxel centres of two files further apart than this are not the same place.
+#: Voxel centers of two files further apart than this are not the same place.
 SAME_PLACE_MM = 0.5
 
 

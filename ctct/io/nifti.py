@@ -114,7 +114,7 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         dtype = header.get_data_dtype()
         if dtype.kind not in "iuf":
             kind = "RGB" if dtype.names else str(dtype)
-            raise InputError(f"{path}: voxels are {kind}; convert to one grey value a voxel")
+            raise InputError(f"{path}: voxels are {kind}; convert to one gray value a voxel")
         if len(shape) < 2 or any(n != 1 for n in shape[4:]):
             raise InputError(
                 f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"

@@ -18,7 +18,7 @@ from ctct.io.nifti import Geometry, read_geometry, read_nifti, source_of
 from ctct.io.study import Study
 
 #: Fewer files of one slice are not taken for parts of a stack.
-_LEAST_SLICES = 3
+_MIN_SLICES = 3
 _ALONE = "name the files themselves to label each alone"
 
 
@@ -45,7 +45,7 @@ def find_stacks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
                 groups.append([one])
         for group in groups:
             places = [one.place_mm for one in group]
-            if len(group) >= _LEAST_SLICES and max(places) - min(places) > SAME_SLICE_MM:
+            if len(group) >= _MIN_SLICES and max(places) - min(places) > SAME_SLICE_MM:
                 stacks.append(tuple(one.path for one in sorted(group, key=lambda s: s.place_mm)))
     return stacks
 

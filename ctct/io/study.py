@@ -32,7 +32,7 @@ class Study:
         name: name of the case, the stem of every file written for it.
         voxels: (T, Z, H, W) float32, raw intensities; T is 1 for a single frame.
         spacing_mm: (row, column) distance between neighbouring pixels of a slice.
-        slice_spacing_mm: distance between the centres of neighbouring slices; NaN for a lone 2-D
+        slice_spacing_mm: distance between the centers of neighbouring slices; NaN for a lone 2-D
             image, whose header does not give it.
         affine: (4, 4), voxel index (column, row, slice) to millimetres (RAS+).
         path: the file it was read from.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ctct.measurement.quality_flags import Judgement
-from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.measurement.volumes import Measurements
 
 
@@ -18,7 +18,7 @@ class PatientResult:
         name: the patient.
         measurements: phases, volumes, indices.
         judgement: verdict and reasons.
-        signs: signs of each frame of ``measurements``; None where they are not known.
+        indicators: indicators of each frame of ``measurements``; None where they are not known.
         by_model: name of each other model to the indices of its labels; see
             :mod:`ctct.predict.comparison`.
         ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
@@ -31,7 +31,7 @@ class PatientResult:
     name: str
     measurements: Measurements
     judgement: Judgement
-    signs: tuple[FrameSigns | None, ...]
+    indicators: tuple[FrameIndicators | None, ...]
     by_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     ed_wall_mm: tuple[float, ...] = ()
     es_wall_mm: tuple[float, ...] = ()

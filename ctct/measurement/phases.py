@@ -11,10 +11,10 @@ import numpy.typing as npt
 #: Harmonics of the heart rate that are kept: a volume curve holds no more that is not noise.
 HARMONICS = 4
 #: Fewest frames that make a curve; of fewer, the largest and the smallest volume are taken as is.
-FEWEST = 8
+MIN_FRAMES = 8
 
 #: Least fall from ED to ES, as a share of the ED volume.
-_LEAST_FALL = 0.10
+_MIN_FALL = 0.10
 #: A second minimum counts from this depth on, as a share of the curve's range.
 _DEEP = 0.25
 #: Largest step from the last frame to the first, as a share of the range.
@@ -54,7 +54,7 @@ def find_phases(volume_ml: Sequence[float]) -> Phases:
     if not known.any():
         return Phases(0, 0, tuple(given), ())
     curve = np.where(known, given, np.nan)
-    smooth = smooth_cycle(curve) if known.sum() >= FEWEST else curve
+    smooth = smooth_cycle(curve) if known.sum() >= MIN_FRAMES else curve
     chosen = np.where(known, smooth, np.nan)
     ed, es = int(np.nanargmax(chosen)), int(np.nanargmin(chosen))
     return Phases(ed, es, tuple(map(float, smooth)), tuple(_warnings(curve, smooth)))
@@ -86,9 +86,9 @@ def _warnings(curve: npt.NDArray[np.float64], smooth: npt.NDArray[np.float64]) -
         found.append(f"{np.count_nonzero(~known)} of {len(curve)} frames hold no left ventricle")
     highest = float(np.nanmax(smooth))
     span = highest - float(np.nanmin(smooth))
-    if span < _LEAST_FALL * highest:
+    if span < _MIN_FALL * highest:
         found.append(f"the left ventricle hardly contracts, by {100 * span / highest:.0f} %")
-    if known.sum() < FEWEST or span == 0:
+    if known.sum() < MIN_FRAMES or span == 0:
         return found
     minima = sum(depth >= _DEEP * span for depth in minimum_depths(smooth))
     if minima > 1:

@@ -1,4 +1,4 @@
-"""From signs of trouble to plain reasons and one verdict."""
+"""From indicators of trouble to plain reasons and one verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ctct.labels import RV
-from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.measurement.volumes import Measurements
 
 OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
@@ -31,7 +31,7 @@ _PLAUSIBLE: Mapping[str, tuple[float, float]] = {
 
 #: In-plane and slice spacing and field of view (mm) of the scans the bundled model was trained on,
 #: a little widened.
-_SPACING_MM, _SLICE_MM, _LEAST_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
+_SPACING_MM, _SLICE_MM, _MIN_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Judgement:
 
 def judge(
     measurements: Measurements,
-    signs: Mapping[tuple[str, int], FrameSigns],
+    indicators: Mapping[tuple[str, int], FrameIndicators],
     more: Iterable[Flag] = (),
 ) -> Judgement:
     """Judge a patient by the frames that its numbers come from: ED and ES, or the only one.
 
     Args:
         measurements: the patient's.
-        signs: name and number of each frame to its signs, as in ``measurements.frames``.
+        indicators: name and number of each frame to its indicators, as in ``measurements.frames``.
         more: flags of the images.
     """
     phases = {"ED": measurements.ed, "ES": measurements.es}
@@ -81,7 +81,7 @@ def judge(
     scores = []
     for name, at in used.items():
         frame = measurements.frames[at]
-        if known := signs.get((frame.name, frame.index)):
+        if known := indicators.get((frame.name, frame.index)):
             if math.isfinite(known.score):
                 scores.append(known.score)
             flags += [
@@ -95,39 +95,43 @@ def judge(
     return Judgement(verdict, max(scores, default=math.nan), tuple(flags))
 
 
-def frame_flags(signs: FrameSigns) -> list[Flag]:
+def frame_flags(indicators: FrameIndicators) -> list[Flag]:
     """What is wrong with one frame."""
-    missing = [s for s in signs.missing if s != RV]
+    missing = [s for s in indicators.missing if s != RV]
     found: list[tuple[bool, str, str]] = [
         (bool(missing), REJECT, f"no {' and no '.join(missing)} was found"),
-        (RV in signs.missing, REVIEW, "no RV was found"),
-        (signs.swapped, REJECT, "RV and LV look exchanged; is the label order right?"),
+        (RV in indicators.missing, REVIEW, "no RV was found"),
+        (indicators.swapped, REJECT, "RV and LV look exchanged; is the label order right?"),
         (
-            signs.score > SCORE_REJECT,
+            indicators.score > SCORE_REJECT,
             REJECT,
-            f"the labels are in dispute (score {signs.score:.1f})",
+            f"the labels are in relative_disagreement (score {indicators.score:.1f})",
         ),
         (
-            SCORE_REVIEW < signs.score <= SCORE_REJECT,
+            SCORE_REVIEW < indicators.score <= SCORE_REJECT,
             REVIEW,
-            f"the networks disagree more than usual (score {signs.score:.1f})",
+            f"the networks disagree more than usual (score {indicators.score:.1f})",
         ),
         (
-            signs.open_ring > 0.1,
+            indicators.open_ring > 0.1,
             REVIEW,
-            f"the myocardial ring is open: {100 * signs.open_ring:.0f} % of the LV's outline has "
-            "no muscle beside it",
+            f"the myocardial ring is open: {100 * indicators.open_ring:.0f} % of the LV's outline "
+            "has no muscle beside it",
         ),
-        (signs.gaps > 0, REVIEW, f"slices within the LV that hold none of it: {signs.gaps}"),
         (
-            signs.scattered > 0.05,
+            indicators.gaps > 0,
             REVIEW,
-            f"{100 * signs.scattered:.0f} % of the labels lay apart and were removed",
+            f"slices within the LV that hold none of it: {indicators.gaps}",
         ),
-        (signs.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
-        (signs.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),
         (
-            signs.contrast < 1.2,
+            indicators.scattered > 0.05,
+            REVIEW,
+            f"{100 * indicators.scattered:.0f} % of the labels lay apart and were removed",
+        ),
+        (indicators.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
+        (indicators.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),
+        (
+            indicators.contrast < 1.2,
             REVIEW,
             "blood is hardly brighter than muscle, unlike the training scans",
         ),
@@ -154,7 +158,7 @@ def image_flags(
     elif not _SLICE_MM[0] <= slice_spacing_mm <= _SLICE_MM[1]:
         flags.append(f"slices {slice_spacing_mm:.1f} mm apart, unlike the training scans")
     view = [n * mm for n, mm in zip(size, spacing_mm, strict=True)]
-    if min(view) < _LEAST_FOV_MM:
+    if min(view) < _MIN_FOV_MM:
         flags.append(f"a field of view of {min(view):.0f} mm, less than in any training scan")
     return [Flag(REVIEW, reason) for reason in flags]
 

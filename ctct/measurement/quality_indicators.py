@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class FrameSigns:
+class FrameIndicators:
     """What one frame's labels, disagreement and image show; shares are 0…1, NaN where undefined.
 
     Attributes:
@@ -32,8 +32,8 @@ class FrameSigns:
         cut_off: share of the outline of all labels that lies at the edge of the image.
         apex_beyond: area of the LV and its wall in the stack's last slice at the apex, as a share
             of the largest: how much of the ventricle lies beyond the stack.
-        dispute: sum of the disagreement over the whole frame, per labelled voxel: how many voxels
-            the networks contend for, for each that they label.
+        relative_disagreement: sum of the disagreement over the whole frame per labelled voxel: how
+            many voxels the networks disagree on for each one that they label.
         disagreement: structure to the mean disagreement of the pair over its voxels.
         slice_disagreement: mean disagreement of each slice over labelled voxels; NaN of a slice
             without any.
@@ -48,35 +48,35 @@ class FrameSigns:
     swapped: bool
     cut_off: float
     apex_beyond: float
-    dispute: float
+    relative_disagreement: float
     disagreement: dict[str, float]
     slice_disagreement: tuple[float, ...]
     contrast: float
 
     @property
     def score(self) -> float:
-        """How far the labels are to be doubted, 0 and up to :data:`WORST`: dispute and open ring.
+        """How doubtful the labels are, 0 to :data:`WORST`: relative disagreement and open ring.
 
         Chosen on 8 training patients and spoilt copies of them, ``ctct benchmark quality``; the
         open ring, where it is defined, counts twice. NaN of a network alone, which has none to
         disagree with.
         """
         ring = self.open_ring if np.isfinite(self.open_ring) else 0.0
-        total = self.dispute + 2 * ring
+        total = self.relative_disagreement + 2 * ring
         return min(total, WORST) if np.isfinite(total) else float("nan")
 
 
-def frame_signs(
+def frame_indicators(
     image: npt.NDArray[np.float32],
     labels: LabelMap,
     disagreement: npt.NDArray[np.floating],
     removed: int = 0,
-) -> FrameSigns:
-    """Look for signs of trouble in one frame.
+) -> FrameIndicators:
+    """Look for indicators of trouble in one frame.
 
     Args:
         image: (Z, H, W) raw intensities.
-        labels: (Z, H, W), cleaned up.
+        labels: (Z, H, W), clean_components up.
         disagreement: (Z, H, W), 0…1.
         removed: voxels that the clean-up took away.
     """
@@ -99,7 +99,7 @@ def frame_signs(
     core = slice(inside[0] + 1, inside[-1]) if inside.size > 2 else slice(0, len(labels))
     found = labels > 0
     labelled = int(np.count_nonzero(found))
-    return FrameSigns(
+    return FrameIndicators(
         missing=tuple(s for s in STRUCTURES if not mask[s].any()),
         open_ring=1 - _against(mask[LV][core], mask[MYO][core]),
         gaps=int(np.count_nonzero(area[inside[0] : inside[-1]] == 0)) if inside.size else 0,
@@ -111,7 +111,7 @@ def frame_signs(
         ),
         cut_off=_at_edge(found, rim),
         apex_beyond=_apex_beyond(area),
-        dispute=total / max(labelled, 1),
+        relative_disagreement=total / max(labelled, 1),
         disagreement={s: _mean(disagreement, mask[s]) for s in STRUCTURES},
         slice_disagreement=tuple(
             _mean(values, own) for values, own in zip(disagreement, found, strict=True)

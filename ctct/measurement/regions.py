@@ -14,7 +14,7 @@ def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
     """Region of each slice of a label map (Z, H, W): equal thirds of the left ventricle's length.
 
     The thirds are those of Cerqueira et al. (Circulation 105:539, 2002): slices that hold LV or
-    myocardium are shared out evenly, a slice by where its centre lies. The wider end is the base,
+    myocardium are shared out evenly, a slice by where its center lies. The wider end is the base,
     so the order of the slices in the file does not matter.
 
     Returns:
@@ -27,7 +27,7 @@ def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
         return regions
     first, last = int(inside[0]), int(inside[-1])
     position = (np.arange(first, last + 1) + 0.5 - first) / (last + 1 - first)  # 0…1
-    # The end at which the ventricle is wider: the area's centre of mass lies towards the base.
+    # The end at which the ventricle is wider: the area's center of mass lies towards the base.
     from_base = (position * area[first : last + 1]).sum() <= area.sum() / 2
     for z, at in zip(range(first, last + 1), position, strict=True):
         regions[z] = REGIONS[int(3 * (at if from_base else 1 - at))]

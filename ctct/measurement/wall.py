@@ -37,7 +37,7 @@ def wall_thickness_mm(
 ) -> tuple[float, ...]:
     """Mean wall thickness of each of the 16 segments of one frame.
 
-    The orientation is that of the RV's two insertion points: their middle, seen from the centre of
+    The orientation is that of the RV's two insertion points: their middle, seen from the center of
     the LV, is the middle of the septum. A slice without an RV takes the mean direction of the
     others. Slices count alike; one without cavity, at the very apex, does not count.
 
@@ -69,7 +69,7 @@ def wall_thickness_mm(
 def sector_thickness_mm(
     one: LabelMap, angle: Field, number: int, spacing_mm: tuple[float, float]
 ) -> Field:
-    """Wall thickness of a slice (H, W) in equal sectors around the LV's centre.
+    """Wall thickness of a slice (H, W) in equal sectors around the LV's center.
 
     That of a ring whose cavity and wall have the sector's areas C and W: of a sector of angle φ,
     C = φ r² / 2 and C + W = φ R² / 2, and the thickness is R - r. Areas are sums of pixels, so a
@@ -94,7 +94,7 @@ def sector_thickness_mm(
 def septum_degrees(
     one: LabelMap, spacing_mm: tuple[float, float], seen_from_apex: bool
 ) -> float | None:
-    """Direction of the middle of the septum from the LV's centre; None without septum or cavity.
+    """Direction of the middle of the septum from the LV's center; None without septum or cavity.
 
     The insertion points are the ends of the arc on which the outer wall lies against the RV; the
     arc is what the largest gap between its pixels' directions leaves.
@@ -116,7 +116,7 @@ def septum_degrees(
 
 
 def _degrees(one: LabelMap, spacing_mm: tuple[float, float], seen_from_apex: bool) -> Field:
-    """Direction of each pixel from the LV's centre, counter-clockwise as seen from the apex."""
+    """Direction of each pixel from the LV's center, counter-clockwise as seen from the apex."""
     centre_row, centre_column = (float(np.mean(at)) for at in np.nonzero(one == VALUE[LV]))
     up = (centre_row - np.arange(one.shape[0])[:, None]) * spacing_mm[0]
     right = (np.arange(one.shape[1]) - centre_column) * spacing_mm[1]

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError
+from ctct.model_files.former_names import current_description
 from ctct.model_files.onnx_header import external_locations, read_metadata
 from ctct.model_files.sidecar import read_description
-from ctct.model_files.variant import window_path
+from ctct.model_files.variant import heart_crop_path
 
 DEFAULT = "default"
 _DEFAULT_FILE = "ctct-acdc.onnx"
@@ -30,14 +31,14 @@ class ModelFile:
             training run.
         description: metadata, see :mod:`ctct.runtimes.base`; empty for a checkpoint.
         sha256: digest of the file, to name it in results.
-        window: the same for a smaller grid around the heart, ``X.window.onnx`` beside ``X.onnx``;
-            None where there is none.
+        heart_crop: the same model on a smaller grid around the heart, ``X.heart_crop.onnx`` beside
+            ``X.onnx``; None where there is none.
     """
 
     path: Path
     description: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
-    window: ModelFile | None = None
+    heart_crop: ModelFile | None = None
 
     @property
     def is_onnx(self) -> bool:
@@ -81,15 +82,15 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(content).hexdigest()
     if path.suffix == ".xml":
-        return ModelFile(path, read_description(path), digest, _window(path))
+        return ModelFile(path, read_description(path), digest, _heart_crop(path))
     if path.suffix == ".engine":
-        from ctct.model_files.sidecar import read_record
+        from ctct.model_files.sidecar import read_engine_record
 
-        return ModelFile(path, read_record(path).description, digest)
+        return ModelFile(path, read_engine_record(path).description, digest)
     if path.suffix != ".onnx":
         return ModelFile(path, {}, digest)
     try:
-        description = dict(read_metadata(content))
+        description = current_description(dict(read_metadata(content)))
         if "grid" not in description:
             raise KeyError("grid")
         locations = sorted(set(external_locations(content)))
@@ -100,11 +101,11 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         ) from error
     for location in locations:
         _check_inside(path, location)
-    return ModelFile(path, description, digest, _window(path))
+    return ModelFile(path, description, digest, _heart_crop(path))
 
 
-def _window(path: Path) -> ModelFile | None:
-    beside = window_path(path)
+def _heart_crop(path: Path) -> ModelFile | None:
+    beside = heart_crop_path(path)
     return find_model(beside) if beside.exists() else None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ctct.errors import ConfigError, ModelError
 from ctct.model_files.engine_profile import EngineProfile
+from ctct.model_files.former_names import current_description
 from ctct.storage import write_atomic
 
 REMEDY = "build it again with ctct export"
@@ -73,6 +74,7 @@ class EngineRecord:
             if values["capability"] is not None:
                 major, minor = values["capability"]
                 values["capability"] = (int(major), int(minor))
+            values["description"] = current_description(values["description"])
             return cls(**values)
         except (TypeError, AttributeError, KeyError, ConfigError) as error:
             raise ValueError(str(error)) from error
@@ -87,7 +89,7 @@ class EngineRecord:
         return f"{self.gpu} (sm{''.join(map(str, self.capability or ()))})"
 
 
-def read_record(engine: Path) -> EngineRecord:
+def read_engine_record(engine: Path) -> EngineRecord:
     """The record of an engine, from its sidecar.
 
     Raises:
@@ -105,7 +107,7 @@ def read_record(engine: Path) -> EngineRecord:
         raise ModelError(f"{path}: damaged ({error}); {REMEDY}") from error
 
 
-def write_record(engine: Path, record: EngineRecord) -> None:
+def write_engine_record(engine: Path, record: EngineRecord) -> None:
     """Write the sidecar of an engine, whole or not at all.
 
     Raises:
@@ -134,4 +136,4 @@ def read_description(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{sidecar}: damaged ({type(error).__name__}: {error}); make it with ctct export"
         ) from error
-    return dict(description)
+    return current_description(description)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
 from ctct.model_files.model_file import ModelFile, find_model
-from ctct.model_files.variant import window_path
+from ctct.model_files.variant import heart_crop_path
 from ctct.storage import write_atomic
 
 #: The networks of a pair, in the order of the graph.
@@ -57,8 +57,8 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
                 node.input[i] = own
     _drop_unread(graph, made_by)
     write_atomic(path, whole.SerializeToString())
-    if model.window:
-        network_alone(model.window, network, window_path(path))
+    if model.heart_crop:
+        network_alone(model.heart_crop, network, heart_crop_path(path))
     return find_model(path)
 
 

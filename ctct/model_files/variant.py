@@ -40,6 +40,6 @@ class Variant:
         return {**vars(self), "members": list(self.members)}
 
 
-def window_path(path: Path) -> Path:
-    """Where a model's graph for windows lies, if it has one: ``X.window.onnx`` of ``X.onnx``."""
-    return path.with_suffix(f".window{path.suffix}")
+def heart_crop_path(path: Path) -> Path:
+    """Where the graph for heart crops lies, if there is one: ``X.heart_crop.onnx``."""
+    return path.with_suffix(f".heart_crop{path.suffix}")

@@ -31,7 +31,7 @@ def fit_attention(network: nn.Module, grid_size: int, wanted: int) -> None:
         if not resolution or not window or window > largest:
             raise ConfigError(
                 f"a Swin network with windows of {largest} pixels, now on a grid of {grid_size}, "
-                f"does not fit one of {wanted}: choose a smaller multiple of 32 for --window"
+                f"does not fit one of {wanted}: choose a smaller multiple of 32 for --heart-crop"
             )
         shift = window // 2 if any(block.target_shift_size) and resolution > window else 0
         block.input_resolution = (resolution, resolution)

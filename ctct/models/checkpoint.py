@@ -21,14 +21,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
-from ctct.model_files.variant import MEMBERS, Variant, window_path
+from ctct.model_files.former_names import current_description
+from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
-from ctct.models.normalisation import OTHER, for_other_grid
+from ctct.models.normalization import OTHER, for_other_grid
 
 MODEL_FILE = "model.safetensors"
 
-#: Counters of batch normalisation, which inference does not use and an export does not hold.
+#: Counters of batch normalization, which inference does not use and an export does not hold.
 _COUNTER = "num_batches_tracked"
 
 
@@ -38,7 +39,7 @@ class ModelDescription:
 
     Attributes:
         config: the training configuration, as plain values.
-        step: optimiser steps taken.
+        step: optimizer steps taken.
         member_weights: share of the CNN and of the Transformer in the mean.
         validation_dice: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
     """
@@ -55,11 +56,13 @@ class ModelDescription:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelDescription:
         """The inverse of :meth:`to_metadata`; other entries are ignored."""
-        values = {name: json.loads(metadata[name]) for name in cls.__dataclass_fields__}
+        values = current_description(
+            {name: json.loads(metadata[name]) for name in cls.__dataclass_fields__}
+        )
         return cls(**{**values, "member_weights": tuple(values["member_weights"])})
 
 
-def save_model(folder: Path, graph: SegmentationGraph, description: ModelDescription) -> None:
+def save_checkpoint(folder: Path, graph: SegmentationGraph, description: ModelDescription) -> None:
     """Write ``folder/model.safetensors``, whole or not at all."""
     partial = folder / f".{MODEL_FILE}.partial"
     tensors = {name: tensor.contiguous() for name, tensor in graph.state_dict().items()}
@@ -67,7 +70,7 @@ def save_model(folder: Path, graph: SegmentationGraph, description: ModelDescrip
     partial.replace(folder / MODEL_FILE)
 
 
-def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
+def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
     """The graph of a run folder, a ``.safetensors`` or an exported ``.onnx`` file, for evaluation.
 
     Raises:
@@ -84,12 +87,12 @@ def load_model(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
                 "from its fp32 .onnx file"
             )
         description = ModelDescription.from_metadata(metadata)
-        beside = window_path(path)
+        beside = heart_crop_path(path)
         if path.suffix == ".onnx" and beside.exists():
             tensors |= for_other_grid(_read_onnx(beside)[0])
-        on_windows = any(name.startswith(OTHER) for name in tensors)
+        has_heart_crop = any(name.startswith(OTHER) for name in tensors)
         config = description.config | {"pretrained": False}
-        graph = build_graph(config if on_windows else config | {"window": 0})
+        graph = build_graph(config if has_heart_crop else config | {"heart_crop_size": 0})
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
         graph.fit(json.loads(metadata["grid"])["size"] if "grid" in metadata else graph.grid.size)
         absent = set(MEMBERS) - set(graph.variant.members)
@@ -132,10 +135,10 @@ def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise
         raise ModelError(f"{path}: not an ONNX file ({error})") from error
     tensors = {
-        initialiser.name: torch.from_numpy(
-            np.array(onnx.numpy_helper.to_array(initialiser), dtype=np.float32)
+        initializer.name: torch.from_numpy(
+            np.array(onnx.numpy_helper.to_array(initializer), dtype=np.float32)
         )
-        for initialiser in model.graph.initializer
-        if initialiser.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+        for initializer in model.graph.initializer
+        if initializer.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
     }
     return tensors, {entry.key: entry.value for entry in model.metadata_props}

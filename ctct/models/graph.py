@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.model_files.variant import Variant
-from ctct.models.grid import NetworkGrid, normalise, sample
-from ctct.models.normalisation import OtherStatistics, for_other_grid
+from ctct.models.grid import NetworkGrid, normalize, sample
+from ctct.models.normalization import OtherStatistics, for_other_grid
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 
@@ -27,7 +27,7 @@ class SegmentationGraph(nn.Module):
         grid: the networks' grid.
         member_weights: share of each network in the mean of the class probabilities.
         variant: what else it does, or leaves out.
-        window: whether it is for smaller grids too, with statistics of batch normalisation for
+        heart_crop: whether it is for smaller grids too, with statistics of batch normalization for
             these.
 
     Shape:
@@ -45,7 +45,7 @@ class SegmentationGraph(nn.Module):
         grid: NetworkGrid,
         member_weights: tuple[float, float] = (0.5, 0.5),
         variant: Variant | None = None,
-        window: bool = False,
+        heart_crop: bool = False,
     ) -> None:
         super().__init__()
         if min(member_weights) < 0 or sum(member_weights) <= 0:
@@ -58,12 +58,12 @@ class SegmentationGraph(nn.Module):
         self.register_buffer("member_weights", weights / weights.sum())
         self.member_weights: Tensor
         self.whole = grid.size
-        self.other_statistics = OtherStatistics(self) if window else None
+        self.other_statistics = OtherStatistics(self) if heart_crop else None
 
     def fit(self, size: int) -> None:
         """Use a grid of ``size`` pixels a side, of the same spacing and with the same weights.
 
-        Between its whole grid and a smaller one it changes the statistics of batch normalisation.
+        Between its whole grid and a smaller one it changes the statistics of batch normalization.
 
         Raises:
             ConfigError: a network does not work on it.
@@ -81,7 +81,7 @@ class SegmentationGraph(nn.Module):
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Take every tensor of ``state_dict()`` from ``tensors``, by name.
 
-        Where these hold statistics of batch normalisation of one grid only, the other has them too.
+        Where these hold statistics of batch normalization of one grid only, the other has them too.
 
         Raises:
             RuntimeError: one is missing, or of another shape.
@@ -110,7 +110,7 @@ class SegmentationGraph(nn.Module):
     def to_grid(self, slices: Tensor, spacing_mm: Tensor) -> Tensor:
         """What the networks see, (N, 1, S, S), of slices (N, 1, H, W)."""
         size = (self.grid.size, self.grid.size)
-        return normalise(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
+        return normalize(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
 
     def member_probabilities(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Class probabilities (N, C, S, S) of the CNN and of the Transformer, on their grid."""

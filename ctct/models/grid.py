@@ -1,7 +1,7 @@
 """The one sampling rule: between a slice as acquired and the fixed grid the networks see.
 
-Both grids are centred on the same point, so a pixel is known by its offset in millimetres from the
-centre. Output pixel ``i`` of ``n`` at spacing ``s`` lies at ``(i - (n - 1) / 2) * s``; in the
+Both grids are centered on the same point, so a pixel is known by its offset in millimetres from the
+center. Output pixel ``i`` of ``n`` at spacing ``s`` lies at ``(i - (n - 1) / 2) * s``; in the
 coordinates of ``torch.nn.functional.grid_sample`` (``align_corners=False``, -1…1 over the whole
 field of view of ``m`` input pixels at spacing ``t``) that is ``(2 i + 1 - n) * s / (m * t)``.
 Swapping the two grids gives the way back, so this one formula serves training, inference
@@ -38,7 +38,7 @@ class NetworkGrid:
             raise ConfigError(f"grid spacing must be 0.2 to 5 mm, got {self.spacing_mm}")
 
 
-def centred_coordinates(
+def centered_coordinates(
     out_size: tuple[int, int],
     out_spacing_mm: Tensor,
     in_size: tuple[int, int] | Tensor,
@@ -52,7 +52,7 @@ def centred_coordinates(
         out_spacing_mm: (N, 2) row and column spacing of the output.
         in_size: rows and columns of the input; (N, 2) where they differ from slice to slice.
         in_spacing_mm: (N, 2) row and column spacing of the input.
-        transform: (N, 2, 3) affine in millimetres about the centre, (row, column) order, from
+        transform: (N, 2, 3) affine in millimetres about the center, (row, column) order, from
             output to input position; identity when left out.
 
     Returns:
@@ -86,26 +86,26 @@ def sample(
     out_spacing_mm: Tensor,
     transform: Tensor | None = None,
 ) -> Tensor:
-    """Resample images bilinearly between two centred grids; outside the input is zero.
+    """Resample images bilinearly between two centered grids; outside the input is zero.
 
     Args:
         images: (N, C, H, W).
         in_spacing_mm: (N, 2) row and column spacing of ``images``.
         out_size: rows and columns wanted.
         out_spacing_mm: (N, 2) spacing wanted.
-        transform: as in :func:`centred_coordinates`.
+        transform: as in :func:`centered_coordinates`.
 
     Returns:
         (N, C, rows, columns).
     """
     in_size = (images.shape[-2], images.shape[-1])
-    coordinates = centred_coordinates(out_size, out_spacing_mm, in_size, in_spacing_mm, transform)
+    coordinates = centered_coordinates(out_size, out_spacing_mm, in_size, in_spacing_mm, transform)
     return F.grid_sample(
         images, coordinates, mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 
-def normalise(images: Tensor, clip: float = 4.0) -> Tensor:
+def normalize(images: Tensor, clip: float = 4.0) -> Tensor:
     """Zero mean and unit standard deviation per slice, clipped; constant slices give 0.
 
     Args:
@@ -115,6 +115,6 @@ def normalise(images: Tensor, clip: float = 4.0) -> Tensor:
     # Scaling by the largest magnitude first keeps every sum finite, whatever the intensities, and
     # makes a constant slice exactly ±1, so that no rounding of its mean is blown up to contrast.
     images = images / images.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-    centred = images - images.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return (centred / deviation.clamp_min(1e-6)).clamp(-clip, clip)
+    centered = images - images.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return (centered / deviation.clamp_min(1e-6)).clamp(-clip, clip)

@@ -40,7 +40,7 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
         build_network(first, config),
         build_network(second, config),
         NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
-        window=bool(config.get("window", 0)),
+        heart_crop=bool(config.get("heart_crop_size", 0)),
     )
 
 

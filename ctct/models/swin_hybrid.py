@@ -38,7 +38,7 @@ class SwinHybrid(nn.Module):
         window = check_grid(size, grid_size)
         width = WIDTHS[size]
         self.grid_size = grid_size
-        # Multiples of 16 channels: with others, bf16 batch normalisation is ten times slower on
+        # Multiples of 16 channels: with others, bf16 batch normalization is ten times slower on
         # a CPU.
         full, half = width // 3, 2 * width // 3
         self.at_full = _convolution(1, full)

@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from ctct import labels as label_orders
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
-from ctct.inference.segmentation import Segmentation, check_segmentable, cleaned
+from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.io.case import Case
 from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
 from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
-from ctct.predict.patients import Given
-from ctct.predict.quality_record import write_signs
-from ctct.predict.run_manifest import Fate
+from ctct.predict.patients import Overrides
+from ctct.predict.quality_record import write_indicators
+from ctct.predict.run_manifest import CaseStatus
 from ctct.report.montage import montage_png
 from ctct.storage import prepare_folder, write_atomic
 
@@ -31,7 +31,7 @@ FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
 
 
 @dataclass(frozen=True)
-class Options:
+class PredictOptions:
     """How ``ctct predict`` works.
 
     Attributes:
@@ -51,7 +51,7 @@ class Options:
     pictures: bool = False
     report: bool = True
     overwrite: bool = False
-    given: Given = field(default_factory=Given)
+    given: Overrides = field(default_factory=Overrides)
     keep_identifiers: bool = False
     formats: tuple[str, ...] = (NIFTI,)
 
@@ -93,9 +93,9 @@ class CaseFiles:
     """
 
     folder: Path
-    options: Options
+    options: PredictOptions
 
-    def read(self, case: Case, fate: Fate) -> Study | list[FrameVolumes]:
+    def read(self, case: Case, case_status: CaseStatus) -> Study | list[FrameVolumes]:
         """The scan; or, where an earlier run has labelled it, the volumes of these labels.
 
         Raises:
@@ -105,13 +105,13 @@ class CaseFiles:
         target = output_path(self.folder, case.name)
         pictured = not self.options.pictures or picture_path(self.folder, case).exists()
         if target.exists() and pictured and not self._lacks_dicom_seg(case):
-            fate.output = target.name
+            case_status.output = target.name
             written, labels = read_labels(target, self.options.label_order)
             return frame_volumes(labels, written.voxel_ml, case.name)
         study = read_case(case)
         check_segmentable(study)
-        fate.slices = study.frames * study.slices
-        fate.seconds["read"] = round(time.perf_counter() - begun, 3)
+        case_status.slices = study.frames * study.slices
+        case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
         return study
 
     def _lacks_dicom_seg(self, case: Case) -> bool:
@@ -130,19 +130,19 @@ class CaseFiles:
         except InputError as error:  # the label map and the measurements are worth having
             log.warning("%s", error)
 
-    def write(self, case: Case, raw: Segmentation, fate: Fate) -> list[FrameVolumes]:
+    def write(self, case: Case, raw: Segmentation, case_status: CaseStatus) -> list[FrameVolumes]:
         """Write all files of a case, the label map last, and give its volumes.
 
         Raises:
             OutputError: one cannot be written.
         """
         begun = time.perf_counter()
-        segmentation = cleaned(raw) if self.options.clean_up else raw
+        segmentation = clean_components(raw) if self.options.clean_up else raw
         study, labels = segmentation.study, segmentation.labels
         foreground = labels > 0
         if foreground.any():
             disagreement = segmentation.disagreement[foreground].mean(dtype=float)
-            fate.mean_disagreement = round(float(disagreement), 4)
+            case_status.mean_disagreement = round(float(disagreement), 4)
         if study.source is None:
             raise InputError(f"{case.path}: read without its geometry")
         frames = frame_volumes(labels, study.voxel_ml, case.name)
@@ -154,10 +154,10 @@ class CaseFiles:
             write_atomic(picture_path(self.folder, case), picture)
         if DICOM_SEG in self.options.formats:
             self._write_dicom_seg(case, labels)
-        write_signs(self.folder, case, segmentation, picture=self.options.report)
+        write_indicators(self.folder, case, segmentation, picture=self.options.report)
         numbered = label_orders.remap(labels, target=self.options.label_order)
         target = output_path(self.folder, case.name)
         write_atomic(target, study.source.encode_labels(numbered))
-        fate.output = target.name
-        fate.seconds["write"] = round(time.perf_counter() - begun, 3)
+        case_status.output = target.name
+        case_status.seconds["write"] = round(time.perf_counter() - begun, 3)
         return frames

@@ -15,10 +15,10 @@ from typing import Any
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.case_files import DICOM_SEG, CaseFiles, Options, output_path
+from ctct.predict.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
 from ctct.predict.pipeline import Observer, run
 from ctct.predict.results import write_results
-from ctct.predict.run_manifest import Fate, continued_inputs, made_by, write_record
+from ctct.predict.run_manifest import CaseStatus, check_resume, provenance, write_manifest
 from ctct.storage import alone_in, prepare_folder, remove_partials
 
 
@@ -27,9 +27,9 @@ def predict_folder(
     folder: Path,
     model: ModelFile,
     load_segmenter: Callable[[ModelFile], Segmenter],
-    options: Options | None = None,
+    options: PredictOptions | None = None,
     observer: Observer | None = None,
-) -> list[Fate]:
+) -> list[CaseStatus]:
     """Write a label map for every case, the measurements of every patient, and a record of the run.
 
     A case that fails is recorded and the others go on. A case whose label map is there already is
@@ -40,18 +40,18 @@ def predict_folder(
         folder: where results go; made where it is missing.
         model: the model to use.
         load_segmenter: loads it; called once, when the first case needs it.
-        options: see :class:`Options`.
+        options: see :class:`PredictOptions`.
         observer: told how the run goes on.
 
     Returns:
-        The fate of each case, in order.
+        The case_status of each case, in order.
 
     Raises:
         OutputError: nothing can be written into ``folder``, or another run writes there.
         ConfigError: ``folder`` holds label maps made with another model, of another scan or with
             other options.
     """
-    options, observer = options or Options(), observer or Observer()
+    options, observer = options or PredictOptions(), observer or Observer()
     prepare_folder(folder)
     with alone_in(folder):
         for place in (folder, folder / "quality", folder / DICOM_SEG):
@@ -64,15 +64,15 @@ def _predict(
     folder: Path,
     model: ModelFile,
     load_segmenter: Callable[[ModelFile], Segmenter],
-    options: Options,
+    options: PredictOptions,
     observer: Observer,
-) -> list[Fate]:
+) -> list[CaseStatus]:
     settings = {
         "model": model.path.name,
         "model_sha256": model.sha256,
         "clean_up": options.clean_up,
         "label_order": options.label_order,
-        "window_sha256": model.window.sha256 if model.window else None,
+        "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
     inputs = {case.name: case.identity for case in cases}
     complete = [case for case in cases if output_path(folder, case.name).exists()]
@@ -80,7 +80,7 @@ def _predict(
         for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps
             output_path(folder, case.name).unlink()
     else:
-        known = continued_inputs(folder, settings, {c.name: inputs[c.name] for c in complete})
+        known = check_resume(folder, settings, {c.name: inputs[c.name] for c in complete})
         inputs = known | inputs
     started = time.monotonic()
     record: dict[str, Any] = {
@@ -91,7 +91,7 @@ def _predict(
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},
     }
-    write_record(folder, record)
+    write_manifest(folder, record)
     files = CaseFiles(folder, options)
     segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
     measured = [(r.case, r.frames) for r in results if r.frames is not None]
@@ -100,7 +100,7 @@ def _predict(
         measured,
         options.given,
         options.label_order,
-        made_by(record),
+        provenance(record),
         options.report,
         options.keep_identifiers,
     )
@@ -109,12 +109,15 @@ def _predict(
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
         record["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
-    fates = [result.fate for result in results]
+    case_statuses = [result.case_status for result in results]
     if (peak := peak_memory_mb()) is not None:
         record["peak_memory_mb"] = peak
-    record |= {"seconds": round(seconds, 3), "cases": [asdict(fate) for fate in fates]}
-    write_record(folder, record)
-    return fates
+    record |= {
+        "seconds": round(seconds, 3),
+        "cases": [asdict(case_status) for case_status in case_statuses],
+    }
+    write_manifest(folder, record)
+    return case_statuses
 
 
 def peak_memory_mb() -> int | None:

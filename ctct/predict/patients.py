@@ -19,7 +19,7 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
 @dataclass(frozen=True)
-class Given:
+class Overrides:
     """What the user gives beside the scans.
 
     Attributes:
@@ -35,27 +35,27 @@ class Given:
     compare: tuple[Path, ...] = ()
 
 
-def given_by_user(
+def read_overrides(
     cases: Iterable[Case],
     table: Path | None = None,
     ed: int | None = None,
     es: int | None = None,
     compare: Sequence[Path] = (),
-) -> tuple[Given, list[str]]:
+) -> tuple[Overrides, list[str]]:
     """What the command line says of the patients, and a line for each thing that makes no sense."""
     for folder in compare:
         if not folder.is_dir():
             raise ConfigError(f"--compare {folder}: no such folder")
     if table is None:
-        return Given({}, ed, es, tuple(compare)), []
+        return Overrides({}, ed, es, tuple(compare)), []
     subjects, problems = read_subjects(table)
     patients = {patient_and_frame(case.name)[0] for case in cases}
     problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
-    return Given(subjects, ed, es, tuple(compare)), problems
+    return Overrides(subjects, ed, es, tuple(compare)), problems
 
 
 def measure_patients(
-    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Given | None = None
+    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Overrides | None = None
 ) -> dict[str, Measurements]:
     """Measurements of each patient, the frames of separate files joined by their number.
 
@@ -63,7 +63,7 @@ def measure_patients(
     the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
     the DICOM header or ``Info.cfg`` says.
     """
-    given = given or Given()
+    given = given or Overrides()
     grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
     headers: dict[str, Info] = {}
     for case, frames in results:

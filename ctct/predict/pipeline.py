@@ -21,7 +21,7 @@ from ctct.io.case import Case
 from ctct.io.study import Study
 from ctct.measurement.volumes import FrameVolumes
 from ctct.predict.case_files import CaseFiles
-from ctct.predict.run_manifest import DONE, SKIPPED, Fate
+from ctct.predict.run_manifest import DONE, SKIPPED, CaseStatus
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Observer:
     def slices_done(self, case: Case, done: int, total: int) -> None:
         """So many of a case's slices are labelled."""
 
-    def case_ended(self, fate: Fate) -> None:
+    def case_ended(self, case_status: CaseStatus) -> None:
         """A case has come to its end."""
 
 
@@ -48,13 +48,13 @@ class Result:
 
     Attributes:
         case: the case.
-        fate: for the record.
+        case_status: for the record.
         frames: volumes of its frames; None where it failed.
         unwritten: why its results could not be written, where that is why it failed.
     """
 
     case: Case
-    fate: Fate
+    case_status: CaseStatus
     frames: list[FrameVolumes] | None = None
     unwritten: OutputError | None = None
 
@@ -94,17 +94,17 @@ def run(
             case would fare better, or no case could be written. What was segmented by then is still
             written, if that can be.
     """
-    results = [Result(case, Fate(case.name, str(case.path))) for case in cases]
+    results = [Result(case, CaseStatus(case.name, str(case.path))) for case in cases]
     at_work: dict[int, Result] = {}  # by the identity of the study
     writing: deque[tuple[Result, Future[list[FrameVolumes]]]] = deque()
 
     def end(result: Result, frames: Future[list[FrameVolumes]]) -> None:
         try:
             result.frames = frames.result()
-            result.fate.status = DONE
+            result.case_status.status = DONE
         except Exception as error:
             _fail(result, error)
-        observer.case_ended(result.fate)
+        observer.case_ended(result.case_status)
 
     with (
         ThreadPoolExecutor(READERS, "read") as readers,
@@ -113,20 +113,20 @@ def run(
 
         def studies() -> Iterator[Study]:
             for result, future in ahead(
-                lambda result: files.read(result.case, result.fate), results, readers, AHEAD
+                lambda result: files.read(result.case, result.case_status), results, readers, AHEAD
             ):
                 try:
                     found = future.result()
                 except Exception as error:
                     _fail(result, error)
-                    observer.case_ended(result.fate)
+                    observer.case_ended(result.case_status)
                     continue
                 if isinstance(found, Study):
                     at_work[id(found)] = result
                     yield found
                 else:
-                    result.frames, result.fate.status = found, SKIPPED
-                    observer.case_ended(result.fate)
+                    result.frames, result.case_status.status = found, SKIPPED
+                    observer.case_ended(result.case_status)
 
         stream = studies()
         first = next(stream, None)
@@ -141,13 +141,15 @@ def run(
         )
         for outcome in outcomes:
             result = at_work.pop(id(outcome.study))
-            result.fate.seconds["segment"] = round(outcome.seconds, 3)
+            result.case_status.seconds["segment"] = round(outcome.seconds, 3)
             if outcome.segmentation is None:
                 assert outcome.error is not None
                 _fail(result, outcome.error)
-                observer.case_ended(result.fate)
+                observer.case_ended(result.case_status)
                 continue
-            done = writers.submit(files.write, result.case, outcome.segmentation, result.fate)
+            done = writers.submit(
+                files.write, result.case, outcome.segmentation, result.case_status
+            )
             writing.append((result, done))
             while len(writing) > AHEAD or (writing and writing[0][1].done()):
                 end(*writing.popleft())
@@ -165,8 +167,8 @@ def _fail(result: Result, error: Exception) -> None:
         result.unwritten = error
     elif isinstance(error, CtctError) and not isinstance(error, InputError):
         raise error
-    result.fate.reason = str(error)
+    result.case_status.reason = str(error)
     if not isinstance(error, CtctError):  # one strange file must not end a night's run
         reason = f"{result.case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
-        result.fate.reason = " ".join(reason.split())
+        result.case_status.reason = " ".join(reason.split())
     log.debug("%s", result.case.name, exc_info=error)

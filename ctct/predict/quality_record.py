@@ -13,37 +13,37 @@ import numpy as np
 from ctct.inference.segmentation import Segmentation
 from ctct.io.case import Case
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
-from ctct.measurement.quality_indicators import FrameSigns, frame_signs
+from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
 from ctct.measurement.volumes import frame_volumes, measure_frames
 from ctct.report.montage import disagreement_jpeg
 from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
 @dataclass(frozen=True)
-class CaseSigns:
+class CaseIndicators:
     """Signs of trouble in a case.
 
     Attributes:
         image: flags of the image itself.
-        frames: signs of each frame.
+        frames: indicators of each frame.
     """
 
     image: tuple[Flag, ...]
-    frames: tuple[FrameSigns, ...]
+    frames: tuple[FrameIndicators, ...]
 
 
-def case_signs(segmentation: Segmentation) -> CaseSigns:
-    """Look for signs of trouble in every frame of a case."""
+def case_indicators(segmentation: Segmentation) -> CaseIndicators:
+    """Look for indicators of trouble in every frame of a case."""
     study = segmentation.study
     removed = segmentation.removed or (0,) * study.frames
-    return CaseSigns(
+    return CaseIndicators(
         (
             *image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:]),
             *(Flag(REVIEW, note) for note in study.notes),
         ),
         tuple(
             map(
-                frame_signs,
+                frame_indicators,
                 study.voxels,
                 segmentation.labels,
                 segmentation.disagreement,
@@ -53,8 +53,8 @@ def case_signs(segmentation: Segmentation) -> CaseSigns:
     )
 
 
-def signs_path(folder: Path, case: Case) -> Path:
-    """Where the signs of ``case`` are kept."""
+def indicators_path(folder: Path, case: Case) -> Path:
+    """Where the indicators of ``case`` are kept."""
     return folder / "quality" / f"{case.name}.json"
 
 
@@ -63,15 +63,17 @@ def disagreement_path(folder: Path, case: Case) -> Path:
     return folder / "quality" / f"{case.name}.jpg"
 
 
-def write_signs(folder: Path, case: Case, segmentation: Segmentation, picture: bool = True) -> None:
-    """Keep the signs of a case that was just segmented, and for the report a picture.
+def write_indicators(
+    folder: Path, case: Case, segmentation: Segmentation, picture: bool = True
+) -> None:
+    """Keep the indicators of a case that was just segmented, and for the report a picture.
 
     The picture is of the disagreement in the ED and the ES of the case's own volume curve, or in
     its only frame.
     """
-    path = signs_path(folder, case)
+    path = indicators_path(folder, case)
     prepare_folder(path.parent)
-    write_atomic(path, strict_json(asdict(case_signs(segmentation))))
+    write_atomic(path, strict_json(asdict(case_indicators(segmentation))))
     study, labels = segmentation.study, segmentation.labels
     # Not NaN, as it is of a network alone.
     if picture and np.isfinite(segmentation.disagreement).all():
@@ -83,11 +85,11 @@ def write_signs(folder: Path, case: Case, segmentation: Segmentation, picture: b
         write_atomic(disagreement_path(folder, case), drawn)
 
 
-def read_signs(folder: Path, case: Case) -> CaseSigns | None:
+def read_indicators(folder: Path, case: Case) -> CaseIndicators | None:
     """Signs kept of a case; None where there are none, or none of this version."""
     try:
-        content = json.loads(signs_path(folder, case).read_text())
-        return CaseSigns(
+        content = json.loads(indicators_path(folder, case).read_text())
+        return CaseIndicators(
             tuple(Flag(**flag) for flag in content["image"]),
             tuple(_frame(frame) for frame in content["frames"]),
         )
@@ -95,7 +97,7 @@ def read_signs(folder: Path, case: Case) -> CaseSigns | None:
         return None
 
 
-def _frame(content: dict[str, Any]) -> FrameSigns:
+def _frame(content: dict[str, Any]) -> FrameIndicators:
     """The inverse of ``asdict``, with NaN for null and tuples for lists."""
 
     def known(value: Any) -> Any:
@@ -105,4 +107,6 @@ def _frame(content: dict[str, Any]) -> FrameSigns:
             return tuple(known(item) for item in value)
         return math.nan if value is None else value
 
-    return FrameSigns(**{field.name: known(content[field.name]) for field in fields(FrameSigns)})
+    return FrameIndicators(
+        **{field.name: known(content[field.name]) for field in fields(FrameIndicators)}
+    )

@@ -23,8 +23,8 @@ from ctct.measurement.volumes import FrameVolumes
 from ctct.measurement.wall import seen_from_apex, wall_thickness_mm
 from ctct.predict.case_files import output_path
 from ctct.predict.comparison import indices_by_model
-from ctct.predict.patients import Given, measure_patients
-from ctct.predict.quality_record import disagreement_path, read_signs
+from ctct.predict.patients import Overrides, measure_patients
+from ctct.predict.quality_record import disagreement_path, read_indicators
 from ctct.report.montage import montage_jpeg
 from ctct.report.report_page import cohort_html
 from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
@@ -33,7 +33,7 @@ from ctct.storage import strict_json, write_atomic
 log = logging.getLogger(__name__)
 
 #: Patients whose pictures the report shows; of more, the page would be too large for a browser.
-MOST_PICTURES = 300
+MAX_PICTURES = 300
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Results:
     """A folder of results and what is in it.
 
     Attributes:
-        folder: where the label maps lie as ``CASE_seg.nii.gz``, and the signs of each case.
+        folder: where the label maps lie as ``CASE_seg.nii.gz``, and the indicators of each case.
         cases: every case that has a label map, by name.
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
     """
@@ -75,7 +75,7 @@ def _only(frame: FrameVolumes) -> slice:
 def write_results(
     folder: Path,
     measured: Sequence[tuple[Case, list[FrameVolumes]]],
-    given: Given,
+    given: Overrides,
     label_order: str = "acdc",
     about: Mapping[str, str] | None = None,
     report: bool = True,
@@ -84,7 +84,7 @@ def write_results(
     """Measure and judge every patient; write all tables and ``report.html``.
 
     Args:
-        folder: where the label maps lie, and the signs of each case.
+        folder: where the label maps lie, and the indicators of each case.
         measured: every case that has a label map, and the volumes of its frames.
         given: what the user knows of the patients.
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
@@ -97,8 +97,8 @@ def write_results(
     """
     patients = measure_patients(measured, given)
     source = Results(folder, {case.name: case for case, _ in measured}, label_order)
-    kept = {name: read_signs(folder, case) for name, case in source.cases.items()}
-    signs = {
+    kept = {name: read_indicators(folder, case) for name, case in source.cases.items()}
+    indicators = {
         (name, index): frame
         for name, of_case in kept.items()
         if of_case
@@ -114,9 +114,9 @@ def write_results(
         own = (kept[case] for case in dict.fromkeys(frame.name for frame in patient.frames))
         # Dictionary keys, so that two files of a patient say the same only once.
         judgement = judge(
-            patient, signs, dict.fromkeys(flag for one in own if one for flag in one.image)
+            patient, indicators, dict.fromkeys(flag for one in own if one for flag in one.image)
         )
-        of_frames = tuple(signs.get((frame.name, frame.index)) for frame in patient.frames)
+        of_frames = tuple(indicators.get((frame.name, frame.index)) for frame in patient.frames)
         others = indices_by_model(patient, given.compare, label_order)
         results.append(
             PatientResult(
@@ -130,7 +130,7 @@ def write_results(
         write_atomic(folder / "by_model.csv", by_model_csv(results))
     if not report:
         return results
-    results = [_seen(one, source, n < MOST_PICTURES) for n, one in enumerate(results)]
+    results = [_seen(one, source, n < MAX_PICTURES) for n, one in enumerate(results)]
     write_atomic(folder / "segments.csv", segments_csv(results))
     write_atomic(folder / "report.html", cohort_html(results, about or {}))
     return results

@@ -11,13 +11,13 @@ from typing import Any
 from ctct.errors import ConfigError
 from ctct.storage import strict_json, write_atomic
 
-RECORD = "run.json"
+MANIFEST = "run.json"
 _REMEDY = "use --overwrite or another output folder"
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 
 @dataclass
-class Fate:
+class CaseStatus:
     """What became of one case.
 
     Attributes:
@@ -41,12 +41,12 @@ class Fate:
     mean_disagreement: float | None = None
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``folder/run.json``."""
-    write_atomic(folder / RECORD, strict_json(record))
+    write_atomic(folder / MANIFEST, strict_json(record))
 
 
-def made_by(record: Mapping[str, Any]) -> dict[str, str]:
+def provenance(record: Mapping[str, Any]) -> dict[str, str]:
     """Versions, model and time of a run in words, for the report."""
     settings = record["settings"]
     return {
@@ -56,7 +56,7 @@ def made_by(record: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def continued_inputs(
+def check_resume(
     folder: Path, settings: Mapping[str, Any], complete: Mapping[str, str]
 ) -> dict[str, str]:
     """Scans, by case, of the label maps in ``folder`` that were made with the same settings.
@@ -71,13 +71,13 @@ def continued_inputs(
             says how.
     """
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / MANIFEST).read_text())
         made_with, made_of = dict(record["settings"]), dict(record["inputs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if not complete:
             return {}
         raise ConfigError(
-            f"{folder}: holds label maps but no {RECORD} that says how they were made; {_REMEDY}"
+            f"{folder}: holds label maps but no {MANIFEST} that says how they were made; {_REMEDY}"
         ) from error
     # Apart, not as one table: a scan may be called like a setting.
     for before, now in ((made_with, settings), (made_of, complete)) if complete else ():

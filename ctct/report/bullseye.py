@@ -10,7 +10,7 @@ from ctct.measurement.wall import SEGMENTS
 from ctct.report.html import Markup, join, number, tag
 
 SIZE = 250
-CENTRE = SIZE / 2
+CENTER = SIZE / 2
 #: Inner and outer radius of base, mid and apex in pixels; their first segment and its number; where
 #: the first begins, in degrees counter-clockwise from the right (Cerqueira et al., Circulation
 #: 105:539, 2002: the anterior wall on top, the septum on the left).
@@ -19,7 +19,7 @@ LIGHT, DARK = (237, 244, 251), (8, 81, 156)
 
 
 def bullseye(values: Sequence[float], low: float, high: float, title: str) -> Markup:
-    """One value a segment, from light at ``low`` to dark at ``high``; grey where there is none.
+    """One value a segment, from light at ``low`` to dark at ``high``; gray where there is none.
 
     Args:
         values: 16 of them, segment 1 first.
@@ -34,7 +34,7 @@ def bullseye(values: Sequence[float], low: float, high: float, title: str) -> Ma
             value = values[first + n]
             share = (value - low) / (high - low) if math.isfinite(value) else None
             parts.append(_segment(sector, SEGMENTS[first + n], value, share))
-    caption = tag("text", title, x=CENTRE, y=SIZE + 14, text_anchor="middle", fill="#1c2733")
+    caption = tag("text", title, x=CENTER, y=SIZE + 14, text_anchor="middle", fill="#1c2733")
     return tag(
         "svg",
         tag("title", title),
@@ -80,4 +80,4 @@ def _segment(sector: Sector, name: str, value: float, share: float | None) -> Ma
 
 def _at(radius: float, degrees: float) -> str:
     angle = math.radians(degrees)
-    return f"{CENTRE + radius * math.cos(angle):.1f} {CENTRE - radius * math.sin(angle):.1f}"
+    return f"{CENTER + radius * math.cos(angle):.1f} {CENTER - radius * math.sin(angle):.1f}"

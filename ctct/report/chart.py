@@ -85,30 +85,30 @@ def svg(axes: Axes, *content: Markup, title: str) -> Markup:
 
 
 def line(
-    start: tuple[float, float], end: tuple[float, float], colour: str, dash: str = "none"
+    start: tuple[float, float], end: tuple[float, float], color: str, dash: str = "none"
 ) -> Markup:
     """A straight line between two points in pixels."""
     return tag(
-        "line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], stroke=colour, stroke_dasharray=dash
+        "line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], stroke=color, stroke_dasharray=dash
     )
 
 
-def polyline(points: Sequence[tuple[float, float]], colour: str, dash: str = "none") -> Markup:
+def polyline(points: Sequence[tuple[float, float]], color: str, dash: str = "none") -> Markup:
     """Points in pixels, joined."""
     path = " ".join(f"{x},{y}" for x, y in points)
     return tag(
-        "polyline", points=path, fill="none", stroke=colour, stroke_width=2, stroke_dasharray=dash
+        "polyline", points=path, fill="none", stroke=color, stroke_width=2, stroke_dasharray=dash
     )
 
 
-def dot(point: tuple[float, float], colour: str, title: str, radius: float = 3.5) -> Markup:
+def dot(point: tuple[float, float], color: str, title: str, radius: float = 3.5) -> Markup:
     """A point that says what it is when pointed at."""
-    return tag("circle", tag("title", title), cx=point[0], cy=point[1], r=radius, fill=colour)
+    return tag("circle", tag("title", title), cx=point[0], cy=point[1], r=radius, fill=color)
 
 
-def label(x: float, y: float, words: str, anchor: str = "start", colour: str = SOFT) -> Markup:
+def label(x: float, y: float, words: str, anchor: str = "start", color: str = SOFT) -> Markup:
     """Words at a place in pixels."""
-    return tag("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill=colour)
+    return tag("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill=color)
 
 
 def apart(places: Sequence[float], least: float = 12) -> list[float]:

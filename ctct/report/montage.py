@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageDraw, ImageFont
 
 from ctct.io.study import Study
-from ctct.labels import COLOURS, LV, MYO, STRUCTURES, VALUE
+from ctct.labels import COLORS, LV, MYO, STRUCTURES, VALUE
 from ctct.measurement.regions import APEX, BASE, region_of_slices
 
 #: Pixels a side of one slice's tile, and of the strip under the tiles.
@@ -60,9 +60,9 @@ def disagreement_jpeg(
     """The same slices with the disagreement (T, Z, H, W) in red, opaque from :data:`FULL` on."""
     heat = (np.minimum(disagreement.astype(np.float32) / FULL, 1) * 255).astype(np.uint8)
 
-    def paint(crop: Crop, grey: Array, frame: int, z: int) -> Array:
+    def paint(crop: HeartBox, gray: Array, frame: int, z: int) -> Array:
         share = crop.enlarge(heat[frame, z])[..., None] / 255
-        mixed = (1 - share) * crop.enlarge(grey)[..., None] + share * np.array(RED)
+        mixed = (1 - share) * crop.enlarge(gray)[..., None] + share * np.array(RED)
         painted: Array = mixed.round().astype(np.uint8)
         return painted
 
@@ -70,7 +70,7 @@ def disagreement_jpeg(
 
 
 @dataclass(frozen=True)
-class Crop:
+class HeartBox:
     """A square (in mm) around the heart, as edges in pixels of the slice."""
 
     left: float
@@ -81,7 +81,7 @@ class Crop:
     def enlarge(self, slice_: Array) -> Array:
         """What lies in the square of a slice (H, W), as (TILE, TILE)."""
         across, down = (self.right - self.left) / TILE, (self.lower - self.upper) / TILE
-        # Of pixel centres: output (x + ½) · step + edge, back at the input's pixel edges.
+        # Of pixel centers: output (x + ½) · step + edge, back at the input's pixel edges.
         affine = (across, 0, self.left, 0, down, self.upper)
         image = Image.fromarray(slice_).transform(
             (TILE, TILE), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
@@ -89,13 +89,13 @@ class Crop:
         return np.asarray(image, np.uint8)
 
 
-Painter = Callable[[Crop, Array, int, int], Array]
+Painter = Callable[[HeartBox, Array, int, int], Array]
 
 
 def _tiles(
     study: Study, labels: Array, rows: Mapping[str, int], most: int, paint: Painter
 ) -> Image.Image:
-    """A row a frame, a tile a slice, each painted from its grey values, frame and slice number."""
+    """A row a frame, a tile a slice, each painted from its gray values, frame and slice number."""
     shown = np.unique(np.linspace(0, study.slices - 1, min(most, study.slices)).round().astype(int))
     regions = [r for r in region_of_slices(labels[next(iter(rows.values()))]) if r]
     if regions and (regions[0], regions[-1]) == (APEX, BASE):
@@ -108,18 +108,18 @@ def _tiles(
     draw = ImageDraw.Draw(canvas)
     for top, (caption, frame) in enumerate(rows.items()):
         for left, z in enumerate(shown):
-            grey = ((study.voxels[frame, z] - low) * scale).clip(0, 255).astype(np.uint8)
-            tile = Image.fromarray(paint(crop, grey, frame, int(z)))
+            gray = ((study.voxels[frame, z] - low) * scale).clip(0, 255).astype(np.uint8)
+            tile = Image.fromarray(paint(crop, gray, frame, int(z)))
             canvas.paste(tile, (left * TILE, top * TILE))
         draw.text((6, top * TILE + 4), caption, "white", font, stroke_width=2, stroke_fill="black")
     return canvas
 
 
 def _contours(study: Study, labels: Array, rows: Mapping[str, int], most: int) -> Image.Image:
-    """The picture of :func:`montage_png`: tiles, and under them a strip that names the colours."""
+    """The picture of :func:`montage_png`: tiles, and under them a strip that names the colors."""
 
-    def paint(crop: Crop, grey: Array, frame: int, z: int) -> Array:
-        return _outlined(crop, grey, labels[frame, z])
+    def paint(crop: HeartBox, gray: Array, frame: int, z: int) -> Array:
+        return _outlined(crop, gray, labels[frame, z])
 
     tiles = _tiles(study, labels, rows, most, paint)
     canvas = Image.new("RGB", (tiles.width, tiles.height + STRIP))
@@ -128,7 +128,7 @@ def _contours(study: Study, labels: Array, rows: Mapping[str, int], most: int) -
     font = ImageFont.load_default(16)
     for n, structure in enumerate(STRUCTURES):
         x, y = 6 + 80 * n, tiles.height
-        draw.rectangle((x, y + 8, x + 12, y + 20), COLOURS[structure])
+        draw.rectangle((x, y + 8, x + 12, y + 20), COLORS[structure])
         draw.text((x + 18, y + 4), structure, "white", font)
     return canvas
 
@@ -139,7 +139,9 @@ def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
     return file.getvalue()
 
 
-def heart_square(labels: Array, spacing_mm: tuple[float, float], margin: float = MARGIN) -> Crop:
+def heart_square(
+    labels: Array, spacing_mm: tuple[float, float], margin: float = MARGIN
+) -> HeartBox:
     """The square around every label (T, Z, H, W) of all frames; may reach beyond the slice."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 1, 3), (0, 1, 2)))
     if not rows.size:  # nothing found: the whole slice
@@ -153,19 +155,19 @@ def heart_square(labels: Array, spacing_mm: tuple[float, float], margin: float =
         (((low + high) / 2 - half) / mm, ((low + high) / 2 + half) / mm)
         for (low, high), mm in zip(spans, spacing_mm, strict=True)
     )
-    return Crop(left, upper, right, lower)
+    return HeartBox(left, upper, right, lower)
 
 
-def _outlined(crop: Crop, grey: Array, labels: Array) -> Array:
+def _outlined(crop: HeartBox, gray: Array, labels: Array) -> Array:
     """One slice (H, W), cropped and enlarged, with smooth outlines."""
-    picture = np.repeat(crop.enlarge(grey)[..., None], 3, axis=2)
+    picture = np.repeat(crop.enlarge(gray)[..., None], 3, axis=2)
     for structure in STRUCTURES:
         # The outline of the myocardium is the epicardium; its inner edge is the LV's outline.
         inside = np.isin(
             labels, [VALUE[s] for s in ((MYO, LV) if structure == MYO else (structure,))]
         )
         mask = crop.enlarge(inside.astype(np.uint8) * 255) >= 128
-        picture[mask & ~_eroded(mask)] = COLOURS[structure]
+        picture[mask & ~_eroded(mask)] = COLORS[structure]
     return picture
 
 

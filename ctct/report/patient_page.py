@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 
-from ctct.labels import COLOURS, LV, STRUCTURES
+from ctct.labels import COLORS, LV, STRUCTURES
 from ctct.measurement.patient import PatientResult
-from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.measurement.ranges import normal_range, out_of_range
 from ctct.measurement.volumes import Measurements
 from ctct.measurement.wall import thickening_percent
@@ -57,7 +57,7 @@ def _image(jpeg: bytes, words: str) -> Markup:
 
 
 def pill(verdict: str) -> Markup:
-    """The verdict, in its colour."""
+    """The verdict, in its color."""
     return tag("span", verdict, class_=verdict)
 
 
@@ -116,7 +116,7 @@ def _charts(result: PatientResult) -> list[Markup]:
     if any(map(math.isfinite, result.es_wall_mm)):
         thicker = thickening_percent(result.ed_wall_mm, result.es_wall_mm)
         charts.append(bullseye(thicker, 0, 100, "thickening (%)"))
-    if any(result.signs):
+    if any(result.indicators):
         charts.append(disagreement_map(result))
     return charts
 
@@ -135,39 +135,39 @@ def volume_curve(measurements: Measurements) -> Markup:
     ends: dict[str, tuple[float, float]] = {}
     for structure, curve in curves.items():
         points = [axes.at(t, v) for t, v in enumerate(curve) if math.isfinite(v)]
-        colour = css_colour(structure)
+        color = css_color(structure)
         if structure == LV:
-            parts += [dot(p, colour, f"frame {t}", 2) for t, p in enumerate(points)]
+            parts += [dot(p, color, f"frame {t}", 2) for t, p in enumerate(points)]
             smooth = [axes.at(t, v) for t, v in enumerate(m.smooth_ml) if math.isfinite(v)]
-            parts.append(polyline(smooth, colour))
+            parts.append(polyline(smooth, color))
         else:
-            parts.append(polyline(points, colour))
+            parts.append(polyline(points, color))
         if points:
             ends[structure] = points[-1]
     heights = apart([y for _, y in ends.values()])
     for (structure, (x, _)), y in zip(ends.items(), heights, strict=True):
-        parts.append(label(x + 5, y + 4, structure, "start", css_colour(structure)))
+        parts.append(label(x + 5, y + 4, structure, "start", css_color(structure)))
     for name, at in (("ED", m.ed), ("ES", m.es)):
         if at is not None and math.isfinite(curves[LV][at]):
             x, y = axes.at(at, curves[LV][at])
-            parts += [dot((x, y), css_colour(LV), name, 5), label(x, y - 9, name, "middle")]
+            parts += [dot((x, y), css_color(LV), name, 5), label(x, y - 9, name, "middle")]
     return svg(axes, *parts, title="volume curve")
 
 
 def disagreement_map(result: PatientResult) -> Markup:
     """How far the networks disagree: a row a frame, a cell a slice, first slice left."""
     rows = [
-        (frame, signs)
-        for frame, signs in zip(result.measurements.frames, result.signs, strict=True)
-        if signs
+        (frame, indicators)
+        for frame, indicators in zip(result.measurements.frames, result.indicators, strict=True)
+        if indicators
     ]
-    width = 34 + CELL * max(len(signs.slice_disagreement) for _, signs in rows)
+    width = 34 + CELL * max(len(indicators.slice_disagreement) for _, indicators in rows)
     parts: list[Markup] = []
-    for line, (frame, signs) in enumerate(rows):
+    for line, (frame, indicators) in enumerate(rows):
         at = result.measurements.frames.index(frame)
         name = {result.measurements.es: "ES", result.measurements.ed: "ED"}.get(at, str(at))
         parts.append(label(28, line * CELL + 12, name, "end"))
-        for z, value in enumerate(signs.slice_disagreement):
+        for z, value in enumerate(indicators.slice_disagreement):
             parts.append(
                 tag(
                     "rect",
@@ -179,7 +179,7 @@ def disagreement_map(result: PatientResult) -> Markup:
                     fill=_heat(value),
                 )
             )
-    below = f"mean disagreement by frame and slice; over frames {_by_structure(result.signs)}"
+    below = f"mean disagreement by frame and slice; over frames {_by_structure(result.indicators)}"
     picture = tag(
         "svg",
         tag("title", "disagreement"),
@@ -193,22 +193,22 @@ def disagreement_map(result: PatientResult) -> Markup:
     return tag("div", picture, tag("p", below, class_="note"))
 
 
-def _by_structure(signs: Sequence[FrameSigns | None]) -> str:
+def _by_structure(indicators: Sequence[FrameIndicators | None]) -> str:
     means = []
     for structure in STRUCTURES:
-        known = [v for s in signs if s and math.isfinite(v := s.disagreement[structure])]
+        known = [v for s in indicators if s and math.isfinite(v := s.disagreement[structure])]
         means.append(f"{structure} {number(sum(known) / len(known) if known else None, 2)}")
     return ", ".join(means)
 
 
 def _heat(value: float) -> str:
-    """White at 0, deep red from 0.6 on; grey where nothing is labelled."""
+    """White at 0, deep red from 0.6 on; gray where nothing is labelled."""
     if not math.isfinite(value):
         return "#e5e5e5"
     share = min(value / 0.6, 1.0)
     return f"rgb({round(255 - 75 * share)},{round(245 - 215 * share)},{round(240 - 215 * share)})"
 
 
-def css_colour(structure: str) -> str:
-    """The colour of a structure as CSS has it."""
-    return "rgb({},{},{})".format(*COLOURS[structure])
+def css_color(structure: str) -> str:
+    """The color of a structure as CSS has it."""
+    return "rgb({},{},{})".format(*COLORS[structure])

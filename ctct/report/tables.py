@@ -50,7 +50,7 @@ def frames_csv(results: Iterable[PatientResult]) -> bytes:
     rows = []
     for result in results:
         m = result.measurements
-        for number, (frame, signs) in enumerate(zip(m.frames, result.signs, strict=True)):
+        for number, (frame, indicators) in enumerate(zip(m.frames, result.indicators, strict=True)):
             smooth_ml = m.smooth_ml[number] if m.smooth_ml else None
             phase = {m.es: "ES", m.ed: "ED"}.get(number, "")
             rows.append(
@@ -58,8 +58,11 @@ def frames_csv(results: Iterable[PatientResult]) -> bytes:
                     *(result.name, frame.name, frame.index, phase),
                     *(_number(frame.volume_ml[s]) for s in STRUCTURES),
                     _number(smooth_ml),
-                    _number(signs.score if signs else None),
-                    *(_number(signs.disagreement[s] if signs else None, 3) for s in STRUCTURES),
+                    _number(indicators.score if indicators else None),
+                    *(
+                        _number(indicators.disagreement[s] if indicators else None, 3)
+                        for s in STRUCTURES
+                    ),
                 ]
             )
     header = [

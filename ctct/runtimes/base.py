@@ -8,7 +8,7 @@
 | `disagreement` | (N, H, W)     | float32 | ½·Σ|p_cnn − p_transformer|, 0…1                    |
 
 The file's metadata holds, each as JSON: ``ctct_version``, ``labels`` (name to value), ``grid``
-(``size``, ``spacing_mm``), ``member_weights``, ``validation_dice``, ``training_data``, ``licence``,
+(``size``, ``spacing_mm``), ``member_weights``, ``validation_dice``, ``training_data``, ``license``,
 ``config`` (of the training) and ``step``.
 """
 

@@ -13,7 +13,7 @@ from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes import cuda
 from ctct.runtimes.base import Runtime
-from ctct.runtimes.pool import Spread
+from ctct.runtimes.pool import RuntimePool
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def load(
     name, place, why = choose(model, runtime, device)
     _check_gpus(gpus, name, place)
     members = [_load(model, name, place, gpu) for gpu in gpus or (0,)]
-    loaded = members[0] if len(members) == 1 else Spread(members)
+    loaded = members[0] if len(members) == 1 else RuntimePool(members)
     if loaded.device != place:
         why = f"{place} failed to start"
     if announce:
@@ -222,7 +222,7 @@ def _load(model: ModelFile, name: str, place: str, gpu: int) -> Runtime:
         from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 
         return TensorRtRuntime(model)
-    from ctct.models.checkpoint import load_model
+    from ctct.models.checkpoint import load_checkpoint
     from ctct.runtimes.torch_eager import TorchRuntime
 
-    return TorchRuntime(load_model(model.path)[0], place, gpu)
+    return TorchRuntime(load_checkpoint(model.path)[0], place, gpu)

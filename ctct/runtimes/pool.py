@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ctct.runtimes.base import Prediction, Runtime
 
 
-class Spread:
+class RuntimePool:
     """The same graph on several GPUs, or more than once on one; for as many threads.
 
     Args:

@@ -1,8 +1,9 @@
-"""A model, or its twin in bfloat16 on a machine that is quicker with it.
+"""A model, or its bf16 variant on a machine that is faster with it.
 
-The twin of ``X.onnx`` is ``X.bf16.onnx`` beside it: the same pair, exported with ``--precision
-bf16`` and so through the gate of :mod:`ctct.exporters.parity`. The bundled model has one. Letting a
-runtime lower the precision by itself is not the same: it would round the sampling positions too.
+The bf16 variant of ``X.onnx`` is ``X.bf16.onnx`` beside it: the same pair, exported with
+``--precision bf16`` and so through the gate of :mod:`ctct.exporters.parity`. The bundled model has
+one. Letting a runtime lower the precision itself is different: it would also round the sampling
+positions.
 """
 
 from __future__ import annotations
@@ -16,43 +17,43 @@ from ctct.runtimes import choose as runtimes
 CHOICES = ("auto", "fp32", "bf16")
 
 
-def twin_path(path: Path) -> Path:
-    """Where the twin of an ``.onnx`` file lies, if it has one."""
+def bf16_path(path: Path) -> Path:
+    """Where the bf16 variant of an ``.onnx`` file lies, if it has one."""
     return path.with_suffix(".bf16.onnx")
 
 
 def in_precision(
     model: ModelFile, precision: str = "auto", runtime: str = "auto", device: str = "auto"
 ) -> ModelFile:
-    """``model`` or its twin, whichever fits.
+    """``model`` or its bf16 variant, whichever fits.
 
     Args:
         model: as found.
-        precision: "auto", the twin where this CPU computes in bfloat16 and OpenVINO will run it;
-            "bf16", the twin; "fp32", the model itself.
+        precision: "auto" takes the bf16 variant where this CPU computes in bfloat16 and OpenVINO
+            will run it; "bf16" the bf16 variant; "fp32" the model itself.
         runtime: that will run it, or "auto".
         device: likewise.
 
     Raises:
         ConfigError: the precision is unknown.
-        ModelError: the twin is damaged.
+        ModelError: the bf16 variant is damaged.
         RuntimeUnavailableError: bf16 was asked for and cannot be had.
     """
     if precision not in CHOICES:
         raise ConfigError(f"--precision {precision}: choose one of {', '.join(CHOICES)}")
     if precision == "fp32":
         return model
-    twin = twin_path(model.path)
-    if not (model.is_onnx and twin.exists()):
+    bf16_variant = bf16_path(model.path)
+    if not (model.is_onnx and bf16_variant.exists()):
         if precision == "bf16" and model.description.get("precision") != "bf16":
             raise RuntimeUnavailableError(
-                f"--precision bf16: {model.path} has no {twin.name} beside it; make one with "
-                "ctct export --precision bf16"
+                f"--precision bf16: {model.path} has no {bf16_variant.name} beside it; make one "
+                "with ctct export --precision bf16"
             )
         return model
     chosen = runtimes.choose(model, runtime, device)[0]
     if chosen == "openvino" and cpu_computes_in_bf16():
-        return find_model(twin)
+        return find_model(bf16_variant)
     if precision == "bf16":
         why = "this CPU does not compute in it" if chosen == "openvino" else f"{chosen} is chosen"
         raise RuntimeUnavailableError(

@@ -44,7 +44,7 @@ class Texture:
         flow: (3, Z, H, W): constant, cosine and sine part of the brightness of blood.
         muscle: (Z, H, W) relative variation of muscle and fat.
         lv_trabeculae: (Z, 360) how far muscle stands out into the LV, 0…1, by angle.
-        rv_trabeculae: (Z, 360) the same for the RV, about its own centre.
+        rv_trabeculae: (Z, 360) the same for the RV, about its own center.
         fat_mm: (Z, 360) thickness of epicardial fat by angle about the LV.
     """
 

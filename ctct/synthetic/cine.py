@@ -52,7 +52,7 @@ def synthetic_cine(
     gain = coil_gain(generator, grid.x_mm[0], grid.y_mm[0], heart.rv_angle)
     noise = float(generator.uniform(0.02, 0.035))
 
-    near = _near(heart.centre_mm)
+    near = _near(heart.center_mm)
     close = Grid(grid.x_mm[near], grid.y_mm[near], grid.z_mm)
     texture = draw_texture(generator, trunk[near].shape)
     voxels = np.empty((frames, *trunk.shape), np.float32)
@@ -86,19 +86,19 @@ def _grid(slices: int, slice_spacing_mm: float) -> Grid:
     return Grid(x[None], y[None], z.astype(np.float32)[:, None, None])
 
 
-def _near(centre_mm: tuple[float, float]) -> tuple[slice, slice, slice]:
+def _near(center_mm: tuple[float, float]) -> tuple[slice, slice, slice]:
     """Index (slices, rows, columns) of the pixels that the heart may cover in some frame."""
-    x, y = centre_mm
+    x, y = center_mm
     spans = [slice(None)]
-    for n, centre in ((SIZE[0], y), (SIZE[1], x)):
-        middle = centre / SPACING_MM + (n - 1) / 2
+    for n, center in ((SIZE[0], y), (SIZE[1], x)):
+        middle = center / SPACING_MM + (n - 1) / 2
         reach = REACH_MM / SPACING_MM
         spans.append(slice(max(int(middle - reach), 0), min(int(middle + reach) + 1, n)))
     return spans[0], spans[1], spans[2]
 
 
 def _affine(slices: int, slice_spacing_mm: float) -> npt.NDArray[np.float64]:
-    """(column, row, slice) to RAS+ mm, centred: columns run left, rows back, slices down."""
+    """(column, row, slice) to RAS+ mm, centered: columns run left, rows back, slices down."""
     affine = np.diag([-SPACING_MM, -SPACING_MM, -slice_spacing_mm, 1.0])
     middle = (np.array([SIZE[1], SIZE[0], slices]) - 1) / 2
     affine[:3, 3] = -affine[:3, :3] @ middle

@@ -43,8 +43,8 @@ class Heart:
         shift_mm: way of the LV towards the RV at ES: the outline of the whole heart moves little.
         valve_descent_mm: way of the valve plane towards the apex at ES.
         twist: rotation of the apex against the base at ES, radians.
-        centre_mm: (x right, y down) of the LV axis from the image centre, at the base.
-        drift_mm: the same axis at the end of the stack, relative to ``centre_mm``.
+        center_mm: (x right, y down) of the LV axis from the image center, at the base.
+        drift_mm: the same axis at the end of the stack, relative to ``center_mm``.
         ripple: sine and cosine amplitude of each harmonic of the outline from the second on.
         papillary: angle from the RV's direction and greatest radius in mm of each muscle.
     """
@@ -60,7 +60,7 @@ class Heart:
     shift_mm: float
     valve_descent_mm: float
     twist: float
-    centre_mm: tuple[float, float]
+    center_mm: tuple[float, float]
     drift_mm: tuple[float, float]
     ripple: tuple[tuple[float, float], ...]
     papillary: tuple[tuple[float, float], ...]
@@ -101,7 +101,7 @@ def draw_heart(generator: np.random.Generator) -> Heart:
     edv_ml = between(125, 165)
     size = (edv_ml / 145) ** (1 / 3)
     angle = math.pi + math.radians(between(-30, 30))
-    # The RV lies to one side of the LV axis: the whole heart is what sits near the centre.
+    # The RV lies to one side of the LV axis: the whole heart is what sits near the center.
     heart_mm = np.array([between(-12, 12), between(-12, 12)])
     axis_mm = heart_mm - 14 * np.array([math.cos(angle), math.sin(angle)])
     return Heart(
@@ -116,7 +116,7 @@ def draw_heart(generator: np.random.Generator) -> Heart:
         shift_mm=between(3, 6),
         valve_descent_mm=between(9, 12),
         twist=math.radians(between(8, 15)),
-        centre_mm=(float(axis_mm[0]), float(axis_mm[1])),
+        center_mm=(float(axis_mm[0]), float(axis_mm[1])),
         drift_mm=(between(-6, 2), between(-3, 5)),
         ripple=tuple((0.012 * between(-2, 2), 0.012 * between(-2, 2)) for _ in range(3)),
         papillary=tuple(
@@ -181,8 +181,8 @@ def heart_frame(heart: Heart, grid: Grid, phase: float = 0.0) -> tuple[Field, Fi
         mm, mm and radians, each (Z, H, W); the angle is 0 towards the RV.
     """
     share = share_of_stack(grid)
-    x = grid.x_mm - heart.centre_mm[0] - share * heart.drift_mm[0]
-    y = grid.y_mm - heart.centre_mm[1] - share * heart.drift_mm[1]
+    x = grid.x_mm - heart.center_mm[0] - share * heart.drift_mm[0]
+    y = grid.y_mm - heart.center_mm[1] - share * heart.drift_mm[1]
     cos, sin = math.cos(heart.rv_angle), math.sin(heart.rv_angle)
     toward_rv = cos * x + sin * y - heart.shift_mm * contraction(phase)
     across = sin * x - cos * y
@@ -190,7 +190,7 @@ def heart_frame(heart: Heart, grid: Grid, phase: float = 0.0) -> tuple[Field, Fi
 
 
 def label_map(shape: Outlines) -> npt.NDArray[np.uint8]:
-    """ACDC-ordered labels (Z, H, W): a pixel belongs to the structure its centre lies in."""
+    """ACDC-ordered labels (Z, H, W): a pixel belongs to the structure its center lies in."""
     labels = np.zeros(shape.endocardium.shape, np.uint8)
     labels[shape.rv < 0] = VALUE[RV]
     labels[shape.epicardium < 0] = VALUE[MYO]

@@ -48,12 +48,12 @@ def draw_contrast(generator: np.random.Generator) -> Contrast:
 
 
 def coil_gain(generator: np.random.Generator, x_mm: Field, y_mm: Field, toward: float) -> Field:
-    """Receiver sensitivity, 1 at the centre: falls off smoothly away from the coil on the chest.
+    """Receiver sensitivity, 1 at the center: falls off smoothly away from the coil on the chest.
 
     Args:
         generator: source of randomness.
-        x_mm: position from the image centre, right.
-        y_mm: position from the image centre, down.
+        x_mm: position from the image center, right.
+        y_mm: position from the image center, down.
         toward: direction of the chest wall in radians.
     """
     along = (math.cos(toward) * x_mm + math.sin(toward) * y_mm) / 100

@@ -1,6 +1,6 @@
 """Drawing with signed distances: a shape is the distance to its edge, negative inside, in mm.
 
-Distances make partial volume simple: a pixel whose centre lies ``d`` from an edge that is blurred
+Distances make partial volume simple: a pixel whose center lies ``d`` from an edge that is blurred
 over ``width`` is covered to ``1/2 - d / width``. All functions broadcast.
 """
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from ctct.errors import ConfigError
 from ctct.labels import ORDERS
-from ctct.models.checkpoint import load_model
+from ctct.model_files.former_names import current_settings
+from ctct.models.checkpoint import load_checkpoint
 from ctct.models.networks import ARCHITECTURE, architecture, check_networks
 from ctct.models.swin_unet import WIDTHS
 from ctct.training.cross_teaching import LOSSES
@@ -30,7 +31,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "grid_spacing_mm": 1.25,
         "steps": 30000,
         "batch": 16,
-        "optimiser": "sgd",
+        "optimizer": "sgd",
         "cnn_rate": 0.01,
         "transformer_rate": 0.01,
         "weight_decay": 1e-4,
@@ -39,10 +40,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "augmentation": "paper",
         "cut_mix": 0.0,
         "teacher": "student",
-        "other_share": 1.0,
+        "other_teacher_share": 1.0,
         "confidence": 0.0,
         "pseudo_loss": "dice",
-        "cross_weight": 0.1,
+        "cross_teaching_weight": 0.1,
         "ramp": 1.0,
         "warm_up": 0.0,
         "ema_decay": 0.0,
@@ -84,17 +85,17 @@ class TrainingConfig:
             "swin_hybrid" or "timm:ENCODER".
         swin: size of the Swin networks, "nano" or "tiny".
         pretrained: start the Swin encoder, or timm's, from ImageNet weights.
-        start_from: run folder or model file whose weights both networks start from; the networks
+        init_from: run folder or model file whose weights both networks start from; the networks
             and the grid are then its own.
         dropout: the U-Net's, relative to that of the paper's code.
         grid_size: pixels a side of the networks' grid.
         grid_spacing_mm: its pixel spacing.
-        window: pixels a side of a smaller grid around the heart, of the same spacing, that half of
-            the batches are drawn on, so that cines can be run on it; 0 for none.
-        steps: optimiser steps.
+        heart_crop_size: pixels per side of a smaller grid around the heart, of the same spacing.
+            Half of the batches are drawn on it, so that cines can be run on it; 0 for none.
+        steps: optimizer steps.
         batch: slices a step, of all processes together.
         labelled_batch: labelled slices among them. None: half.
-        optimiser: "adamw", or "sgd" with momentum 0.9.
+        optimizer: "adamw", or "sgd" with momentum 0.9.
         cnn_rate: peak learning rate of the first network.
         transformer_rate: peak learning rate of the second network.
         weight_decay: of both.
@@ -104,11 +105,11 @@ class TrainingConfig:
         cut_mix: chance that a rectangle of a slice is replaced by that of another.
         teacher: who makes the pseudo-labels: "ema", the moving averages of the networks, on the
             slice without changes of intensity; or "student", the networks of the moment.
-        other_share: share of the other network's teacher in the mean of the two teachers.
+        other_teacher_share: share of the other network's teacher in the mean of the two teachers.
         confidence: pixels whose pseudo-label is less probable do not count.
         pseudo_loss: loss against pseudo-labels, "dice", "ce" or "both".
-        cross_weight: weight of an unlabelled slice beside a labelled one, once ramped up (0.1 in
-            the paper).
+        cross_teaching_weight: weight of an unlabelled slice relative to a labelled one, once
+            ramped up (0.1 in the paper).
         ramp: fraction of the run after which it is.
         warm_up: fraction of the run, at its start, that learns from labelled slices alone.
         ema_decay: of the moving average of the weights that is validated and saved.
@@ -132,15 +133,15 @@ class TrainingConfig:
     networks: tuple[str, str] = ("unet", "swin_hybrid")
     swin: str = "nano"
     pretrained: bool = False
-    start_from: str | None = None
+    init_from: str | None = None
     dropout: float = 0.2
     grid_size: int = 160
     grid_spacing_mm: float = 1.5
-    window: int = 0
+    heart_crop_size: int = 0
     steps: int = 6000
     batch: int = 8
     labelled_batch: int | None = None
-    optimiser: str = "adamw"
+    optimizer: str = "adamw"
     cnn_rate: float = 2e-3
     transformer_rate: float = 6e-4
     weight_decay: float = 0.02
@@ -149,10 +150,10 @@ class TrainingConfig:
     augmentation: str = "strong"
     cut_mix: float = 0.5
     teacher: str = "ema"
-    other_share: float = 0.6
+    other_teacher_share: float = 0.6
     confidence: float = 0.8
     pseudo_loss: str = "both"
-    cross_weight: float = 1.0
+    cross_teaching_weight: float = 1.0
     ramp: float = 0.5
     warm_up: float = 0.4
     ema_decay: float = 0.998
@@ -179,21 +180,21 @@ class TrainingConfig:
         for name in _FRACTIONS:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{_flag(name)} must lie in 0…1, got {getattr(self, name)}")
-        for name in ("cross_weight", "weight_decay", "clip", "dropout"):
+        for name in ("cross_teaching_weight", "weight_decay", "clip", "dropout"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{_flag(name)} must not be negative, got {getattr(self, name)}")
         if not 0 <= self.ema_decay < 1:
             raise ConfigError(f"--ema-decay must lie in [0, 1), got {self.ema_decay}")
-        if self.window % 32 or not 0 <= self.window < self.grid_size:
+        if self.heart_crop_size % 32 or not 0 <= self.heart_crop_size < self.grid_size:
             raise ConfigError(
-                f"--window must be 0, or a multiple of 32 below the grid's {self.grid_size} "
-                f"pixels; got {self.window}"
+                f"--heart-crop must be 0, or a multiple of 32 below the grid's {self.grid_size} "
+                f"pixels; got {self.heart_crop_size}"
             )
         if self.batch < 2:
             raise ConfigError(f"--batch must be at least 2, got {self.batch}")
         if self.labelled is not None and self.labelled < 1:
             raise ConfigError(f"--labelled must be at least 1, got {self.labelled}")
-        if not 1 <= self.known_slices <= self.batch:
+        if not 1 <= self.labelled_batch_size <= self.batch:
             raise ConfigError(
                 f"--labelled-batch must lie in 1…{self.batch}, the batch; got {self.labelled_batch}"
             )
@@ -202,7 +203,7 @@ class TrainingConfig:
                 raise ConfigError(f"{path}: no such file or folder to train on")
 
     @property
-    def known_slices(self) -> int:
+    def labelled_batch_size(self) -> int:
         """Labelled slices a step."""
         if self.labelled_only:
             return self.batch
@@ -218,20 +219,20 @@ def make_config(
 ) -> TrainingConfig:
     """A preset, changed by the settings of a JSON file, changed by ``settings``.
 
-    With ``start_from`` the networks and their grids are that model's in place of the preset's.
+    With ``init_from`` the networks and their grids are that model's in place of the preset's.
 
     Raises:
         ConfigError: the preset, a setting's name or its value makes no sense.
-        ModelError: ``start_from`` is not a model.
+        ModelError: ``init_from`` is not a model.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; choose one of {', '.join(PRESETS)}")
     values: dict[str, Any] = {**PRESETS[preset], "preset": preset}
     own = {} if file is None else _read_settings(Path(file))
-    start = settings.get("start_from", own.get("start_from"))
+    start = settings.get("init_from", own.get("init_from"))
     if start and not own.keys() >= set(ARCHITECTURE):
-        given = load_model(start)[1].config
-        values |= {**architecture(given), "window": given.get("window", 0)}
+        given = load_checkpoint(start)[1].config
+        values |= {**architecture(given), "heart_crop_size": given.get("heart_crop_size", 0)}
     values |= {**own, **settings}
     try:
         return TrainingConfig(**values)
@@ -249,6 +250,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: must hold an object with settings, got {type(content).__name__}"
         )
+    content = current_settings(content)
     if unknown := sorted(set(content) - names):
         raise ConfigError(
             f"{path}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(names))}"
@@ -263,7 +265,7 @@ def _flag(name: str) -> str:
 _CHOICES = {
     "label_order": tuple(ORDERS),
     "swin": tuple(WIDTHS),
-    "optimiser": ("adamw", "sgd"),
+    "optimizer": ("adamw", "sgd"),
     "schedule": tuple(SCHEDULES),
     "augmentation": tuple(AUGMENTATIONS),
     "teacher": ("ema", "student"),
@@ -272,4 +274,4 @@ _CHOICES = {
     "precision": ("auto", "bf16", "fp32"),
 }
 _POSITIVE = ("steps", "validate_every", "save_every", "cnn_rate", "transformer_rate", "ramp")
-_FRACTIONS = ("cut_mix", "other_share", "confidence", "ramp", "warm_up")
+_FRACTIONS = ("cut_mix", "other_teacher_share", "confidence", "ramp", "warm_up")

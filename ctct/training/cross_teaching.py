@@ -70,23 +70,23 @@ def segmentation_loss(
 
 @torch.no_grad()
 def pseudo_labels(
-    own: Tensor, other: Tensor, other_share: float = 1.0, confidence: float = 0.0
+    own: Tensor, other: Tensor, other_teacher_share: float = 1.0, confidence: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """What a network is taught on unlabelled slices: the most probable class, no gradient.
 
-    With ``other_share`` 1 and no bound on the confidence this is cross teaching as published:
+    With ``other_teacher_share`` 1 and no confidence threshold this is cross teaching as published:
     the other network's argmax.
 
     Args:
         own: (N, C, H, W) class probabilities of the network's own teacher.
         other: the same of the other network's teacher.
-        other_share: share of ``other`` in the mean of the two.
+        other_teacher_share: share of ``other`` in the mean of the two.
         confidence: pixels whose most probable class is less probable than this do not count.
 
     Returns:
         (N, H, W) class indices, and (N, H, W) weights, 1 where the pixel counts, else 0.
     """
-    highest, labels = (other_share * other + (1 - other_share) * own).max(1)
+    highest, labels = (other_teacher_share * other + (1 - other_teacher_share) * own).max(1)
     return labels, (highest >= confidence).to(own.dtype)
 
 

@@ -15,13 +15,13 @@ from ctct.storage import write_atomic
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import pseudo_labels
 from ctct.training.pictures import curves_png, teaching_png
-from ctct.training.step import Batch
+from ctct.training.step import TrainingBatch
 
 log = logging.getLogger(__name__)
 
 METRICS_FILE, CURVES_FILE, PICTURES = "metrics.csv", "curves.png", "pictures"
 COLUMNS = (
-    *("step", "supervised", "crossed", "cross_weight", "cnn_rate", "steps_per_s"),
+    *("step", "supervised", "crossed", "cross_teaching_weight", "cnn_rate", "steps_per_s"),
     *("dice_cnn", "dice_transformer", "dice_ensemble"),
 )
 
@@ -69,12 +69,12 @@ class Monitor:
 
     @torch.no_grad()
     def picture(
-        self, step: int, batch: Batch, teachers: SegmentationGraph, config: TrainingConfig
+        self, step: int, batch: TrainingBatch, teachers: SegmentationGraph, config: TrainingConfig
     ) -> None:
         """``pictures/step_000500.png``: a few slices of a batch and what the pair makes of them."""
         shown = batch.weak.shape[0]
         own, other = (net(batch.weak).float().softmax(1) for net in _networks(teachers))
-        labels, counts = pseudo_labels(own, other, config.other_share, config.confidence)
+        labels, counts = pseudo_labels(own, other, config.other_teacher_share, config.confidence)
         png = teaching_png(
             batch.weak[:, 0].cpu().numpy(),
             [label.cpu().numpy() for label in batch.labels],

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from ctct.labels import COLOURS, STRUCTURES, VALUE
+from ctct.labels import COLORS, STRUCTURES, VALUE
 
 #: Height of the strip of captions, in pixels.
 STRIP = 24
@@ -44,8 +44,8 @@ def teaching_png(
     for column, caption in enumerate(COLUMNS):
         draw.text((column * size + 4, 4), caption, "white", font)
     for top, i in enumerate(rows):
-        grey = ((images[i] + 2) * (255 / 5)).clip(0, 255).astype(np.uint8)
-        plain = np.repeat(grey[..., None], 3, 2)
+        gray = ((images[i] + 2) * (255 / 5)).clip(0, 255).astype(np.uint8)
+        plain = np.repeat(gray[..., None], 3, 2)
         apart = plain.copy()
         apart[..., 0] = np.maximum(
             apart[..., 0], (np.nan_to_num(disagreement[i]) * 255).astype(np.uint8)
@@ -66,11 +66,11 @@ def teaching_png(
 def _filled(
     picture: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.uint8]:
-    """(S, S, 3) with each structure tinted in its colour."""
+    """(S, S, 3) with each structure tinted in its color."""
     tinted = picture.copy()
     for structure in STRUCTURES:
         inside = labels == VALUE[structure]
-        tinted[inside] = 0.5 * picture[inside] + 0.5 * np.array(COLOURS[structure])
+        tinted[inside] = 0.5 * picture[inside] + 0.5 * np.array(COLORS[structure])
     return tinted
 
 

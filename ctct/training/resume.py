@@ -19,7 +19,7 @@ RESUME_FILE = "resume.safetensors"
 def save_resume(
     folder: Path,
     modules: dict[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     generators: dict[str, torch.Generator],
     state: dict[str, Any],
 ) -> None:
@@ -28,7 +28,7 @@ def save_resume(
     Args:
         folder: of the run.
         modules: networks by name.
-        optimiser: of them.
+        optimizer: of them.
         generators: random states by name; torch's own is saved too.
         state: plain values, for JSON.
 
@@ -40,9 +40,9 @@ def save_resume(
         for name, module in modules.items()
         for key, tensor in module.state_dict().items()
     }
-    for number, slots in optimiser.state_dict()["state"].items():
+    for number, slots in optimizer.state_dict()["state"].items():
         for slot, value in slots.items():
-            tensors[f"optimiser.{number}.{slot}"] = torch.as_tensor(value)
+            tensors[f"optimizer.{number}.{slot}"] = torch.as_tensor(value)
     for name, generator in generators.items():
         tensors[f"generator.{name}"] = generator.get_state()
     tensors["generator.torch"] = torch.get_rng_state()
@@ -65,7 +65,7 @@ def save_resume(
 def load_resume(
     folder: Path,
     modules: dict[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     generators: dict[str, torch.Generator],
 ) -> dict[str, Any] | None:
     """Put back what :func:`save_resume` wrote, and give its ``state``; None where there is nothing.
@@ -82,18 +82,18 @@ def load_resume(
             state: dict[str, Any] = json.loads(file.metadata()["state"])
         for name, module in modules.items():
             module.load_state_dict(_below(tensors, name))
-        # The optimiser's own form: slots by the number of their parameter. What it holds of
+        # The optimizer's own form: slots by the number of their parameter. What it holds of
         # settings is the new run's.
         slots: dict[int, dict[str, Tensor]] = {}
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        for key, tensor in _below(tensors, "optimiser").items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for key, tensor in _below(tensors, "optimizer").items():
             number, slot = key.split(".")
             like = parameters[int(number)]
-            if tensor.shape == like.shape:  # a fused optimiser relies on equal strides
+            if tensor.shape == like.shape:  # a fused optimizer relies on equal strides
                 tensor = torch.empty_like(like).copy_(tensor)
             slots.setdefault(int(number), {})[slot] = tensor
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
         for name, generator in generators.items():
             generator.set_state(tensors[f"generator.{name}"])
         torch.set_rng_state(tensors["generator.torch"])

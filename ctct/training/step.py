@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ctct.models.grid import NetworkGrid, normalise
+from ctct.models.grid import NetworkGrid, normalize
 from ctct.training.config import TrainingConfig
 from ctct.training.cross_teaching import pseudo_labels, segmentation_loss
 from ctct.training.data.augment import AUGMENTATIONS, rectangles
@@ -15,7 +15,7 @@ from ctct.training.data.slices import SliceSet
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """Augmented slices, the labelled ones first.
 
     Attributes:
@@ -39,39 +39,39 @@ def draw_batch(
     config: TrainingConfig,
     grid: NetworkGrid,
     generator: torch.Generator,
-) -> tuple[Batch, list[Tensor]]:
+) -> tuple[TrainingBatch, list[Tensor]]:
     """A batch of ``config.batch`` slices, all of them labelled where ``unlabelled`` is None.
 
-    With ``config.window``, every other batch (by chance) is drawn on that smaller grid, around the
-    patients' hearts.
+    With ``config.heart_crop_size``, half of the batches (at random) are drawn on that smaller grid,
+    around the patients' hearts.
 
     Returns:
         The batch, and the numbers of its slices in each set.
     """
     augmentation = AUGMENTATIONS[config.augmentation]
-    on_window = config.window > 0 and _coin(generator)
-    if on_window:
-        grid = NetworkGrid(config.window, grid.spacing_mm)
+    on_heart = config.heart_crop_size > 0 and _coin(generator)
+    if on_heart:
+        grid = NetworkGrid(config.heart_crop_size, grid.spacing_mm)
     raw, numbers = [], []
     labels = None
-    known = config.batch if unlabelled is None else config.known_slices
+    known = config.batch if unlabelled is None else config.labelled_batch_size
     counts = ((labelled, known), (unlabelled, config.batch - known))
     for slices, count in counts:
         if slices is None or count == 0:
             continue
         numbers.append(slices.draw(count, generator))
         geometry = augmentation.geometry(count, generator)
-        if on_window:
-            geometry[:, :, 2] += slices.centre_mm[numbers[-1]]
+        if on_heart:
+            geometry[:, :, 2] += slices.center_mm[numbers[-1]]
         images, own = slices.on_grid(numbers[-1], grid, geometry)
         raw.append(images)
         labels = own if labels is None else labels
     images = torch.cat(raw)
     assert labels is not None
     n = len(images)
-    batch = Batch(
-        weak=normalise(images),
-        strong=normalise(augmentation.intensity(images, generator)),
+    batch = TrainingBatch(
+        weak=normalize(images),
+        strong=normalize(augmentation.intensity(images, generator)),
         labels=labels,
         partner=torch.randperm(n, generator=generator, device=generator.device),
         rectangle=rectangles(n, grid.size, config.cut_mix, generator),
@@ -83,7 +83,7 @@ def _coin(generator: torch.Generator) -> bool:
     return bool(torch.rand((), generator=generator, device=generator.device) < 0.5)
 
 
-def part_of(batch: Batch, rank: int, processes: int) -> Batch:
+def part_of(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
     """Every ``processes``-th slice, from the ``rank``-th: the share of one process of a batch.
 
     All processes draw the same batch; a slice's partner is one of its own process's.
@@ -95,7 +95,7 @@ def part_of(batch: Batch, rank: int, processes: int) -> Batch:
         (torch.arange(rank, known, processes), torch.arange(known + rank, n, processes))
     )
     own = own.to(batch.partner.device)
-    return Batch(
+    return TrainingBatch(
         weak=batch.weak[own],
         strong=batch.strong[own],
         labels=batch.labels[rank::processes],
@@ -105,11 +105,11 @@ def part_of(batch: Batch, rank: int, processes: int) -> Batch:
 
 
 def batch_loss(
-    batch: Batch,
+    batch: TrainingBatch,
     students: tuple[nn.Module, nn.Module],
     teachers: tuple[nn.Module, nn.Module],
     config: TrainingConfig,
-    cross_weight: float,
+    cross_teaching_weight: float,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of both networks on one batch: supervised, and from each other's pseudo-labels.
 
@@ -118,7 +118,7 @@ def batch_loss(
         students: the two networks, training.
         teachers: their moving averages, not used where ``config.teacher`` is "student".
         config: of the run.
-        cross_weight: weight of an unlabelled slice beside a labelled one at this step.
+        cross_teaching_weight: weight of an unlabelled slice beside a labelled one at this step.
 
     Returns:
         The loss, and its parts, detached, by name.
@@ -140,7 +140,9 @@ def batch_loss(
                 taught = [teacher(weak).float().softmax(1) for teacher in teachers]
         targets = []
         for own, other in (taught, taught[::-1]):
-            labels, counts = pseudo_labels(own, other, config.other_share, config.confidence)
+            labels, counts = pseudo_labels(
+                own, other, config.other_teacher_share, config.confidence
+            )
             targets.append(
                 (
                     torch.cat((batch.labels, labels)),
@@ -161,11 +163,11 @@ def batch_loss(
             )
     # Both are means, so that one unlabelled slice would weigh as much as seven labelled ones.
     share = (len(strong) - known) / known
-    loss = supervised + cross_weight * share * crossed
+    loss = supervised + cross_teaching_weight * share * crossed
     return loss, {"supervised": supervised.detach() / 2, "crossed": crossed.detach() / 2}
 
 
-def _mix(batch: Batch, values: Tensor) -> Tensor:
+def _mix(batch: TrainingBatch, values: Tensor) -> Tensor:
     """CutMix: ``values`` (N, …, S, S) with each rectangle taken from the partner's."""
     where = batch.rectangle if values.ndim == 3 else batch.rectangle[:, None]
     return torch.where(where, values[batch.partner], values)

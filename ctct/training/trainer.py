@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ctct.errors import EXIT_INTERRUPTED, ConfigError, CtctError
 from ctct.model_files.variant import MEMBERS
-from ctct.models.checkpoint import ModelDescription, load_model, save_model
+from ctct.models.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import architecture, build_graph
 from ctct.storage import prepare_folder, write_atomic
@@ -108,10 +108,10 @@ def train(
         )
 
     torch.manual_seed(config.seed)
-    fresh = config.pretrained and not (resume or config.start_from)
+    fresh = config.pretrained and not (resume or config.init_from)
     students = build_graph({**config.to_dict(), "pretrained": fresh})
-    if config.start_from and not resume:
-        take_weights(students, config)
+    if config.init_from and not resume:
+        load_initial_weights(students, config)
     grid = students.grid
     students.to(fabric.device)
     # channels-last halves the time of the convolutions on a CPU, and suits a GPU's.
@@ -126,16 +126,16 @@ def train(
         {"params": students.cnn.parameters()},
         {"params": students.transformer.parameters()},
     ]
-    optimiser: torch.optim.Optimizer
-    if config.optimiser == "sgd":
-        optimiser = torch.optim.SGD(groups, 0.01, 0.9, weight_decay=config.weight_decay)
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, 0.01, 0.9, weight_decay=config.weight_decay)
     else:
-        optimiser = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
     generator = torch.Generator(fabric.device).manual_seed(config.seed)
     torch.manual_seed(config.seed + fabric.global_rank)  # dropout differs between processes
     modules: dict[str, nn.Module] = {"students": students, "averaged": averaged}
     generators = {"batches": generator}
-    state = load_resume(folder, modules, optimiser, generators) if resume else None
+    state = load_resume(folder, modules, optimizer, generators) if resume else None
     step: int = state["step"] if state else 0
     best: dict[str, float] = state["best"] if state else {}
     if step >= config.steps:
@@ -149,7 +149,7 @@ def train(
             for pair in (students, averaged):
                 pair.fit(grid.size)  # as a run that goes on makes them
             values = {"step": step, "best": best}
-            save_resume(folder, modules, optimiser, generators, values)
+            save_resume(folder, modules, optimizer, generators, values)
 
     recent: deque[tuple[int, list[Tensor]]] = deque(maxlen=LOG_EVERY)
     nothing = torch.full((), -1, device=fabric.device)
@@ -160,14 +160,14 @@ def train(
         while step < config.steps:
             progress = step / config.steps
             rates = (config.cnn_rate, config.transformer_rate)
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * SCHEDULES[config.schedule](progress)
-            cross_weight = config.cross_weight * ramp_up(progress / config.ramp)
+            cross_teaching_weight = config.cross_teaching_weight * ramp_up(progress / config.ramp)
             alone = config.labelled_only or progress < config.warm_up
 
             students.train()
             try:
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 for _ in range(pieces):
                     piece = smaller(config, pieces)
                     batch, numbers = draw_batch(
@@ -177,7 +177,9 @@ def train(
                     for pair in (students, averaged):
                         pair.fit(batch.weak.shape[-1])
                     with fabric.autocast():
-                        loss, parts = batch_loss(batch, networks, teachers, piece, cross_weight)
+                        loss, parts = batch_loss(
+                            batch, networks, teachers, piece, cross_teaching_weight
+                        )
                     fabric.backward(loss / pieces)
             except torch.OutOfMemoryError:
                 pieces *= 2
@@ -189,7 +191,7 @@ def train(
                 continue
             if config.clip:
                 nn.utils.clip_grad_norm_(students.parameters(), config.clip)
-            optimiser.step()
+            optimizer.step()
             recent.append((step, numbers))
             first_bad = torch.where((first_bad < 0) & ~loss.detach().isfinite(), step, first_bad)
             sums += torch.stack((parts["supervised"], parts["crossed"]))
@@ -211,8 +213,8 @@ def train(
                     step,
                     supervised=supervised,
                     crossed=crossed,
-                    cross_weight=0.0 if alone else cross_weight,
-                    cnn_rate=optimiser.param_groups[0]["lr"],
+                    cross_teaching_weight=0.0 if alone else cross_teaching_weight,
+                    cnn_rate=optimizer.param_groups[0]["lr"],
                     steps_per_s=rate,
                 )
                 log.info(
@@ -228,7 +230,7 @@ def train(
                 log.info("step %d: %s", step, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
                 if config.keep == "last" or scores["ensemble"] >= best.get("ensemble", 0.0):
                     best = scores
-                    save_model(
+                    save_checkpoint(
                         folder, averaged, ModelDescription(config.to_dict(), step, weights, scores)
                     )
                 monitor.record(step, **{f"dice_{name}": dice for name, dice in scores.items()})
@@ -248,22 +250,22 @@ def train(
     return best
 
 
-def take_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
-    """Give ``students`` the weights of ``config.start_from``.
+def load_initial_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
+    """Give ``students`` the weights of ``config.init_from``.
 
     Raises:
         ConfigError: these are of other networks or of another grid.
         ModelError: there is no such model.
     """
-    path = str(config.start_from)
-    graph, description = load_model(path)
+    path = str(config.init_from)
+    graph, description = load_checkpoint(path)
     held, wanted = architecture(description.config), architecture(config.to_dict())
     if held != wanted or graph.variant.members != MEMBERS:
         only = "" if graph.variant.members == MEMBERS else f", {graph.variant.members[0]} alone"
         raise ConfigError(
             f"{path}: holds {', '.join(f'{k} {v}' for k, v in held.items())}{only}; the run has "
             f"{', '.join(f'{k} {v}' for k, v in wanted.items())}; leave out what differs, or "
-            "--start-from"
+            "--init-from"
         )
     students.load_weights(graph.state_dict())
 
@@ -276,7 +278,7 @@ def smaller(config: TrainingConfig, pieces: int) -> TrainingConfig:
     """
     if pieces == 1:
         return config
-    batch, known = config.batch // pieces, config.known_slices // pieces
+    batch, known = config.batch // pieces, config.labelled_batch_size // pieces
     if batch < 2 or known < 1:
         raise ConfigError(
             "out of memory even with a batch of two; choose a smaller grid or network"

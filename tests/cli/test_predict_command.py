@@ -22,7 +22,7 @@ from ctct.evaluation.evaluate import evaluate_folder
 from ctct.evaluation.summary import agreements
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import ModelFile
-from ctct.model_files.variant import window_path
+from ctct.model_files.variant import heart_crop_path
 from ctct.synthetic import synthetic_cine
 
 
@@ -181,8 +181,8 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
     assert ctct("sample", tmp_path / "in", "--frames", 3).code == 0
     outcome = ctct("predict", tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu", "--json")
     assert outcome.code == 0
-    (fate,) = json.loads(outcome.out)
-    assert fate["status"] == "done"
+    (case_status,) = json.loads(outcome.out)
+    assert case_status["status"] == "done"
     assert outcome.err.count("runtime openvino on cpu") == 1  # one line says which and why
     scores = evaluate_folder(tmp_path / "out", tmp_path / "in").scores
     assert len(scores) == 3
@@ -190,28 +190,30 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
     assert "Dice of 3 frames" in ctct("evaluate", tmp_path / "out", tmp_path / "in").out
 
 
-def test_window_of_a_model_can_be_left_out(
+def test_the_heart_crop_can_be_left_out(
     ctct: Callable[..., Any], default_model: ModelFile, tmp_path: Path
 ) -> None:
     """A cine on the whole grid alone, and on a stand-in for a window's graph: the same one."""
     model = tmp_path / "m.onnx"
-    for path in (model, window_path(model)):
+    for path in (model, heart_crop_path(model)):
         shutil.copy(default_model.path, path)
     for stem, content in encode_study(*synthetic_cine(seed=0, frames=6, slices=4)).items():
         (tmp_path / f"{stem}.nii.gz").write_bytes(content)
     results = {}
-    for flag in ("--window", "--no-window"):
+    for flag in ("--heart-crop", "--no-heart-crop"):
         out = tmp_path / flag
         done = ctct("predict", tmp_path, "-o", out, "--model", model, flag)
         assert done.code == 0, done.err
         results[flag] = json.loads((out / "run.json").read_text())
-    used = {flag: record["settings"]["window_sha256"] for flag, record in results.items()}
-    assert used == {"--window": default_model.sha256, "--no-window": None}
+    used = {flag: record["settings"]["heart_crop_sha256"] for flag, record in results.items()}
+    assert used == {"--heart-crop": default_model.sha256, "--no-heart-crop": None}
     # Labels of the one are not mixed with labels of the other.
     scan = next(tmp_path.glob("*_0.nii.gz"))
-    done = ctct("predict", scan, "-o", tmp_path / "--window", "--model", model, "--no-window")
+    done = ctct(
+        "predict", scan, "-o", tmp_path / "--heart-crop", "--model", model, "--no-heart-crop"
+    )
     assert done.code == 2
-    assert "window" in done.err
+    assert "heart_crop_sha256" in done.err
 
 
 def test_predict_never_loads_torch(tmp_path: Path) -> None:

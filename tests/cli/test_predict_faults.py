@@ -42,7 +42,7 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def record(out: Path) -> dict[str, dict[str, str]]:
-    """Fate of each case."""
+    """CaseStatus of each case."""
     return {case["case"]: case for case in json.loads((out / "run.json").read_text())["cases"]}
 
 
@@ -127,9 +127,11 @@ def test_one_corrupt_scan_among_many(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "case05.nii.gz").write_bytes(whole[: len(whole) // 2])
     out = tmp_path / "out"
     assert end(predict(tmp_path / "in", "-o", out))[0] == 3
-    fates = record(out)
-    assert [name for name, case in fates.items() if case["status"] == "failed"] == ["case05"]
-    assert "copy or download it again" in fates["case05"]["reason"]
+    case_statuses = record(out)
+    assert [name for name, case in case_statuses.items() if case["status"] == "failed"] == [
+        "case05"
+    ]
+    assert "copy or download it again" in case_statuses["case05"]["reason"]
     (tmp_path / "in" / "case05.nii.gz").write_bytes(whole)
     assert end(predict(tmp_path / "in", "-o", out))[0] == 0
     assert [n for n, case in record(out).items() if case["status"] == "done"] == ["case05"]
@@ -184,8 +186,8 @@ def test_a_full_disk(scans: Path, tmp_path: Path, small_disk: Callable[[str], Pa
     subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
     assert end(predict(scans, "-o", disk))[0] == 0
     check_whole(disk)
-    fates = record(disk).values()
-    assert sum(case["status"] == "skipped" for case in fates) == len(finished)
+    case_statuses = record(disk).values()
+    assert sum(case["status"] == "skipped" for case in case_statuses) == len(finished)
     assert len(list(disk.glob("*_seg.nii.gz"))) == 12
 
 

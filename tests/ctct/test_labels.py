@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError
-from ctct.labels import CLASSES, COLOURS, ORDERS, STRUCTURES, VALUE, occupied, remap
+from ctct.labels import CLASSES, COLORS, ORDERS, STRUCTURES, VALUE, occupied, remap
 
 
 def test_ctct_works_in_the_acdc_order() -> None:
@@ -15,9 +15,9 @@ def test_ctct_works_in_the_acdc_order() -> None:
 
 
 def test_every_structure_has_a_colour_of_its_own() -> None:
-    assert set(COLOURS) == set(STRUCTURES)
-    assert len(set(COLOURS.values())) == len(STRUCTURES)
-    assert all(0 <= channel <= 255 for colour in COLOURS.values() for channel in colour)
+    assert set(COLORS) == set(STRUCTURES)
+    assert len(set(COLORS.values())) == len(STRUCTURES)
+    assert all(0 <= channel <= 255 for color in COLORS.values() for channel in color)
 
 
 @pytest.mark.parametrize("order", ["mnms", "ukbb", "monai"])

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctct.labels import COLOURS, STRUCTURES
+from ctct.labels import COLORS, STRUCTURES
 
 Visit = Callable[..., Any]
 
@@ -50,8 +50,8 @@ def picture(frame: Any) -> np.ndarray:
 
 
 def drawn_pixels(shown: np.ndarray, structure: str) -> int:
-    """Pixels in the colour of a structure, the opacity of 90 % allowed for."""
-    return int((np.abs(shown - np.array(COLOURS[structure])).max(axis=-1) < 40).sum())
+    """Pixels in the color of a structure, the opacity of 90 % allowed for."""
+    return int((np.abs(shown - np.array(COLORS[structure])).max(axis=-1) < 40).sum())
 
 
 def move(frame: Any, slider: str, value: int) -> None:
@@ -277,11 +277,11 @@ CONTRASTS = """() => {
   const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
     .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
   const behind = (node) => {
     for (; node; node = node.parentElement) {
-      const colour = parse(getComputedStyle(node).backgroundColor);
-      if (colour.length < 4 || colour[3] === 1) return colour;
+      const color = parse(getComputedStyle(node).backgroundColor);
+      if (color.length < 4 || color[3] === 1) return color;
     }
     return [255, 255, 255];
   };

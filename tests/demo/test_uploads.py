@@ -13,7 +13,7 @@ uploads = pytest.importorskip("ctct.demo.uploads", reason="needs pip install 'ct
 
 
 def test_a_scan_lives_in_a_folder_of_its_own_until_it_was_used(tmp_path: Path) -> None:
-    scans = uploads.Scans(tmp_path / "private")
+    scans = uploads.Uploads(tmp_path / "private")
     (tmp_path / "private").mkdir()
     paths = []
     for _ in range(2):
@@ -47,7 +47,7 @@ def test_so_is_one_of_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for n in range(3):
             archive.writestr(str(n), b"")
     uploads.check_zip(many)
-    monkeypatch.setattr(uploads, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(uploads, "MAX_MEMBERS", 2)
     with pytest.raises(InputError, match=r"0 MB in 3 files"):
         uploads.check_zip(many)
 

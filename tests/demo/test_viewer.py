@@ -60,10 +60,10 @@ def test_large_scans_are_thinned_out() -> None:
 
 def test_the_window_keeps_the_brightest_few_from_darkening_the_rest() -> None:
     voxels = np.arange(1001, dtype=np.float32)
-    grey = pixels.grey_values(voxels)
-    assert grey[0] == grey[5] == 0  # the 0.5th percentile
-    assert grey[998] == grey[1000] == 255  # the 99.8th
-    assert pixels.grey_values(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
+    gray = pixels.gray_values(voxels)
+    assert gray[0] == gray[5] == 0  # the 0.5th percentile
+    assert gray[998] == gray[1000] == 255  # the 99.8th
+    assert pixels.gray_values(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
 
 
 def test_an_unknown_disagreement_is_none() -> None:

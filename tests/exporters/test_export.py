@@ -18,14 +18,14 @@ from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.parity import LIMITS, Limits
 from ctct.exporters.precision import Rung
 from ctct.exporters.request import ExportRequest
-from ctct.exporters.trained_pair import Source
+from ctct.exporters.trained_pair import TrainedPair
+from ctct.models.normalization import OtherStatistics
 
 from ctct.errors import ConfigError, ModelError, ParityError
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import find_model
-from ctct.model_files.variant import Variant, window_path
-from ctct.models.checkpoint import load_model, save_model
-from ctct.models.normalisation import OtherStatistics
+from ctct.model_files.variant import Variant, heart_crop_path
+from ctct.models.checkpoint import load_checkpoint, save_checkpoint
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.synthetic import synthetic_cine
 
@@ -40,9 +40,9 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(scans: Path) -> Source:
+def pair(scans: Path) -> TrainedPair:
     """The bundled pair, and what it says of that cine."""
-    source = Source("default", Variant(), verify_on=scans)
+    source = TrainedPair("default", Variant(), verify_on=scans)
     assert len(source.reference) == 1
     return source
 
@@ -65,7 +65,7 @@ def two_bits(weights: np.ndarray) -> np.ndarray:
 
 
 class TestGate:
-    def test_passes_the_graph_as_it_is(self, pair: Source, tmp_path: Path) -> None:
+    def test_passes_the_graph_as_it_is(self, pair: TrainedPair, tmp_path: Path) -> None:
         save_onnx(pair.model(Rung("fp32")), tmp_path / "m.onnx")
         attempt = verify(pair, Rung("fp32"), OpenVinoRuntime(tmp_path / "m.onnx", keep=False))
         assert attempt.failures == ()
@@ -76,7 +76,7 @@ class TestGate:
 
     @pytest.mark.parametrize("damage", [two_bits, lambda weights: weights + 0.02])
     def test_rejects_a_damaged_one(
-        self, damage: Callable[[np.ndarray], np.ndarray], pair: Source, tmp_path: Path
+        self, damage: Callable[[np.ndarray], np.ndarray], pair: TrainedPair, tmp_path: Path
     ) -> None:
         model = damaged(pair.model(Rung("fp32")), damage)
         save_onnx(model, tmp_path / "m.onnx")
@@ -87,7 +87,7 @@ class TestGate:
     def test_what_fails_is_not_written(
         self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def write(source: Source, rung: Rung, folder: Path, *_: object) -> Path:
+        def write(source: TrainedPair, rung: Rung, folder: Path, *_: object) -> Path:
             save_onnx(damaged(source.model(rung), two_bits), folder / "model.onnx")
             return folder / "model.onnx"
 
@@ -134,7 +134,7 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
         own = find_model(tmp_path / name).description
         assert own["precision"] == "fp16"
         assert own["grid"] == description["grid"]
-        assert own["licence"] == description["licence"]
+        assert own["license"] == description["license"]
         sidecar = json.loads((tmp_path / f"{name}.json").read_text())
         (attempt,) = sidecar["verification"]["attempts"]
         assert attempt["parity"]["dice"]["LV"] > 0.998
@@ -142,7 +142,7 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     assert "max_batch_size: 32" in config
     again = export("default", tmp_path, replace(request, formats=("triton", "openvino")))
     assert [artefact.path for artefact in again] == [
-        tmp_path / name for name in ("triton", "model.xml", "model.window.xml")
+        tmp_path / name for name in ("triton", "model.xml", "model.heart_crop.xml")
     ]
 
 
@@ -156,38 +156,40 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
     }
 
 
-def test_a_pair_trained_on_windows_has_a_graph_for_them(
+def test_a_pair_trained_has_heart_crop_has_a_graph_for_them(
     small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, description = load_model(small_run)
+    graph, description = load_checkpoint(small_run)
     graph.other_statistics = OtherStatistics(graph)
     for statistic in graph.other_statistics.buffers():
         statistic.fill_(0.5)  # unlike any of the whole grid
-    save_model(tmp_path, graph, replace(description, config={**description.config, "window": 32}))
+    save_checkpoint(
+        tmp_path, graph, replace(description, config={**description.config, "heart_crop_size": 32})
+    )
     monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
     request = ExportRequest(("onnx", "openvino"), verify_on=scans)
     artefacts = export(tmp_path, tmp_path / "out", request)
     assert [artefact.path.name for artefact in artefacts] == [
-        *("model.onnx", "model.xml", "model.window.onnx", "model.window.xml")
+        *("model.onnx", "model.xml", "model.heart_crop.onnx", "model.heart_crop.xml")
     ]
     for artefact in artefacts[:2]:
         found = find_model(artefact.path)
         assert found.description["grid"]["size"] == 64
-        assert found.window is not None
-        assert found.window.path == window_path(artefact.path)
-        assert found.window.description["grid"] == {"size": 32, "spacing_mm": 3.0}
-    small, _ = load_model(artefacts[2].path)
+        assert found.heart_crop is not None
+        assert found.heart_crop.path == heart_crop_path(artefact.path)
+        assert found.heart_crop.description["grid"] == {"size": 32, "spacing_mm": 3.0}
+    small, _ = load_checkpoint(artefacts[2].path)
     assert small.grid.size == 32
     assert small.cnn.get_buffer("encoder.0.1.running_mean").unique() == 0.5
     # The ONNX files of both grids, side by side, are all of the pair.
-    restored, _ = load_model(artefacts[0].path)
+    restored, _ = load_checkpoint(artefacts[0].path)
     own = graph.state_dict()
     for name, tensor in restored.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
         torch.testing.assert_close(tensor, own[name], rtol=1e-3, atol=1e-4, msg=name)
     artefacts[2].path.unlink()
-    assert load_model(artefacts[0].path)[0].other_statistics is None
+    assert load_checkpoint(artefacts[0].path)[0].other_statistics is None
 
 
 @pytest.mark.parametrize(

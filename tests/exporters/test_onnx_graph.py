@@ -8,12 +8,12 @@ import onnx
 import pytest
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import Rung
-from ctct.exporters.trained_pair import Source
+from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
-from ctct.models.checkpoint import load_model
+from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes import choose as runtimes
 
 
@@ -21,7 +21,7 @@ from ctct.runtimes import choose as runtimes
 def exported(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run folder with random weights and the ONNX file made of it."""
     path = tmp_path_factory.mktemp("onnx") / "pair.onnx"
-    source = Source(small_run, Variant(), given={"training_data": "random numbers"})
+    source = TrainedPair(small_run, Variant(), given={"training_data": "random numbers"})
     save_onnx(source.model(Rung("fp32")), path)
     return small_run, path
 
@@ -60,11 +60,11 @@ def test_weights_are_stored_in_half_the_bytes_under_their_names(
     exported: tuple[Path, Path],
 ) -> None:
     folder, path = exported
-    initialisers = {t.name: t for t in onnx.load(path).graph.initializer}
-    weights = load_model(folder)[0].state_dict()
-    missing = {n for n in weights if n not in initialisers and "num_batches_tracked" not in n}
+    initializers = {t.name: t for t in onnx.load(path).graph.initializer}
+    weights = load_checkpoint(folder)[0].state_dict()
+    missing = {n for n in weights if n not in initializers and "num_batches_tracked" not in n}
     assert not missing
-    kernel = initialisers["cnn.encoder.0.4.weight"]
+    kernel = initializers["cnn.encoder.0.4.weight"]
     assert kernel.data_type == onnx.TensorProto.FLOAT16
     parameters = sum(w.numel() for w in weights.values())
     assert path.stat().st_size < 2.2 * parameters
@@ -102,9 +102,9 @@ def test_nodes_are_named_by_their_network(exported: tuple[Path, Path]) -> None:
 def test_variants_are_in_the_file_and_come_back_from_it(
     variant: Variant, small_run: Path, tmp_path: Path
 ) -> None:
-    source, path = Source(small_run, variant), tmp_path / "variant.onnx"
+    source, path = TrainedPair(small_run, variant), tmp_path / "variant.onnx"
     save_onnx(source.model(Rung("fp32")), path)
-    restored, _ = load_model(path)
+    restored, _ = load_checkpoint(path)
     assert restored.variant == variant
     slices = np.random.default_rng(0).random((2, 1, 71, 53), np.float32)
     spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1]], np.float32)
@@ -119,7 +119,7 @@ def test_variants_are_in_the_file_and_come_back_from_it(
 
 
 def test_probabilities_are_a_third_output(small_run: Path, tmp_path: Path) -> None:
-    source, path = Source(small_run, Variant(probabilities=True)), tmp_path / "p.onnx"
+    source, path = TrainedPair(small_run, Variant(probabilities=True)), tmp_path / "p.onnx"
     save_onnx(source.model(Rung("fp32")), path)
     assert [value.name for value in onnx.load(path).graph.output] == [
         *("labels", "disagreement", "probabilities")
@@ -132,11 +132,11 @@ def test_probabilities_are_a_third_output(small_run: Path, tmp_path: Path) -> No
 
 def test_a_converted_file_is_no_source(small_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.onnx"
-    save_onnx(Source(small_run, Variant()).model(Rung("fp16")), path, store_half=False)
+    save_onnx(TrainedPair(small_run, Variant()).model(Rung("fp16")), path, store_half=False)
     with pytest.raises(
         ModelError, match=r"half\.onnx: holds weights converted to fp16; start from"
     ):
-        load_model(path)
+        load_checkpoint(path)
 
 
 def test_a_folder_that_cannot_be_written(exported: tuple[Path, Path], tmp_path: Path) -> None:

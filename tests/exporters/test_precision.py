@@ -11,7 +11,7 @@ from ctct.exporters.precision import KEPT_IN_FLOAT32, Rung, ladder, to_half, to_
 from onnx import TensorProto
 
 from ctct.model_files.variant import MEMBERS
-from ctct.models.checkpoint import load_model
+from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
 HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
@@ -19,7 +19,7 @@ HALF = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
 @pytest.fixture(scope="module")
 def folded(small_run: Path) -> onnx.ModelProto:
-    graph, _ = load_model(small_run)
+    graph, _ = load_checkpoint(small_run)
     return to_onnx(graph, {"grid": {}}, fold=True, opset=OPSET_BF16)
 
 
@@ -42,7 +42,7 @@ def test_folding_leaves_no_batch_normalisation_and_changes_nothing(
     inputs: tuple[np.ndarray, np.ndarray],
     tmp_path: Path,
 ) -> None:
-    graph, _ = load_model(small_run)
+    graph, _ = load_checkpoint(small_run)
     whole = to_onnx(graph, {"grid": {}})
     assert "BatchNormalization" in {node.op_type for node in whole.graph.node}
     assert "BatchNormalization" not in {node.op_type for node in folded.graph.node}
@@ -112,7 +112,7 @@ def test_int8(
 ) -> None:
     pytest.importorskip("nncf")
     pytest.importorskip("onnxruntime")
-    folded = to_onnx(load_model(small_run)[0], {"grid": {}}, fold=True)
+    folded = to_onnx(load_checkpoint(small_run)[0], {"grid": {}}, fold=True)
     model = to_int8(folded, ("cnn",), [inputs], symmetric)
     save_onnx(model, tmp_path / "int8.onnx", store_half=False)
     save_onnx(folded, tmp_path / "full.onnx", store_half=False)

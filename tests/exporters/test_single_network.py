@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import Rung
-from ctct.exporters.trained_pair import Source
+from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import ModelError
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
@@ -16,7 +16,7 @@ from ctct.model_files.single_network import network_alone
 from ctct.model_files.variant import MEMBERS, Variant
 from ctct.runtimes import choose as runtimes
 from ctct.runtimes.base import Prediction
-from ctct.runtimes.precision import twin_path
+from ctct.runtimes.precision import bf16_path
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def models(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     found = {}
     for name, members in {"pair": MEMBERS, **{one: (one,) for one in MEMBERS}}.items():
         path = folder / f"{name}.onnx"
-        save_onnx(Source(small_run, Variant(members)).model(Rung("fp32")), path)
+        save_onnx(TrainedPair(small_run, Variant(members)).model(Rung("fp32")), path)
         found[name] = find_model(path)
     return found
 
@@ -51,7 +51,7 @@ def test_it_says_what_the_network_exported_alone_says(
     assert cut.description == pair.description
 
 
-@pytest.mark.parametrize("path", [default_model_path(), twin_path(default_model_path())])
+@pytest.mark.parametrize("path", [default_model_path(), bf16_path(default_model_path())])
 def test_each_network_of_the_bundled_models_is_smaller(path: Path, tmp_path: Path) -> None:
     pair = find_model(path)
     sizes = [

@@ -15,7 +15,7 @@ from trt_support import write_tiny_onnx
 from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import default_model_path
-from ctct.model_files.sidecar import EngineRecord, write_record
+from ctct.model_files.sidecar import EngineRecord, write_engine_record
 
 pb = pytest.importorskip("tritonclient.grpc.model_config_pb2")
 TYPES = {
@@ -29,14 +29,14 @@ TYPES = {
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     labels = {"background": 0, "RV": 1}
-    return write_tiny_onnx(tmp_path / "tiny.onnx", labels=labels, licence='"CC" \\ é')
+    return write_tiny_onnx(tmp_path / "tiny.onnx", labels=labels, license='"CC" \\ é')
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
     path = tmp_path / "a.engine"
     path.write_bytes(b"engine")
-    write_record(path, RECORD)
+    write_engine_record(path, RECORD)
     return path
 
 
@@ -94,7 +94,7 @@ def test_how_an_onnx_file_is_served(tiny: Path, tmp_path: Path) -> None:
     assert config.version_policy.latest.num_versions == 1
     assert not any(tensor.allow_ragged_batch for tensor in config.input)
     parameters = {key: value.string_value for key, value in config.parameters.items()}
-    assert parameters["licence"] == '"CC" \\ é'
+    assert parameters["license"] == '"CC" \\ é'
     assert json.loads(parameters["labels"]) == {"background": 0, "RV": 1}
     assert parameters["sha256"] == hashlib.sha256(tiny.read_bytes()).hexdigest()
 
@@ -142,7 +142,7 @@ def test_settings_that_make_no_sense(
 def test_engines_that_triton_cannot_serve(
     record: EngineRecord, settings: dict, message: str, engine: Path, tmp_path: Path
 ) -> None:
-    write_record(engine, record)
+    write_engine_record(engine, record)
     with pytest.raises(ConfigError, match=message):
         write_triton_repository(tmp_path / "repository", engine, kind="engine", **settings)
 

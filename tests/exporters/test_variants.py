@@ -15,7 +15,7 @@ from ctct.io.nifti import encode_study
 from ctct.io.study import Study
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
-from ctct.models.checkpoint import load_model
+from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
 
@@ -33,7 +33,7 @@ def test_a_variant_is_made_once_and_says_what_its_network_says(
     assert in_variant(run, cnn, observe=again.append) == made
     assert again == []
 
-    graph = load_model(small_run)[0]
+    graph = load_checkpoint(small_run)[0]
     slices = np.random.default_rng(0).random((2, 1, 80, 70), dtype=np.float32)
     spacing_mm = np.full((2, 2), 2.0, np.float32)
     graph.variant = cnn
@@ -48,9 +48,9 @@ def test_weights_in_bfloat16_cannot_be_varied(
 ) -> None:
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
     bundled = find_model()
-    twin = find_model(bundled.path.with_suffix(".bf16.onnx"))
+    bf16_variant = find_model(bundled.path.with_suffix(".bf16.onnx"))
     with pytest.raises(ModelError, match="holds weights converted to bf16"):
-        in_variant(twin, Variant(("cnn",)))
+        in_variant(bf16_variant, Variant(("cnn",)))
 
 
 def test_predict_by_one_network(

@@ -8,11 +8,11 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from ctct.measurement.quality_indicators import FrameSigns
+from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.runtimes.base import Prediction
 
 #: A frame in which nothing is wrong.
-GOOD_SIGNS = FrameSigns(
+GOOD_SIGNS = FrameIndicators(
     missing=(),
     open_ring=0.0,
     gaps=0,
@@ -20,7 +20,7 @@ GOOD_SIGNS = FrameSigns(
     swapped=False,
     cut_off=0.0,
     apex_beyond=0.0,
-    dispute=0.2,
+    relative_disagreement=0.2,
     disagreement={"RV": 0.1, "MYO": 0.1, "LV": 0.1},
     slice_disagreement=(0.1,),
     contrast=2.0,

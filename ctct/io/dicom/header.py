@@ -56,11 +56,11 @@ class Image:
         number: SeriesNumber.
         description: SeriesDescription.
         modality: "MR" for magnetic resonance.
-        kind: "" or what makes it no plain image: "localiser", "phase map (flow)", "colour image".
+        kind: "" or what makes it no plain image: "localiser", "phase map (flow)", "color image".
         shape: rows and columns.
         spacing_mm: (row, column) distance between neighbouring pixels.
         orientation: direction of growing column, then of growing row (LPS).
-        position: centre of the first pixel in millimetres (LPS).
+        position: center of the first pixel in millimetres (LPS).
         time_ms: after the R wave.
         phase: its number, or percentage of the cycle; grows with time.
         instance: number within the series.
@@ -143,7 +143,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         return  # a report, a directory, a presentation state
     frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
     info = _info(header)
-    colour = (number(header.get("SamplesPerPixel")) or 1) != 1
+    color = (number(header.get("SamplesPerPixel")) or 1) != 1
     for index in range(len(frames)):
 
         def value(name: str, group: str = "", index: int = index) -> Any:
@@ -170,7 +170,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             number=int(number(header.get("SeriesNumber")) or 0),
             description=str(header.get("SeriesDescription") or ""),
             modality=str(header.get("Modality") or ""),
-            kind="colour image" if colour else kind,
+            kind="color image" if color else kind,
             shape=(int(header.Rows), int(header.Columns)),
             spacing_mm=spacing_mm if spacing_mm and min(spacing_mm) > 0 else None,
             orientation=_at_right_angles(_numbers(orientation, 6)),

@@ -20,14 +20,14 @@ def read_frames(dataset: Any, indices: Sequence[int]) -> Iterator[npt.NDArray[An
     """The images of a data set with these numbers, each (rows, columns), one after the other.
 
     Raises:
-        ValueError: an image is in colour, too large, or would unpack to another size than the
+        ValueError: an image is in color, too large, or would unpack to another size than the
             header says; and whatever else a damaged file leads pydicom to.
     """
     from pydicom.pixels import iter_pixels
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise ValueError("in colour")
+        raise ValueError("in color")
     if rows * columns > MAX_PIXELS:
         raise ValueError(f"{rows}×{columns} pixels, the limit is {MAX_PIXELS}")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -51,11 +51,11 @@ def _check_packed(dataset: Any, rows: int, columns: int) -> None:
             raise ValueError(f"{len(packed)} bytes compressed, {raw} unpacked")
         size = None if by_run_length else coded_size(packed)
         if size not in (None, (rows, columns, 1)):
-            raise ValueError(f"unpacks to {size} rows, columns and colours, not {rows}×{columns}")
+            raise ValueError(f"unpacks to {size} rows, columns and colors, not {rows}×{columns}")
 
 
 def coded_size(packed: bytes) -> tuple[int, int, int]:
-    """Rows, columns and colours that a JPEG, JPEG-LS or JPEG 2000 stream says it has.
+    """Rows, columns and colors that a JPEG, JPEG-LS or JPEG 2000 stream says it has.
 
     Raises:
         ValueError: it is none of these.

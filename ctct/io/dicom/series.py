@@ -21,12 +21,12 @@ from ctct.io.patient_info import Info
 
 #: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
 #: phases of three or four slices, late enhancement one phase of many.
-LEAST_SLICES, LEAST_PHASES = 5, 6
+MIN_SLICES, MIN_PHASES = 5, 6
 
 #: From base to apex the heart's long axis points to the left, to the front and down (LPS), in
 #: different people and breaths up to so far from this direction.
 _LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
-_MOST_DEGREES = 45.0
+_MAX_DEGREES = 45.0
 
 _SAME_DIRECTION = 0.01  # of each component of a unit vector
 
@@ -163,13 +163,13 @@ def _why_not(series: Series) -> str:
     if first.missing:
         return f"lacks {first.missing}"
     slices, phases = len(series.slices), series.phases
-    if slices < LEAST_SLICES:
-        return f"slices: {slices}, a short-axis cine has at least {LEAST_SLICES}"
-    if phases < LEAST_PHASES:
-        return f"phases: {phases}, a cine has at least {LEAST_PHASES}"
+    if slices < MIN_SLICES:
+        return f"slices: {slices}, a short-axis cine has at least {MIN_SLICES}"
+    if phases < MIN_PHASES:
+        return f"phases: {phases}, a cine has at least {MIN_PHASES}"
     cosine = min(abs(float(series.normal @ _LONG_AXIS)), 1.0)
     degrees = np.degrees(np.arccos(cosine))
-    if degrees > _MOST_DEGREES:
+    if degrees > _MAX_DEGREES:
         return f"lies {degrees:.0f}° from where the short axis of a heart is expected"
     return ""
 
@@ -200,14 +200,14 @@ def _joined(study: list[Series]) -> list[Series]:
     directions: list[tuple[float, ...]] = []
     for one in study:
         key = _geometry(one.first, directions)
-        alone = one.phases < LEAST_PHASES or one.first.kind != PLAIN
+        alone = one.phases < MIN_PHASES or one.first.kind != PLAIN
         groups[(*key, one.uids if alone else None, one.first.modality)].append(one)
     found = []
     for group in groups.values():
         parts = group if _even_together(group) else [one for one in group if len(one.slices) == 1]
         images = tuple(image for one in parts for image in one.images)
         together = Series(images, sum(one.left_out for one in parts))
-        if len(parts) > 1 and len(together.slices) >= LEAST_SLICES:
+        if len(parts) > 1 and len(together.slices) >= MIN_SLICES:
             found += [one for one in group if one not in parts] + [together]
         else:
             found += group
@@ -222,7 +222,7 @@ def _phases_joined(study: list[Series]) -> list[Series]:
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
     for one in study:
-        phase = one.phases == 1 and len(one.slices) >= LEAST_SLICES and one.first.kind == PLAIN
+        phase = one.phases == 1 and len(one.slices) >= MIN_SLICES and one.first.kind == PLAIN
         key = None if phase else one.uids
         groups[(*_geometry(one.first, directions), key, one.first.modality)].append(one)
     found = []
@@ -237,7 +237,7 @@ def _phases_joined(study: list[Series]) -> list[Series]:
                 [[image.phase for image in one] for one in together.slices],
             )
         )
-        joined = len(group) >= LEAST_PHASES and same_slices and told_apart
+        joined = len(group) >= MIN_PHASES and same_slices and told_apart
         found += [together] if joined else group
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 from ctct.errors import CtctError, ModelError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import find_model
-from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_record
+from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_engine_record
 from ctct.runtimes.cuda import Gpu, current_gpu
 from ctct.runtimes.tensorrt.compatibility import INSTALL, Flavour, check_targets, find_flavour
 from ctct.runtimes.tensorrt.folding import fold_constants
@@ -90,7 +90,7 @@ def build_engine(
     sidecar_path(engine_path).unlink(missing_ok=True)
     write_atomic(engine_path, engine)
     try:
-        write_record(engine_path, record)
+        write_engine_record(engine_path, record)
     except CtctError:
         engine_path.unlink(missing_ok=True)
         raise

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
-from ctct.model_files.sidecar import OLDEST_RTX, REMEDY, RTX, TENSORRT, EngineRecord, read_record
+from ctct.model_files.sidecar import (
+    OLDEST_RTX,
+    REMEDY,
+    RTX,
+    TENSORRT,
+    EngineRecord,
+    read_engine_record,
+)
 from ctct.runtimes import cuda
 from ctct.runtimes.cuda import Gpu
 
@@ -26,7 +33,7 @@ FLAVOURS = (TENSORRT, RTX)
 INSTALL = "pip install 'ctct[tensorrt]'"
 _INSTALL = {TENSORRT: "pip install tensorrt", RTX: INSTALL, None: INSTALL}
 #: The first major version of TensorRT that has strongly typed networks and named tensors alone.
-_OLDEST_TENSORRT = 10
+_MIN_TENSORRT = 10
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,9 @@ def find_flavour(name: str | None = None) -> Flavour:
             f"{wanted}: installed, but cannot be loaded ({reason}); {_INSTALL[wanted]}"
         ) from error
     found_version = str(module.__version__)
-    if wanted == TENSORRT and int(found_version.split(".")[0]) < _OLDEST_TENSORRT:
+    if wanted == TENSORRT and int(found_version.split(".")[0]) < _MIN_TENSORRT:
         raise RuntimeUnavailableError(
-            f"{wanted} {found_version}: too old, expected {_OLDEST_TENSORRT} or newer; "
+            f"{wanted} {found_version}: too old, expected {_MIN_TENSORRT} or newer; "
             f"{_INSTALL[wanted]} --upgrade"
         )
     return Flavour(wanted, found_version, module)
@@ -161,7 +168,7 @@ def check(
     Raises:
         ModelError: it cannot be read, or was made for another place; both sides are named.
     """
-    record = read_record(engine)
+    record = read_engine_record(engine)
     try:
         content = engine.read_bytes()
     except OSError as error:

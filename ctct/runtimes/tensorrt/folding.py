@@ -12,7 +12,7 @@ from typing import Any
 from ctct.errors import ModelError, RuntimeUnavailableError
 
 #: Most elements of a constant that is worked out.
-LARGEST = 4096
+MAX_ELEMENTS = 4096
 
 _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 
@@ -43,7 +43,7 @@ def fold_constants(content: bytes, name: str = "model") -> bytes:
     known: dict[str, Any] = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
-        if _elements(tensor.dims) <= LARGEST
+        if _elements(tensor.dims) <= MAX_ELEMENTS
     }
     nodes = []
     for node in model.graph.node:
@@ -85,7 +85,7 @@ def _evaluate(node: Any, known: dict[str, Any], opsets: Any) -> list[Any] | None
         results = [np.asarray(value) for value in ReferenceEvaluator(model).run(None, {})]
     except Exception:  # an operator the reference lacks is left for TensorRT to judge
         return None
-    return results if all(value.size <= LARGEST for value in results) else None
+    return results if all(value.size <= MAX_ELEMENTS for value in results) else None
 
 
 def _elements(dims: Any) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ctct.errors import InputError, ModelError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile, batch_parts
 from ctct.model_files.model_file import ModelFile
-from ctct.model_files.sidecar import read_record
+from ctct.model_files.sidecar import read_engine_record
 from ctct.runtimes import cuda
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
 from ctct.runtimes.cuda import current_gpu, load_cuda
@@ -90,7 +90,7 @@ class TensorRtRuntime:
     def _load(self) -> EngineSession:
         if self._model.is_engine:
             # The TensorRT that made it, where it is here; otherwise the check names both sides.
-            made_with = read_record(self._model.path).package
+            made_with = read_engine_record(self._model.path).package
             flavour = find_flavour(made_with if made_with in installed() else None)
             record, content = check(self._model.path, flavour, current_gpu())
             self._profile = record.profile

@@ -41,7 +41,7 @@ class Augmentation:
     blur: float = 0.2
 
     def geometry(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, 2, 3) random affines in millimetres about the centre, in (row, column) order."""
+        """(n, 2, 3) random affines in millimetres about the center, in (row, column) order."""
         device = generator.device
 
         def uniform(*shape: int) -> Tensor:
@@ -108,7 +108,7 @@ def rectangles(
 ) -> Tensor:
     """(n, size, size) masks for CutMix (Yun et al., ICCV 2019), each true in one rectangle or none.
 
-    The rectangle's centre lies in the middle half of the slice, where the heart is; what sticks
+    The rectangle's center lies in the middle half of the slice, where the heart is; what sticks
     out is cut off.
 
     Args:
@@ -123,10 +123,10 @@ def rectangles(
         values = torch.rand(n, 2, generator=generator, device=generator.device)
         return low + (high - low) * values
 
-    centre, half_side = draw(0.25, 0.75), draw(*sides) / 2
+    center, half_side = draw(0.25, 0.75), draw(*sides) / 2
     used = torch.rand(n, generator=generator, device=generator.device) < chance
     position = (torch.arange(size, device=generator.device) + 0.5) / size
     rows, columns = (
-        (position - centre[:, k, None]).abs() <= half_side[:, k, None] for k in range(2)
+        (position - center[:, k, None]).abs() <= half_side[:, k, None] for k in range(2)
     )  # (n, size) each
     return rows[:, :, None] & columns[:, None, :] & used[:, None, None]

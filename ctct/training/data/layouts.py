@@ -25,7 +25,7 @@ AFFINE_TOLERANCE_MM = 1e-3
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanFiles:
     """A file to read: its patient, its name, and its labels where it has any."""
 
     patient: str
@@ -83,7 +83,7 @@ def _read(path: Path, label_order: str | None) -> Collection:
     return Collection(tuple(volumes), layout)
 
 
-def find_scans(root: Path) -> tuple[str, list[Scan]]:
+def find_scans(root: Path) -> tuple[str, list[ScanFiles]]:
     """The layout of a folder, and its scans."""
     if (root / "imagesTr").is_dir() and (root / "labelsTr").is_dir():
         return NNUNET, _nnunet(root)
@@ -103,7 +103,7 @@ def find_scans(root: Path) -> tuple[str, list[Scan]]:
     for image in images:
         labels = [image.with_name(f"{_stem(image)}_gt{e}") for e in _ENDINGS]
         known = next((p for p in labels if p.exists()), None)
-        scans.append(Scan(_patient(_stem(image)), _stem(image), image, known))
+        scans.append(ScanFiles(_patient(_stem(image)), _stem(image), image, known))
     if all(re.fullmatch(r"patient\d{3}", scan.patient) for scan in scans):
         single = {scan.patient for scan in scans if not scan.name.endswith("_4d")}
         # The frames of a cine that lie beside it as files of their own are in it twice.
@@ -111,7 +111,7 @@ def find_scans(root: Path) -> tuple[str, list[Scan]]:
     return PLAIN, scans
 
 
-def _nnunet(root: Path) -> list[Scan]:
+def _nnunet(root: Path) -> list[ScanFiles]:
     scans = []
     labels = {_stem(p): p for p in (root / "labelsTr").iterdir() if p.name.endswith(_ENDINGS)}
     for folder in ("imagesTr", "imagesUn"):
@@ -128,13 +128,13 @@ def _nnunet(root: Path) -> list[Scan]:
                     f"{image}: no {name}.nii.gz in labelsTr; scans without labels go into imagesUn"
                 )
             known = labels.pop(name) if folder == "imagesTr" else None
-            scans.append(Scan(_patient(name), name, image, known))
+            scans.append(ScanFiles(_patient(name), name, image, known))
     if labels:
         raise InputError(f"{next(iter(labels.values()))}: its image is not in imagesTr")
     return scans
 
 
-def _volumes(scan: Scan, label_order: str) -> Iterator[Volume]:
+def _volumes(scan: ScanFiles, label_order: str) -> Iterator[Volume]:
     from ctct.io.nifti import read_nifti  # only here: a pack is read without nibabel
 
     study = read_nifti(scan.image)

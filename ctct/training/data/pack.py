@@ -15,7 +15,7 @@ from ctct.training.data.collection import Collection, Volume
 
 FORMAT = 1
 
-#: Larger fields of view are cropped about their centre; 1.2 times the largest grid of a preset.
+#: Larger fields of view are cropped about their center; 1.2 times the largest grid of a preset.
 FIELD_OF_VIEW_MM = 340.0
 
 
@@ -24,7 +24,7 @@ def write_pack(
 ) -> None:
     """Write a ``.npz`` that :func:`read_pack` reads, at native resolution.
 
-    Slices are cropped symmetrically to ``field_of_view_mm``, so that their centre, and with it what
+    Slices are cropped symmetrically to ``field_of_view_mm``, so that their center, and with it what
     the networks see, stays; a volume with labels beyond is not.
 
     Raises:
@@ -85,7 +85,7 @@ def read_pack(path: str | Path) -> Collection:
 
 def _crop(volume: Volume, field_of_view_mm: float) -> Volume:
     rows, columns = (
-        _centre(n, round(field_of_view_mm / mm))
+        _center(n, round(field_of_view_mm / mm))
         for n, mm in zip(volume.voxels.shape[1:], volume.spacing_mm, strict=True)
     )
     labels = volume.labels
@@ -103,7 +103,7 @@ def _crop(volume: Volume, field_of_view_mm: float) -> Volume:
     )
 
 
-def _centre(n: int, wanted: int) -> slice:
+def _center(n: int, wanted: int) -> slice:
     """The middle ``wanted`` of ``n`` pixels, or one more so that as many go on either side."""
     margin = max(n - wanted, 0) // 2
     return slice(margin, n - margin)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ctct.errors import InputError
 from ctct.labels import CLASSES
-from ctct.models.grid import NetworkGrid, centred_coordinates
+from ctct.models.grid import NetworkGrid, centered_coordinates
 from ctct.training.data.collection import Volume
 
 
@@ -35,9 +35,9 @@ class SliceSet:
         self.size = torch.tensor(sizes, device=device)  # (slices, 2)
         self.spacing_mm = torch.tensor(spacings, dtype=torch.float32, device=device)
         areas = torch.tensor([h * w for h, w in sizes])
-        centres = heart_centres_mm(volumes)
-        self.centre_mm = torch.tensor(
-            [centres.get(v.patient, (0.0, 0.0)) for v in volumes for _ in v.voxels], device=device
+        centers = heart_centers_mm(volumes)
+        self.center_mm = torch.tensor(
+            [centers.get(v.patient, (0.0, 0.0)) for v in volumes for _ in v.voxels], device=device
         )  # (slices, 2)
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
         self.voxels = _flat([v.voxels for v in volumes], device)
@@ -59,14 +59,14 @@ class SliceSet:
         Args:
             numbers: (N,) slices wanted.
             grid: of S pixels a side.
-            transform: (N, 2, 3) affines as in :func:`~ctct.models.grid.centred_coordinates`.
+            transform: (N, 2, 3) affines as in :func:`~ctct.models.grid.centered_coordinates`.
 
         Returns:
             Intensities (N, 1, S, S) and labels (N, S, S), of which the class with the largest
             interpolated share wins; None where the set has no labels.
         """
         size, spacing = self.size[numbers], self.spacing_mm[numbers]
-        coordinates = centred_coordinates(
+        coordinates = centered_coordinates(
             (grid.size, grid.size),
             torch.full_like(spacing, grid.spacing_mm),
             size,
@@ -96,8 +96,8 @@ class SliceSet:
         return images[:, None], shares.argmax(0)
 
 
-def heart_centres_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
-    """Where the heart of each patient lies, in (row, column) from the centre of the slices.
+def heart_centers_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
+    """Where the heart of each patient lies, in (row, column) from the center of the slices.
 
     The middle of the box around all labels of the patient; patients without any are left out.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError
-from ctct.evaluation.evaluate import Options, evaluate_folder
+from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
 from ctct.evaluation.summary import Quantity, agreements, comparisons, summaries
 
 AFFINE = np.diag([1.5, 2.0, 8.0, 1.0])  # a voxel is 0.024 mL
@@ -67,10 +67,10 @@ def test_metrics_by_hand_in_mm_and_in_voxels(tmp_path: Path) -> None:
     assert score.metrics["RV"] == {"Dice": 1, "Jaccard": 1, "HD95": 0, "ASSD": 0}
     assert set(score.regions) == {"base", "mid", "apex"}
     assert score.regions["mid"]["LV"] == pytest.approx(0.8)
-    found = evaluate_folder(tmp_path, tmp_path, Options(voxel_units=True))
+    found = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(voxel_units=True))
     assert found.unit == "voxels"
     assert found.scores[0].metrics["LV"]["HD95"] == pytest.approx(2.0)
-    (quick,) = evaluate_folder(tmp_path, tmp_path, Options(distances=False)).scores
+    (quick,) = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(distances=False)).scores
     assert math.isnan(quick.metrics["LV"]["HD95"])
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_compared_is_listed_and_the_rest_scored(tmp_path: Path) -
 def test_another_order_is_read_when_it_is_named(tmp_path: Path) -> None:
     save(tmp_path / "x_seg.nii.gz", np.array([0, 3, 2, 1], np.uint8)[heart(6)])
     save(tmp_path / "x_gt.nii.gz", heart(6))
-    (score,) = evaluate_folder(tmp_path, tmp_path, Options(label_order="mnms")).scores
+    (score,) = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(label_order="mnms")).scores
     assert score.mean_dice == 1.0
 
 

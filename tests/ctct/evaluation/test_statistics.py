@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.evaluation.statistics import agreement, compare, summarise
+from ctct.evaluation.statistics import agreement, compare, summarize
 
 
 def test_summary_by_hand() -> None:
-    found = summarise([1.0, 2.0, 6.0, math.nan], list("abcd"))
+    found = summarize([1.0, 2.0, 6.0, math.nan], list("abcd"))
     assert (found.count, found.undefined) == (3, 1)
     assert found.mean == 3.0
     assert found.sd == pytest.approx(math.sqrt((4 + 1 + 9) / 2))
@@ -21,20 +21,20 @@ def test_summary_by_hand() -> None:
 
 def test_the_interval_is_over_patients_and_near_the_normal_one() -> None:
     values = np.random.default_rng(1).normal(10, 2, 100)
-    found = summarise(list(values), [str(n) for n in range(100)])
+    found = summarize(list(values), [str(n) for n in range(100)])
     half = 1.96 * values.std() / 10
     assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
     # Each value four times, from the same patient, says nothing new.
-    same = summarise(list(np.repeat(values, 4)), [str(n) for n in range(100) for _ in range(4)])
+    same = summarize(list(np.repeat(values, 4)), [str(n) for n in range(100) for _ in range(4)])
     assert (same.low, same.high) == pytest.approx((found.low, found.high))
 
 
 def test_nothing_and_one_value() -> None:
-    nothing = summarise([math.nan], ["a"])
+    nothing = summarize([math.nan], ["a"])
     assert (nothing.count, nothing.undefined) == (0, 1)
     assert math.isnan(nothing.mean)
-    one = summarise([0.5], ["a"])
+    one = summarize([0.5], ["a"])
     assert (one.mean, one.low, one.high) == (0.5, 0.5, 0.5)
     assert math.isnan(one.sd)
 

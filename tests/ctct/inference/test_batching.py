@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctct.inference.batching import Batch, Batcher, Job, Part
-from ctct.inference.crop import View
+from ctct.inference.crop import Crop
 from ctct.io.study import Study
 from ctct.runtimes.base import Prediction
 
@@ -18,7 +18,7 @@ def job(slices: int, rows: int = 4, columns: int = 4) -> Job:
 def part(job: Job, slices: slice | None = None) -> Part:
     """Whole slices, all of them unless told."""
     rows, columns = job.study.voxels.shape[2:]
-    return Part(job, View((0, 0), (rows, columns)), slices or slice(0, len(job.labels)))
+    return Part(job, Crop((0, 0), (rows, columns)), slices or slice(0, len(job.labels)))
 
 
 def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
@@ -28,7 +28,7 @@ def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
         batcher.add(part(each))
     full = list(batcher.full(4))
     assert [len(batch) for batch in full] == [4, 4]
-    assert [part.slices for part in full[0].parts] == [slice(0, 3, 1), slice(0, 1, 1)]
+    assert [part.span for part in full[0].parts] == [slice(0, 3, 1), slice(0, 1, 1)]
     rest = list(batcher.oldest(4))
     assert [len(batch) for batch in rest] == [1]
     assert batcher.nbytes == 0
@@ -51,7 +51,7 @@ def test_every_third_slice_finds_home() -> None:
     a = job(8)
     batch = Batch((part(a, slice(1, 8, 3)),))
     assert len(batch) == 3
-    assert [p.parts[0].slices for p in batch.pieces(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
+    assert [p.parts[0].span for p in batch.pieces(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
     slices, _ = batch.inputs()
     batch.store(Prediction((slices[:, 0] % 4).astype(np.uint8), slices[:, 0]), seconds=1.0)
     own = a.study.voxels[0].astype(int) % 4
@@ -62,7 +62,7 @@ def test_every_third_slice_finds_home() -> None:
 def test_pieces_hold_every_slice_once() -> None:
     a, b = job(3), job(5)
     pieces = Batch((part(a), part(b, slice(1, 5)))).pieces(2)
-    assert [(p.parts[0].job is a, p.parts[0].slices) for p in pieces] == [
+    assert [(p.parts[0].job is a, p.parts[0].span) for p in pieces] == [
         (True, slice(0, 2, 1)),
         (True, slice(2, 3, 1)),
         (False, slice(1, 3, 1)),
@@ -82,19 +82,19 @@ def test_an_error_is_the_jobs_and_not_its_neighbours() -> None:
 
 
 def test_graphs_do_not_share_a_batch() -> None:
-    batcher, view = Batcher(), View((0, 0), (4, 4))
+    batcher, crop = Batcher(), Crop((0, 0), (4, 4))
     for window in (False, True):
-        batcher.add(Part(job(2), View(view.start, view.size, window), slice(0, 2)))
+        batcher.add(Part(job(2), Crop(crop.start, crop.size, window), slice(0, 2)))
     assert list(batcher.full(4)) == []
     batches = [*batcher.oldest(4), *batcher.oldest(4)]
-    assert [(len(batch), batch.window) for batch in batches] == [(2, False), (2, True)]
+    assert [(len(batch), batch.on_heart) for batch in batches] == [(2, False), (2, True)]
 
 
 def test_a_window_replaces_an_earlier_answer() -> None:
     one = job(1)
-    whole, window = part(one), Part(one, View((1, 1), (2, 2), window=True), slice(0, 1))
+    whole, window = part(one), Part(one, Crop((1, 1), (2, 2), on_heart=True), slice(0, 1))
     for each, value in ((whole, 3), (window, 2)):
-        shape = (1, *each.view.size)
+        shape = (1, *each.crop.size)
         answer = Prediction(np.full(shape, value, np.uint8), np.full(shape, 0.5, np.float32))
         Batch((each,)).store(answer, 0.0)
     expected = [[0, 0, 0, 0], [0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctct.inference.crop import View, at_the_edge, centred, whole, window
+from ctct.inference.crop import Crop, centered_crop, heart_crop, touches_edge, visible_crop
 
 GRID = {"size": 160, "spacing_mm": 1.5}
 SMALL = {"size": 96, "spacing_mm": 1.5}
@@ -15,7 +15,7 @@ SMALL = {"size": 96, "spacing_mm": 1.5}
         # The outermost points of the grid are 159 × 1.5 = 238.5 mm apart, and one step of 1.5 mm
         # further out on both sides makes 241.5 mm: 161 pixels of 1.5 mm, up to a multiple of 16.
         (256, 1.5, 176),
-        (257, 1.5, 161),  # odd stays odd: the centre lies on a pixel
+        (257, 1.5, 161),  # odd stays odd: the center lies on a pixel
         # 238.5 mm are 79.5 pixels of 3 mm; one pixel on both sides makes 82.
         (256, 3.0, 96),
         (160, 1.5, 160),  # smaller than what the grid sees
@@ -25,28 +25,28 @@ SMALL = {"size": 96, "spacing_mm": 1.5}
     ],
 )
 def test_what_a_grid_sees(pixels: int, spacing_mm: float, expected: int) -> None:
-    view = whole((pixels, 160), (spacing_mm, 1.5), GRID)
-    assert view == View(((pixels - expected) // 2, 0), (expected, 160))
+    crop = visible_crop((pixels, 160), (spacing_mm, 1.5), GRID)
+    assert crop == Crop(((pixels - expected) // 2, 0), (expected, 160))
 
 
 def test_of_an_unknown_grid_nothing_is_changed() -> None:
-    assert whole((217, 100), (1.5, 1.5), None) == View((0, 0), (217, 100))
+    assert visible_crop((217, 100), (1.5, 1.5), None) == Crop((0, 0), (217, 100))
 
 
 def test_a_view_cuts_and_fills_with_zeros() -> None:
     array = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
-    assert centred((2, 4), (4, 2)).cut(array).tolist() == [[0, 0], [2, 3], [6, 7], [0, 0]]
-    assert View((1, -1), (2, 3)).cut(array).tolist() == [[0, 5, 6], [0, 0, 0]]
-    assert np.shares_memory(View((0, 1), (2, 2)).cut(array), array)
+    assert centered_crop((2, 4), (4, 2)).cut(array).tolist() == [[0, 0], [2, 3], [6, 7], [0, 0]]
+    assert Crop((1, -1), (2, 3)).cut(array).tolist() == [[0, 5, 6], [0, 0, 0]]
+    assert np.shares_memory(Crop((0, 1), (2, 2)).cut(array), array)
 
 
 def test_what_was_cut_goes_back_to_its_place() -> None:
     array = np.arange(2 * 5 * 8).reshape(2, 5, 8)
-    for view in (centred((5, 8), (17, 16)), View((1, -3), (4, 6)), View((0, 0), (5, 8))):
+    for crop in (centered_crop((5, 8), (17, 16)), Crop((1, -3), (4, 6)), Crop((0, 0), (5, 8))):
         there = np.full_like(array, -1)
-        view.paste(view.cut(array), there)
-        rows = slice(max(view.start[0], 0), view.start[0] + view.size[0])
-        columns = slice(max(view.start[1], 0), view.start[1] + view.size[1])
+        crop.paste(crop.cut(array), there)
+        rows = slice(max(crop.start[0], 0), crop.start[0] + crop.size[0])
+        columns = slice(max(crop.start[1], 0), crop.start[1] + crop.size[1])
         assert (there[:, rows, columns] == array[:, rows, columns]).all()
         assert (there == -1).sum() == there.size - there[:, rows, columns].size
 
@@ -62,33 +62,33 @@ def test_a_window_lies_around_the_heart() -> None:
     # mm and a pixel of 1.5 mm on both sides, 97 pixels, up to 112; in columns of 2 mm 74, up to 80.
     labels = heart(slice(40, 80), slice(101, 151))
     labels[0, 5, 5] = 3  # not of the heart
-    assert window(labels, (1.5, 2.0), SMALL) == View((4, 86), (112, 80), window=True)
+    assert heart_crop(labels, (1.5, 2.0), SMALL) == Crop((4, 86), (112, 80), on_heart=True)
 
 
 def test_a_window_may_begin_outside_the_slice() -> None:
-    view = window(heart(slice(10, 50), slice(100, 140)), (1.5, 1.5), SMALL)
-    assert view is not None
-    assert view.start == (-26, 64)  # the middle 29.5, half of 112 above it
+    crop = heart_crop(heart(slice(10, 50), slice(100, 140)), (1.5, 1.5), SMALL)
+    assert crop is not None
+    assert crop.start == (-26, 64)  # the middle 29.5, half of 112 above it
 
 
 def test_a_heart_that_needs_the_whole_grid() -> None:
     # 88 pixels are 132 mm, for which the grid's 144 have room and twice 6 beside; 89 are 133.5.
-    assert window(heart(slice(40, 128), slice(90, 100)), (1.5, 1.5), SMALL) is not None
-    assert window(heart(slice(40, 129), slice(90, 100)), (1.5, 1.5), SMALL) is None
+    assert heart_crop(heart(slice(40, 128), slice(90, 100)), (1.5, 1.5), SMALL) is not None
+    assert heart_crop(heart(slice(40, 129), slice(90, 100)), (1.5, 1.5), SMALL) is None
 
 
 def test_no_heart_no_window() -> None:
-    assert window(np.zeros((2, 200, 200), np.uint8), (1.5, 1.5), SMALL) is None
+    assert heart_crop(np.zeros((2, 200, 200), np.uint8), (1.5, 1.5), SMALL) is None
     without_lv = heart(slice(40, 60), slice(90, 100)) // 3  # RV alone
-    assert window(without_lv, (1.5, 1.5), SMALL) is None
+    assert heart_crop(without_lv, (1.5, 1.5), SMALL) is None
 
 
 def test_labels_at_the_edge_of_a_window() -> None:
     # 112 pixels from row 10 and column 20, the grid's 96 in their middle: rows 18 to 113, columns
     # 28 to 123. The last two of these are too near.
-    view = View((10, 20), (112, 112), window=True)
+    crop = Crop((10, 20), (112, 112), on_heart=True)
     labels = np.zeros((5, 200, 200), np.uint8)
     for at, (row, column) in enumerate([(20, 60), (19, 60), (60, 121), (60, 122), (0, 0)]):
         labels[at, row, column] = 1
-    touched = at_the_edge(labels, view, (1.5, 1.5), SMALL)
+    touched = touches_edge(labels, crop, (1.5, 1.5), SMALL)
     assert touched.tolist() == [False, True, False, True, False]

@@ -16,7 +16,7 @@ from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Prediction
-from ctct.runtimes.pool import Spread
+from ctct.runtimes.pool import RuntimePool
 
 
 def make_study(voxels: np.ndarray) -> Study:
@@ -58,7 +58,7 @@ def test_several_runtimes_work_side_by_side() -> None:
 
     members = Paired(), Paired()
     segmenter = Segmenter(
-        ModelFile(Path("t.onnx"), {}, "0" * 64), Spread(members), batch=2, at_once=2
+        ModelFile(Path("t.onnx"), {}, "0" * 64), RuntimePool(members), batch=2, at_once=2
     )
     voxels = np.random.default_rng(0).uniform(0, 200, (1, 8, 32, 32))
     segmentation = segmenter.segment(make_study(voxels), clean_up=False)
@@ -116,7 +116,7 @@ def test_a_model_error_ends_all(threshold: Segmenter) -> None:
 def test_studies_are_taken_only_as_they_are_needed(
     threshold: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ctct.inference.segmenter.MOST_BYTES", 100_000)
+    monkeypatch.setattr("ctct.inference.segmenter.MAX_WAITING_BYTES", 100_000)
     taken = 0
 
     def endless() -> Iterator[Study]:
@@ -152,9 +152,9 @@ class TestWindow:
     @pytest.fixture
     def segmenter(self, threshold: Segmenter) -> Segmenter:
         grid = {"grid": {"size": 96, "spacing_mm": 1.5}}
-        model = replace(threshold.model, window=ModelFile(Path("small.onnx"), grid))
+        model = replace(threshold.model, heart_crop=ModelFile(Path("small.onnx"), grid))
         self.small = ThresholdRuntime()
-        return Segmenter(model, threshold.runtime, batch=8, load_window=lambda: self.small)
+        return Segmenter(model, threshold.runtime, batch=8, load_heart_crop=lambda: self.small)
 
     @staticmethod
     def beating(frames: int = 7, slices: int = 2) -> np.ndarray:

@@ -178,9 +178,9 @@ def test_a_compressed_file_that_holds_less_than_it_promises(tmp_path: Path) -> N
 
 
 def test_colour_is_refused(tmp_path: Path) -> None:
-    colour = np.zeros((3, 40, 36, 3), np.uint8)
-    with pytest.raises(InputError, match="convert to one grey value"):
-        read_study(saved(image(colour, vector=True), tmp_path / "x.nrrd"))
+    color = np.zeros((3, 40, 36, 3), np.uint8)
+    with pytest.raises(InputError, match="convert to one gray value"):
+        read_study(saved(image(color, vector=True), tmp_path / "x.nrrd"))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

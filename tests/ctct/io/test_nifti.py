@@ -188,9 +188,9 @@ def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def affine_of(degrees: tuple[float, float, float], signs: tuple[int, int, int]) -> np.ndarray:
+def affine_of(degrees: tuple[float, float, float], indicators: tuple[int, int, int]) -> np.ndarray:
     affine = np.eye(4)
-    affine[:3, :3] = rotation(degrees) @ np.diag(signs) @ np.diag([1.4, 1.2, 10.0])
+    affine[:3, :3] = rotation(degrees) @ np.diag(indicators) @ np.diag([1.4, 1.2, 10.0])
     affine[:3, 3] = 12.5, -80.25, 33.0
     return affine
 
@@ -320,7 +320,7 @@ BAD = {
     "voxels at infinity": (patched(VOX_OFFSET, "<f", math.inf), "start at byte inf"),
     "voxels nowhere": (patched(VOX_OFFSET, "<f", math.nan), "start at byte nan"),
     "wrong magic": (patched(MAGIC, "4s", b"abcd"), "abcd"),
-    "colours": (zeros([("R", "u1"), ("G", "u1"), ("B", "u1")]), "RGB"),
+    "colors": (zeros([("R", "u1"), ("G", "u1"), ("B", "u1")]), "RGB"),
     "complex": (zeros("c8"), "complex64"),
     "one dimension": (patched(DIM, "<2h", 1, 5), "1-D (5,)"),
     "five dimensions": (patched(DIM, "<6h", 5, 2, 3, 2, 1, 3), "5-D (2, 3, 2, 1, 3)"),

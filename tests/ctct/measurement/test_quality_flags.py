@@ -21,9 +21,9 @@ PATIENT = Measurements(FRAMES, 0, 1)
         ({"missing": ("MYO", "LV")}, "reject", "no MYO and no LV was found"),
         ({"missing": ("RV",)}, "review", "no RV"),
         ({"swapped": True}, "reject", "label order"),
-        ({"dispute": 0.5}, "review", "disagree more than usual (score 0.5)"),
-        ({"dispute": 1.1}, "reject", "score 1.1"),
-        ({"open_ring": 0.12, "dispute": 0.1}, "review", "12 % of the LV's outline"),
+        ({"relative_disagreement": 0.5}, "review", "disagree more than usual (score 0.5)"),
+        ({"relative_disagreement": 1.1}, "reject", "score 1.1"),
+        ({"open_ring": 0.12, "relative_disagreement": 0.1}, "review", "12 % of the LV's outline"),
         ({"gaps": 2}, "review", "none of it: 2"),
         ({"scattered": 0.1}, "review", "10 % of the labels lay apart"),
         ({"cut_off": 0.05}, "review", "edge of the image"),
@@ -70,31 +70,31 @@ def test_numbers_that_no_heart_has() -> None:
 
 
 def test_the_gravest_flag_is_the_verdict() -> None:
-    signs = {("p", 0): GOOD, ("p", 1): GOOD}
-    found = judge(PATIENT, signs)
+    indicators = {("p", 0): GOOD, ("p", 1): GOOD}
+    found = judge(PATIENT, indicators)
     assert (found.verdict, found.flags) == ("ok", ())
     assert found.score == pytest.approx(0.2)
-    signs["p", 1] = replace(GOOD, dispute=1.0)
-    found = judge(PATIENT, signs, [Flag("review", "image")])
+    indicators["p", 1] = replace(GOOD, relative_disagreement=1.0)
+    found = judge(PATIENT, indicators, [Flag("review", "image")])
     assert (found.verdict, found.score) == ("review", 1.0)
     assert found.flags[1].reason.startswith("ES: the networks disagree")
-    signs["p", 0] = replace(GOOD, swapped=True)
-    found = judge(PATIENT, signs)
+    indicators["p", 0] = replace(GOOD, swapped=True)
+    found = judge(PATIENT, indicators)
     assert found.verdict == "reject"
     assert found.flags[0].reason.startswith("ED: RV and LV")
 
 
 def test_only_frames_that_numbers_come_from_count() -> None:
     three = Measurements((*FRAMES, FRAMES[1]), 0, 1)
-    signs = {("p", 0): GOOD, ("p", 1): GOOD, ("p", 2): replace(GOOD, swapped=True)}
-    assert judge(three, signs).verdict == "ok"
+    indicators = {("p", 0): GOOD, ("p", 1): GOOD, ("p", 2): replace(GOOD, swapped=True)}
+    assert judge(three, indicators).verdict == "ok"
 
 
 def test_a_lone_frame_and_one_without_signs() -> None:
     lone = Measurements(FRAMES[:1], None, None)
     assert judge(lone, {("p", 0): replace(GOOD, gaps=1)}).flags[0].reason.endswith(": 1")
-    for signs in ({}, {("p", 0): replace(GOOD, dispute=math.nan)}):
-        unknown = judge(lone, signs)
+    for indicators in ({}, {("p", 0): replace(GOOD, relative_disagreement=math.nan)}):
+        unknown = judge(lone, indicators)
         assert unknown.verdict == "review"
         assert math.isnan(unknown.score)
         assert "not known" in unknown.flags[0].reason

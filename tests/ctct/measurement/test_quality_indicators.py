@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError
-from ctct.measurement.quality_indicators import WORST, FrameSigns, frame_signs
+from ctct.measurement.quality_indicators import WORST, FrameIndicators, frame_indicators
 
 
 def heart() -> np.ndarray:
@@ -18,14 +18,14 @@ def heart() -> np.ndarray:
     return labels
 
 
-def signs(labels: np.ndarray, disagreement: float = 0.0, removed: int = 0) -> FrameSigns:
+def indicators(labels: np.ndarray, disagreement: float = 0.0, removed: int = 0) -> FrameIndicators:
     image = np.array([0, 200, 100, 200], np.float32)[labels]
     image[::2] += 10  # some spread
-    return frame_signs(image, labels, np.full(labels.shape, disagreement, np.float32), removed)
+    return frame_indicators(image, labels, np.full(labels.shape, disagreement, np.float32), removed)
 
 
 def test_a_whole_heart_shows_nothing() -> None:
-    found = signs(heart())
+    found = indicators(heart())
     assert found.missing == ()
     assert (found.open_ring, found.gaps, found.scattered, found.cut_off) == (0, 0, 0, 0)
     assert (found.swapped, found.apex_beyond, found.score) == (False, 0, 0)
@@ -34,44 +34,44 @@ def test_a_whole_heart_shows_nothing() -> None:
 
 
 def test_disagreement_by_hand() -> None:
-    # A labelled slice has 6 x 6 + 3 x 4 = 48 voxels; of 5 x 400 voxels each is in dispute by 0.018.
-    found = signs(heart(), 0.018)
-    assert found.dispute == pytest.approx(2000 * 0.018 / (3 * 48))
+    # A labelled slice has 6 x 6 + 3 x 4 = 48 voxels; each of 5 x 400 voxels disagrees by 0.018.
+    found = indicators(heart(), 0.018)
+    assert found.relative_disagreement == pytest.approx(2000 * 0.018 / (3 * 48))
     assert found.disagreement == pytest.approx({"RV": 0.018, "MYO": 0.018, "LV": 0.018})
     assert found.score == pytest.approx(0.25)
-    assert signs(heart(), 1.0).score == WORST
-    assert math.isnan(signs(heart(), math.nan).score)  # a network alone
+    assert indicators(heart(), 1.0).score == WORST
+    assert math.isnan(indicators(heart(), math.nan).score)  # a network alone
 
 
 def test_an_open_ring() -> None:
     labels = heart()
     labels[1:4, 7:13, 14] = 0  # the right wall: 4 of the 16 edges of the LV
-    found = signs(labels)
+    found = indicators(labels)
     assert found.open_ring == pytest.approx(4 / 16)
     assert found.score == pytest.approx(0.5)
     # Open in the outermost slice alone, as at the base: by nature.
     labels = heart()
     labels[1, 7:13, 14] = 0
-    assert signs(labels).open_ring == 0
+    assert indicators(labels).open_ring == 0
 
 
 def test_gaps_scatter_and_what_is_missing() -> None:
     labels = heart()
     labels[2] = 0
-    found = signs(labels, removed=32)
+    found = indicators(labels, removed=32)
     assert found.gaps == 1
     assert found.scattered == pytest.approx(32 / (2 * 48 + 32))
-    assert signs(np.where(heart() == 1, 0, heart())).missing == ("RV",)
+    assert indicators(np.where(heart() == 1, 0, heart())).missing == ("RV",)
 
 
 def test_exchanged_ventricles() -> None:
     exchanged = np.array([0, 3, 2, 1], np.uint8)[heart()]
-    assert signs(exchanged).swapped
-    assert not signs(heart()).swapped
+    assert indicators(exchanged).swapped
+    assert not indicators(heart()).swapped
 
 
 def test_a_heart_at_the_edge_of_the_image_and_of_the_stack() -> None:
-    found = signs(np.ascontiguousarray(heart()[1:4, :, 10:]))
+    found = indicators(np.ascontiguousarray(heart()[1:4, :, 10:]))
     # Left are LV 4 x 4 and wall: of 6 x 5 pixels, 18 are outline, 6 of these in the first column.
     assert found.cut_off == pytest.approx(6 / 18)
     assert found.apex_beyond == 1.0
@@ -82,13 +82,13 @@ def test_contrast_by_hand() -> None:
     image = np.where(labels == 3, 200.0, 100.0).astype(np.float32)
     image[1] += 30
     image[2] -= 30
-    found = frame_signs(image, labels, np.zeros(labels.shape))
+    found = frame_indicators(image, labels, np.zeros(labels.shape))
     # Both have a standard deviation of sqrt((900 + 900 + 0) / 3).
     assert found.contrast == pytest.approx(100 / math.sqrt(600))
 
 
 def test_nothing_found() -> None:
-    found = signs(np.zeros((3, 8, 8), np.uint8), 0.5)
+    found = indicators(np.zeros((3, 8, 8), np.uint8), 0.5)
     assert found.missing == ("RV", "MYO", "LV")
     assert found.score == WORST
     assert math.isnan(found.open_ring)
@@ -97,4 +97,4 @@ def test_nothing_found() -> None:
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(InputError, match="must be"):
-        frame_signs(np.zeros((1, 2, 2)), np.zeros((2, 2), np.uint8), np.zeros((1, 2, 2)))
+        frame_indicators(np.zeros((1, 2, 2)), np.zeros((2, 2), np.uint8), np.zeros((1, 2, 2)))

@@ -7,27 +7,31 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ModelError
+from ctct.model_files.former_names import current_description
 from ctct.model_files.model_file import default_model_path, find_model
-from ctct.model_files.variant import window_path
-from ctct.runtimes.precision import twin_path
+from ctct.model_files.variant import heart_crop_path
+from ctct.runtimes.precision import bf16_path
 
 
 def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:
     onnx = pytest.importorskip("onnx")
     model = find_model()
     entries = {e.key: json.loads(e.value) for e in onnx.load(model.path).metadata_props}
-    assert model.description == entries
+    assert "licence" in entries and "optimiser" in entries["config"]  # as version 0.1 wrote it
+    assert model.description == current_description(entries)
+    assert model.description["config"]["optimizer"] == "adamw"
+    assert model.description["config"]["heart_crop_size"] == 96
     assert model.description["labels"] == {"background": 0, "RV": 1, "MYO": 2, "LV": 3}
-    assert model.description["licence"].startswith("CC BY-NC-SA")
+    assert model.description["license"].startswith("CC BY-NC-SA")
     assert model.sha256 == hashlib.sha256(model.path.read_bytes()).hexdigest()
 
 
 def test_the_bundled_model_is_small_and_self_contained() -> None:
     path = default_model_path()
-    grids = (path, twin_path(path))
-    files = {*grids, *map(window_path, grids)}  # and no weights in files beside them
+    grids = (path, bf16_path(path))
+    files = {*grids, *map(heart_crop_path, grids)}  # and no weights in files beside them
     assert set(path.parent.glob("*.onnx*")) == files
-    assert find_model().window == find_model(window_path(path))
+    assert find_model().heart_crop == find_model(heart_crop_path(path))
     assert all(file.stat().st_size <= 25e6 for file in files)
 
 

@@ -14,9 +14,9 @@ from ctct.model_files.sidecar import (
     RTX,
     TENSORRT,
     EngineRecord,
-    read_record,
+    read_engine_record,
     sidecar_path,
-    write_record,
+    write_engine_record,
 )
 from ctct.runtimes.cuda import Gpu
 from ctct.runtimes.tensorrt.compatibility import Flavour, check, mismatch
@@ -44,9 +44,9 @@ RTX_HERE = Flavour(RTX, "1.7", None)
 @pytest.mark.parametrize("record", [RECORD, replace(RTX_RECORD, targets=("sm80", "sm89"))])
 def test_a_record_survives_its_file(record: EngineRecord, tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
-    write_record(engine, record)
+    write_engine_record(engine, record)
     assert sidecar_path(engine).name == "a.engine.json"
-    assert read_record(engine) == record
+    assert read_engine_record(engine) == record
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_sidecar_that_cannot_be_used_says_what_to_do(
     if callable(change):
         sidecar_path(engine).write_text(change(RECORD.to_json()))
     with pytest.raises(ModelError, match=message) as caught:
-        read_record(engine)
+        read_engine_record(engine)
     assert "build it again with ctct export" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -112,7 +112,7 @@ def test_a_mismatch_names_both_sides(
 def test_check_reads_engine_and_record(tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
     engine.write_bytes(b"engine")
-    write_record(engine, RECORD)
+    write_engine_record(engine, RECORD)
     assert check(engine, HERE, A4000) == (RECORD, b"engine")
     with pytest.raises(ModelError, match=r"a\.engine: made for .*; build it again with ctct exp"):
         check(engine, HERE, L4)
@@ -126,7 +126,7 @@ def test_an_engine_is_a_model_that_describes_itself(tmp_path: Path) -> None:
     engine.write_bytes(b"engine")
     with pytest.raises(ModelError, match=r"a\.engine\.json: cannot be read"):
         find_model(engine)
-    write_record(engine, RECORD)
+    write_engine_record(engine, RECORD)
     model = find_model(engine)
     assert model.is_engine
     assert not model.is_onnx

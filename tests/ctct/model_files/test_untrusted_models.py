@@ -101,12 +101,12 @@ def test_pickled_checkpoints_are_refused_by_name(name: str, tmp_path: Path) -> N
 
 def test_a_pickle_by_another_name_is_not_run(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from ctct.models.checkpoint import load_model
+    from ctct.models.checkpoint import load_checkpoint
 
     content = pickle.dumps(Opens(tmp_path / "made"))
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match="not a model of ctct"):
-        load_model(tmp_path)
+        load_checkpoint(tmp_path)
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ModelError, match="make one with ctct export"):
         find_model(tmp_path / "m.onnx")

@@ -14,8 +14,8 @@ from ctct.errors import ModelError
 from ctct.models.checkpoint import (
     MODEL_FILE,
     ModelDescription,
-    load_model,
-    save_model,
+    load_checkpoint,
+    save_checkpoint,
 )
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
@@ -38,8 +38,8 @@ def graph() -> SegmentationGraph:
 
 @pytest.mark.parametrize("name", ["", MODEL_FILE])
 def test_round_trip(graph: SegmentationGraph, tmp_path: Path, name: str) -> None:
-    save_model(tmp_path, graph, DESCRIPTION)
-    found, description = load_model(tmp_path / name)
+    save_checkpoint(tmp_path, graph, DESCRIPTION)
+    found, description = load_checkpoint(tmp_path / name)
     assert description == DESCRIPTION
     assert found.grid == graph.grid
     assert not found.training
@@ -50,10 +50,10 @@ def test_round_trip(graph: SegmentationGraph, tmp_path: Path, name: str) -> None
 
 
 def test_nothing_but_the_model_is_left(graph: SegmentationGraph, tmp_path: Path) -> None:
-    save_model(tmp_path, graph, DESCRIPTION)
-    save_model(tmp_path, graph, replace(DESCRIPTION, step=124))
+    save_checkpoint(tmp_path, graph, DESCRIPTION)
+    save_checkpoint(tmp_path, graph, replace(DESCRIPTION, step=124))
     assert [path.name for path in tmp_path.iterdir()] == [MODEL_FILE]
-    assert load_model(tmp_path)[1].step == 124
+    assert load_checkpoint(tmp_path)[1].step == 124
 
 
 def test_loading_asks_no_hub(
@@ -64,19 +64,19 @@ def test_loading_asks_no_hub(
 
     monkeypatch.setattr(timm, "create_model", hub)
     config = {**DESCRIPTION.config, "pretrained": True}
-    save_model(tmp_path, graph, replace(DESCRIPTION, config=config))
-    assert load_model(tmp_path)[1].config == config
+    save_checkpoint(tmp_path, graph, replace(DESCRIPTION, config=config))
+    assert load_checkpoint(tmp_path)[1].config == config
 
 
 @pytest.mark.parametrize("name", ["none", "none.safetensors", "none.onnx"])
 def test_missing(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=f"{name}: no such model"):
-        load_model(tmp_path / name)
+        load_checkpoint(tmp_path / name)
 
 
 def test_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=f"{MODEL_FILE}: no such model"):
-        load_model(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_folder_without_a_model(tmp_path: Path) -> None:
 def test_damaged(
     graph: SegmentationGraph, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    save_model(tmp_path, graph, DESCRIPTION)
+    save_checkpoint(tmp_path, graph, DESCRIPTION)
     path = tmp_path / MODEL_FILE
     content = path.read_bytes()
     assert damage(content) != content
     path.write_bytes(damage(content))
     with pytest.raises(ModelError) as caught:
-        load_model(path)
+        load_checkpoint(path)
     assert str(caught.value).startswith(f"{path}: not a model of ctct (")
     assert "\n" not in str(caught.value)
 
@@ -112,4 +112,4 @@ def test_damaged(
 def test_tensors_of_something_else(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata)
     with pytest.raises(ModelError, match="not a model of ctct"):
-        load_model(tmp_path / "other.safetensors")
+        load_checkpoint(tmp_path / "other.safetensors")

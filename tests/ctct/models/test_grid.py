@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ctct.errors import ConfigError
-from ctct.models.grid import NetworkGrid, centred_coordinates, normalise, sample
+from ctct.models.grid import NetworkGrid, centered_coordinates, normalize, sample
 
 
 def spacing(row_mm: float, column_mm: float, n: int = 1) -> Tensor:
@@ -41,28 +41,28 @@ class TestCoordinates:
     def test_worked_by_hand(self) -> None:
         # Two output columns 3 mm apart lie at -1.5 and 1.5 mm; four input columns of 2 mm reach
         # from -4 to 4 mm, so x is -1.5 / 4 and 1.5 / 4. One output row lies at 0 mm.
-        found = centred_coordinates((1, 2), spacing(9, 3), (5, 4), spacing(1, 2))
+        found = centered_coordinates((1, 2), spacing(9, 3), (5, 4), spacing(1, 2))
         torch.testing.assert_close(found, torch.tensor([[[[-0.375, 0.0], [0.375, 0.0]]]]))
 
     def test_transform_worked_by_hand(self) -> None:
         # Output (row, column) = (0, 1.5) mm goes to row 2·0 + 1·1.5 + 0.5 = 2 mm and
         # column 0 + 3·1.5 - 1 = 3.5 mm; the input reaches 2.5 mm by 4 mm either way.
         transform = torch.tensor([[[2.0, 1.0, 0.5], [0.0, 3.0, -1.0]]])
-        found = centred_coordinates((1, 2), spacing(9, 3), (5, 4), spacing(1, 2), transform)
+        found = centered_coordinates((1, 2), spacing(9, 3), (5, 4), spacing(1, 2), transform)
         torch.testing.assert_close(found[0, 0, 1], torch.tensor([3.5 / 4, 2 / 2.5]))
 
     def test_each_slice_has_its_own_spacing(self) -> None:
-        found = centred_coordinates(
+        found = centered_coordinates(
             (1, 2), spacing(3, 3, 2), (4, 4), torch.tensor([[1.0, 2.0], [1.0, 1.0]])
         )
         # 1.5 mm of a reach of 4 · 2 / 2 = 4 mm, and of 4 · 1 / 2 = 2 mm
         torch.testing.assert_close(found[:, 0, 1, 0], torch.tensor([0.375, 0.75]))
 
     def test_the_way_back_is_the_inverse(self) -> None:
-        # Forth and back are scalings about the centre, in units of either field of view, whose
+        # Forth and back are scalings about the center, in units of either field of view, whose
         # last pixel of n lies at 1 - 1/n. One scaling must undo the other.
-        forth = centred_coordinates((7, 6), spacing(1.5, 1.5), (9, 8), spacing(1.2, 1.7))
-        back = centred_coordinates((9, 8), spacing(1.2, 1.7), (7, 6), spacing(1.5, 1.5))
+        forth = centered_coordinates((7, 6), spacing(1.5, 1.5), (9, 8), spacing(1.2, 1.7))
+        back = centered_coordinates((9, 8), spacing(1.2, 1.7), (7, 6), spacing(1.5, 1.5))
         scale_forth = forth[0, -1, -1] / torch.tensor([1 - 1 / 6, 1 - 1 / 7])  # (x, y)
         scale_back = back[0, -1, -1] / torch.tensor([1 - 1 / 8, 1 - 1 / 9])
         torch.testing.assert_close(scale_forth * scale_back, torch.ones(2))
@@ -85,7 +85,7 @@ class TestSample:
         transform = torch.tensor(np.c_[linear, shift], dtype=torch.float32)[None]
         found = sample(image, spacing(1.2, 1.7), (12, 14), spacing(1.5, 1.6), transform)
 
-        # Millimetres from the centre of the output, moved, then in pixels of the input.
+        # Millimetres from the center of the output, moved, then in pixels of the input.
         rows_mm = (np.arange(12) - 5.5) * 1.5
         columns_mm = (np.arange(14) - 6.5) * 1.6
         position = np.einsum(
@@ -145,12 +145,12 @@ class TestSample:
 class TestNormalise:
     def test_worked_by_hand(self) -> None:
         # 1, 1, 3, 3: mean 2, standard deviation 1
-        found = normalise(torch.tensor([1.0, 1, 3, 3]).reshape(1, 1, 2, 2))
+        found = normalize(torch.tensor([1.0, 1, 3, 3]).reshape(1, 1, 2, 2))
         torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, -1, 1, 1]))
 
     def test_each_slice_for_itself(self) -> None:
         images = torch.cat((noise(1, 1, 8, 8), 50 + 9 * noise(1, 1, 8, 8)))
-        found = normalise(images, clip=100)
+        found = normalize(images, clip=100)
         torch.testing.assert_close(found.mean((1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
         torch.testing.assert_close(found.std((1, 2, 3), correction=0), torch.ones(2))
 
@@ -158,12 +158,12 @@ class TestNormalise:
         image = torch.zeros(1, 1, 10, 10)
         # One pixel of 100: mean 0.01, deviation sqrt(0.01 · 0.99) = 0.0995, z = 9.95
         image[0, 0, 4, 4] = 1.0
-        assert normalise(image).max() == 4
-        assert normalise(image, clip=20).max().item() == pytest.approx(9.95, abs=0.01)
+        assert normalize(image).max() == 4
+        assert normalize(image, clip=20).max().item() == pytest.approx(9.95, abs=0.01)
 
     @pytest.mark.parametrize("value", [0.0, 0.1, -0.7, 1234.567, 65535.0, 3e30, 1e-20])
     def test_constant_slice_gives_zero(self, value: float) -> None:
-        found = normalise(torch.full((1, 1, 160, 160), value))
+        found = normalize(torch.full((1, 1, 160, 160), value))
         torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-6, rtol=0)
 
     @pytest.mark.parametrize("scale", [1e-6, 0.01, 1000.0, 1e30])
@@ -171,12 +171,12 @@ class TestNormalise:
     def test_scale_and_offset_do_not_matter(self, scale: float, offset: float) -> None:
         images = noise(2, 1, 16, 16)
         torch.testing.assert_close(
-            normalise(scale * (images + offset)), normalise(images), atol=1e-4, rtol=0
+            normalize(scale * (images + offset)), normalize(images), atol=1e-4, rtol=0
         )
 
     @pytest.mark.parametrize("peak", [65535.0, 2.0**32, 1e20, 3e38])
     def test_huge_intensities(self, peak: float) -> None:
         images = peak * noise(1, 1, 64, 64).clamp(-1, 1)
-        found = normalise(images)
+        found = normalize(images)
         assert found.isfinite().all()
         assert found.std() == pytest.approx(1, abs=0.01)

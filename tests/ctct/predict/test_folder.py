@@ -17,12 +17,14 @@ from tests_support import write_scan
 from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
-from ctct.predict.case_files import Options
+from ctct.predict.case_files import PredictOptions
 from ctct.predict.folder import predict_folder
-from ctct.predict.run_manifest import Fate
+from ctct.predict.run_manifest import CaseStatus
 
 
-def run(threshold: Segmenter, scans: Path, out: Path, options: Options | None = None) -> list[Fate]:
+def run(
+    threshold: Segmenter, scans: Path, out: Path, options: PredictOptions | None = None
+) -> list[CaseStatus]:
     cases, _ = discover([scans])
     return predict_folder(cases, out, threshold.model, lambda model: threshold, options)
 
@@ -35,9 +37,13 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_path: Path) -> None:
     array = write_scan(tmp_path / "in" / "cine.nii.gz", (40, 36, 3, 2))
     out = tmp_path / "out"
-    options = Options(clean_up=False)
-    (fate,) = run(threshold, tmp_path / "in", out, options)
-    assert (fate.status, fate.output, fate.slices) == ("done", "cine_seg.nii.gz", 6)
+    options = PredictOptions(clean_up=False)
+    (case_status,) = run(threshold, tmp_path / "in", out, options)
+    assert (case_status.status, case_status.output, case_status.slices) == (
+        "done",
+        "cine_seg.nii.gz",
+        6,
+    )
     assert sorted(p.name for p in out.iterdir()) == [
         "cine_seg.nii.gz",
         "frames.csv",
@@ -85,8 +91,8 @@ def test_a_second_run_skips_what_is_complete_and_measures_the_same(
     (out / "p_frame02_seg.nii.gz").unlink()
     stamp = (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns
     threshold.runtime.batches.clear()
-    fates = run(threshold, tmp_path / "in", out)
-    assert [fate.status for fate in fates] == ["skipped", "done"]
+    case_statuses = run(threshold, tmp_path / "in", out)
+    assert [case_status.status for case_status in case_statuses] == ["skipped", "done"]
     assert threshold.runtime.batches == [3]  # the three slices of the second file only
     assert (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns == stamp
     assert {p.name: p.read_bytes() for p in out.glob("*.csv")} == before
@@ -97,27 +103,29 @@ def test_pictures_are_made_up_for_where_they_are_missing(
 ) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz", (40, 36, 3, 2))
     run(threshold, tmp_path / "in", tmp_path / "out")
-    options = Options(pictures=True)
+    options = PredictOptions(pictures=True)
     assert [f.status for f in run(threshold, tmp_path / "in", tmp_path / "out", options)] == [
         "done"
     ]
     assert (tmp_path / "out" / "x.png").read_bytes().startswith(b"\x89PNG")
-    (fate,) = run(threshold, tmp_path / "in", tmp_path / "out", options)
-    assert fate.status == "skipped"
+    (case_status,) = run(threshold, tmp_path / "in", tmp_path / "out", options)
+    assert case_status.status == "skipped"
 
 
 def test_overwrite_does_everything_again(threshold: Segmenter, tmp_path: Path) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
-    (fate,) = run(threshold, tmp_path / "in", tmp_path / "out", Options(overwrite=True))
-    assert fate.status == "done"
+    (case_status,) = run(
+        threshold, tmp_path / "in", tmp_path / "out", PredictOptions(overwrite=True)
+    )
+    assert case_status.status == "done"
 
 
 def test_results_of_other_settings_are_not_mixed(threshold: Segmenter, tmp_path: Path) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now.*--overwrite"):
-        run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
+        run(threshold, tmp_path / "in", tmp_path / "out", PredictOptions(label_order="mnms"))
 
 
 def test_a_scan_called_like_a_setting_hides_no_change_of_it(
@@ -126,7 +134,7 @@ def test_a_scan_called_like_a_setting_hides_no_change_of_it(
     write_scan(tmp_path / "in" / "label_order.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "out")
     with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now"):
-        run(threshold, tmp_path / "in", tmp_path / "out", Options(label_order="mnms"))
+        run(threshold, tmp_path / "in", tmp_path / "out", PredictOptions(label_order="mnms"))
 
 
 def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
@@ -145,8 +153,8 @@ def test_what_was_done_before_a_run_on_other_files_is_still_done_after_it(
     for name in "ab":
         write_scan(tmp_path / name / f"{name}.nii.gz")
         run(threshold, tmp_path / name, tmp_path / "out")
-    (fate,) = run(threshold, tmp_path / "a", tmp_path / "out")
-    assert fate.status == "skipped"
+    (case_status,) = run(threshold, tmp_path / "a", tmp_path / "out")
+    assert case_status.status == "skipped"
 
 
 def test_label_maps_of_unknown_making_are_not_taken_for_done(
@@ -163,13 +171,13 @@ def test_label_order_is_of_the_file_not_of_the_measurements(
 ) -> None:
     write_scan(tmp_path / "in" / "x.nii.gz")
     run(threshold, tmp_path / "in", tmp_path / "a")
-    run(threshold, tmp_path / "in", tmp_path / "b", Options(label_order="mnms"))
+    run(threshold, tmp_path / "in", tmp_path / "b", PredictOptions(label_order="mnms"))
     acdc, mnms = (np.asarray(nib.load(tmp_path / f / "x_seg.nii.gz").dataobj) for f in ("a", "b"))
     assert (mnms[acdc == 3] == 1).all()
     csv_files = [(tmp_path / f / "frames.csv").read_bytes() for f in ("a", "b")]
     assert csv_files[0] == csv_files[1]
     # Measured again from the file written, the numbers stay.
-    run(threshold, tmp_path / "in", tmp_path / "b", Options(label_order="mnms"))
+    run(threshold, tmp_path / "in", tmp_path / "b", PredictOptions(label_order="mnms"))
     assert (tmp_path / "b" / "frames.csv").read_bytes() == csv_files[0]
 
 
@@ -194,9 +202,9 @@ def test_an_unforeseen_error_is_recorded_too(threshold: Segmenter, tmp_path: Pat
 
     write_scan(tmp_path / "in" / "x.nii.gz")
     broken = Segmenter(threshold.model, Broken())
-    (fate,) = run(broken, tmp_path / "in", tmp_path / "out")
-    assert fate.status == "failed"
-    assert "unexpected ZeroDivisionError: what now" in fate.reason
+    (case_status,) = run(broken, tmp_path / "in", tmp_path / "out")
+    assert case_status.status == "failed"
+    assert "unexpected ZeroDivisionError: what now" in case_status.reason
 
 
 def test_a_model_that_does_not_load_ends_the_run(threshold: Segmenter, tmp_path: Path) -> None:
@@ -253,8 +261,8 @@ def test_a_killed_run_is_resumed(threshold: Segmenter, tmp_path: Path) -> None:
     assert 2 <= len(finished) < 8
     for path in finished:
         assert np.asarray(nib.load(path).dataobj).shape == (40, 36, 3)
-    fates = run(threshold, tmp_path / "in", out)
-    statuses = [fate.status for fate in fates]
+    case_statuses = run(threshold, tmp_path / "in", out)
+    statuses = [case_status.status for case_status in case_statuses]
     assert statuses.count("skipped") == len(finished)
     assert statuses.count("done") == 8 - len(finished)
     assert len(rows(out / "measurements.csv")) == 8

@@ -8,7 +8,7 @@ from ctct.errors import ConfigError
 from ctct.io.case import Case
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes
-from ctct.predict.patients import Given, given_by_user, measure_patients
+from ctct.predict.patients import Overrides, measure_patients, read_overrides
 
 
 def frames(name: str, *lv_ml: float) -> list[FrameVolumes]:
@@ -44,7 +44,7 @@ def test_what_the_user_says_wins_and_nonsense_is_said(tmp_path: Path) -> None:
     (one,) = measure_patients([(cine, frames("c", 90, 30, 60))]).values()
     assert (one.ed, one.es) == (2, 0)  # Info.cfg counts from 1
     assert one.all_indices["BSA (m2)"] == pytest.approx(2.0)  # sqrt(180 x 80 / 3600)
-    given = Given({"c": Subject(height_cm=160, weight_kg=90)}, ed=0, es=7)
+    given = Overrides({"c": Subject(height_cm=160, weight_kg=90)}, ed=0, es=7)
     (one,) = measure_patients([(cine, frames("c", 90, 30, 60))], given).values()
     assert (one.ed, one.es) == (0, 0)
     assert one.all_indices["BSA (m2)"] == pytest.approx(2.0)
@@ -62,7 +62,7 @@ def test_unknown_ids_are_said(tmp_path: Path) -> None:
     table = tmp_path / "s.csv"
     table.write_text("id,sex\np,F\nother,M\n")
     cases = [Case(Path("p_frame01.nii.gz"), "p_frame01")]
-    given, problems = given_by_user(cases, table, 1, None)
+    given, problems = read_overrides(cases, table, 1, None)
     assert given.subjects["p"].sex == "F"
     assert (given.ed, given.es) == (1, None)
     assert problems == [f"{table}: other is none of the patients"]
@@ -70,4 +70,4 @@ def test_unknown_ids_are_said(tmp_path: Path) -> None:
 
 def test_a_folder_to_compare_with_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="gone: no such folder"):
-        given_by_user([], compare=[tmp_path / "gone"])
+        read_overrides([], compare=[tmp_path / "gone"])

@@ -10,11 +10,11 @@ from ctct.inference.segmentation import Segmentation
 from ctct.io.case import Case
 from ctct.io.study import Study
 from ctct.predict.quality_record import (
-    case_signs,
+    case_indicators,
     disagreement_path,
-    read_signs,
-    signs_path,
-    write_signs,
+    indicators_path,
+    read_indicators,
+    write_indicators,
 )
 
 CASE = Case(Path("a.nii.gz"), "a")
@@ -30,11 +30,11 @@ def segmentation() -> Segmentation:
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     own = segmentation()
-    write_signs(tmp_path, CASE, own)
+    write_indicators(tmp_path, CASE, own)
     assert disagreement_path(tmp_path, CASE).read_bytes().startswith(b"\xff\xd8")
-    kept = read_signs(tmp_path, CASE)
+    kept = read_indicators(tmp_path, CASE)
     # repr, because NaN is not equal to itself.
-    assert repr(kept) == repr(case_signs(own))
+    assert repr(kept) == repr(case_indicators(own))
     assert kept is not None
     assert kept.frames[1].scattered > 0 == kept.frames[0].scattered
     assert [flag.reason for flag in kept.image] == [
@@ -43,18 +43,18 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_or_of_another_kind_is_not_known(tmp_path: Path) -> None:
-    assert read_signs(tmp_path, CASE) is None
-    write_signs(tmp_path, CASE, segmentation())
-    path = signs_path(tmp_path, CASE)
+    assert read_indicators(tmp_path, CASE) is None
+    write_indicators(tmp_path, CASE, segmentation())
+    path = indicators_path(tmp_path, CASE)
     path.write_text(path.read_text().replace("open_ring", "closed_ring"))
-    assert read_signs(tmp_path, CASE) is None
+    assert read_indicators(tmp_path, CASE) is None
 
 
 def test_a_network_alone_has_no_picture_of_a_disagreement(tmp_path: Path) -> None:
     own = segmentation()
     alone = replace(own, disagreement=np.full_like(own.disagreement, np.nan))
-    write_signs(tmp_path, CASE, alone)
+    write_indicators(tmp_path, CASE, alone)
     assert not disagreement_path(tmp_path, CASE).exists()
-    kept = read_signs(tmp_path, CASE)
+    kept = read_indicators(tmp_path, CASE)
     assert kept is not None
     assert np.isnan(kept.frames[0].score)

@@ -10,7 +10,7 @@ from tests_support import phantom
 
 from ctct.io.case import Case
 from ctct.measurement.volumes import FrameVolumes, frame_volumes
-from ctct.predict.patients import Given
+from ctct.predict.patients import Overrides
 from ctct.predict.results import write_results
 
 
@@ -37,9 +37,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_everything_of_a_patient_in_two_files(tmp_path: Path) -> None:
     measured = [write(tmp_path, "p_frame01", 5), write(tmp_path, "p_frame09", 4)]
     out = tmp_path / "results"
-    write_results(out, measured, Given(ed=0, es=1), "mnms")
+    write_results(out, measured, Overrides(ed=0, es=1), "mnms")
     (patient,) = rows(out / "measurements.csv")
-    assert patient["verdict"] == "review"  # no signs were kept
+    assert patient["verdict"] == "review"  # no indicators were kept
     assert "not known" in patient["flags"]
     segments = rows(out / "segments.csv")
     assert len(segments) == 16
@@ -53,7 +53,7 @@ def test_everything_of_a_patient_in_two_files(tmp_path: Path) -> None:
 def test_a_scan_that_was_moved_has_no_picture_and_everything_else(tmp_path: Path) -> None:
     measured = [write(tmp_path, "p_frame01", 5)]
     (tmp_path / "p_frame01.nii.gz").unlink()
-    write_results(tmp_path / "results", measured, Given(), "mnms")
+    write_results(tmp_path / "results", measured, Overrides(), "mnms")
     assert "data:image" not in (tmp_path / "results" / "report.html").read_text()
     assert rows(tmp_path / "results" / "frames.csv")[0]["LV volume (mL)"]
 
@@ -63,7 +63,7 @@ def test_a_label_map_that_went_missing_costs_its_patient_the_pictures_only(
 ) -> None:
     measured = [write(tmp_path, "a", 5), write(tmp_path, "b", 5)]
     (tmp_path / "results" / "a_seg.nii.gz").unlink()
-    write_results(tmp_path / "results", measured, Given(), "mnms")
+    write_results(tmp_path / "results", measured, Overrides(), "mnms")
     html = (tmp_path / "results" / "report.html").read_text()
     assert html.count('class="patient"') == 2
     assert html.count("data:image/jpeg") == 1
@@ -71,7 +71,7 @@ def test_a_label_map_that_went_missing_costs_its_patient_the_pictures_only(
 
 
 def test_nothing_measured(tmp_path: Path) -> None:
-    write_results(tmp_path, [], Given())
+    write_results(tmp_path, [], Overrides())
     assert rows(tmp_path / "measurements.csv") == []
     assert "No patient" in (tmp_path / "report.html").read_text()
 
@@ -86,7 +86,7 @@ def test_other_models_are_measured_at_the_same_frames(tmp_path: Path) -> None:
         labels = np.asarray(image.dataobj).copy()
         labels[..., -1] = 0
         nib.save(nib.Nifti1Image(labels, image.affine), alone / f"{name}_seg.nii.gz")
-    given = Given(ed=1, es=0, compare=(alone, tmp_path / "empty"))
+    given = Overrides(ed=1, es=0, compare=(alone, tmp_path / "empty"))
     write_results(tmp_path / "results", measured, given, "mnms")
     this, other = rows(tmp_path / "results" / "by_model.csv")
     assert (this["model"], other["model"]) == ("this", "cnn")  # nothing of the empty folder

@@ -6,16 +6,16 @@ import re
 import pytest
 
 from ctct.measurement.wall import SEGMENTS
-from ctct.report.bullseye import CENTRE, DARK, LIGHT, bullseye
+from ctct.report.bullseye import CENTER, DARK, LIGHT, bullseye
 
 
 def places(picture: str) -> dict[str, tuple[float, float]]:
-    """Direction (degrees) and distance from the centre at which each segment's number stands."""
+    """Direction (degrees) and distance from the center at which each segment's number stands."""
     names = re.findall(r"<title>([a-z ]+): ", picture)
     at = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle"', picture)
     found = {}
     for name, (x, y) in zip(names, at, strict=False):
-        right, up = float(x) - CENTRE, CENTRE - (float(y) - 4)
+        right, up = float(x) - CENTER, CENTER - (float(y) - 4)
         found[name] = (math.degrees(math.atan2(up, right)) % 360, math.hypot(right, up))
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ctct.io.study import Study
-from ctct.labels import COLOURS
+from ctct.labels import COLORS
 from ctct.report.montage import RED, STRIP, TILE, disagreement_jpeg, montage_png
 
 
@@ -19,8 +19,8 @@ def picture(
 
 
 def painted(tile: np.ndarray, structure: str) -> np.ndarray:
-    """Rows and columns of the pixels in the structure's colour."""
-    return np.argwhere((tile == COLOURS[structure]).all(-1))
+    """Rows and columns of the pixels in the structure's color."""
+    return np.argwhere((tile == COLORS[structure]).all(-1))
 
 
 def test_a_row_a_frame_a_tile_a_slice_and_at_most_six() -> None:
@@ -60,7 +60,7 @@ def test_the_epicardium_encloses_myocardium_and_cavity() -> None:
 
 def test_a_study_without_a_heart_still_has_its_picture() -> None:
     image = picture(np.zeros((1, 1, 40, 40), np.uint8), {"": 0}, (1.0, 1.0))[:TILE]
-    assert not any(len(painted(image, s)) for s in COLOURS)
+    assert not any(len(painted(image, s)) for s in COLORS)
     assert image.std() > 10  # the slice is there
 
 
@@ -68,14 +68,14 @@ def test_disagreement_is_red_where_it_is_and_leaves_the_rest() -> None:
     labels = np.zeros((1, 1, 60, 60), np.uint8)
     labels[0, 0, 20:40, 20:40] = 3
     voxels = np.full(labels.shape, 100, np.float32)
-    voxels[..., 0] = 0  # some contrast, so that the grey is the brightest
+    voxels[..., 0] = 0  # some contrast, so that the gray is the brightest
     disagreement = np.zeros(labels.shape, np.float16)
     disagreement[0, 0, 20:40, 20:30] = 0.9  # the left half of the heart
     content = disagreement_jpeg(Study("x", voxels, (1, 1), 8), labels, disagreement, {"": 0})
     image = np.asarray(Image.open(io.BytesIO(content))).astype(int)
     assert image.shape == (TILE, TILE, 3)
     assert np.abs(image[96, 60] - RED).max() < 20
-    assert np.ptp(image[96, 140]) < 20  # grey
+    assert np.ptp(image[96, 140]) < 20  # gray
 
 
 def test_the_base_is_left_whichever_way_the_file_goes() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import Flag, Judgement
-from ctct.measurement.quality_indicators import frame_signs
+from ctct.measurement.quality_indicators import frame_indicators
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, measure_frames
 from ctct.report.patient_page import disagreement_map, volume_curve
@@ -26,12 +26,14 @@ def result(name: str = "p", frames: int = 10, sex: str | None = None) -> Patient
     ]
     labels = np.zeros((2, 8, 8), np.uint8)
     labels[0, 2:5, 2:5] = 3
-    signs = frame_signs(labels.astype(np.float32), labels, np.full(labels.shape, 0.25, np.float32))
+    indicators = frame_indicators(
+        labels.astype(np.float32), labels, np.full(labels.shape, 0.25, np.float32)
+    )
     return PatientResult(
         name,
         measure_frames(volumes, subject=Subject(sex, 180, 80)),
         Judgement("review", 0.8, (Flag("review", f"odd {name}"),)),
-        (signs,) * frames,
+        (indicators,) * frames,
         {},
         (10.0,) * 16,
         (15.0,) * 16,
@@ -71,7 +73,7 @@ def test_ranges_and_marks_need_a_sex() -> None:
 
 
 def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
-    lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), signs=(None,))
+    lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), indicators=(None,))
     lone = replace(lone, picture=b"", disagreement=())
     html = cohort_html([lone], {}).decode()
     assert "One frame, no ED and ES" in html

@@ -12,7 +12,7 @@ from ctct.io.study import Study
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import ModelFile, find_model
 from ctct.runtimes import precision
-from ctct.runtimes.precision import cpu_computes_in_bf16, in_precision, twin_path
+from ctct.runtimes.precision import bf16_path, cpu_computes_in_bf16, in_precision
 
 
 @pytest.fixture(params=[True, False])
@@ -47,7 +47,7 @@ def test_a_model_without_a_twin(tmp_path: Path, default_model: ModelFile) -> Non
     assert in_precision(model) is model
     with pytest.raises(RuntimeUnavailableError, match=r"has no model\.bf16\.onnx beside it"):
         in_precision(model, "bf16")
-    own = find_model(twin_path(default_model.path))
+    own = find_model(bf16_path(default_model.path))
     assert in_precision(own, "bf16") is own  # it is in bf16 already
 
 
@@ -57,10 +57,10 @@ def test_an_unknown_precision(default_model: ModelFile) -> None:
 
 
 def test_the_bundled_twin_is_of_the_same_pair(default_model: ModelFile) -> None:
-    twin = find_model(twin_path(default_model.path)).description
-    assert twin["precision"] == "bf16"
+    bf16_variant = find_model(bf16_path(default_model.path)).description
+    assert bf16_variant["precision"] == "bf16"
     for name in ("grid", "member_weights", "validation_dice", "step", "config"):
-        assert twin[name] == default_model.description[name]
+        assert bf16_variant[name] == default_model.description[name]
 
 
 @pytest.mark.skipif(not cpu_computes_in_bf16(), reason="this CPU does not compute in bfloat16")
@@ -68,9 +68,10 @@ def test_the_bundled_twin_keeps_to_the_gate(
     default_model: ModelFile, cine: tuple[Study, np.ndarray]
 ) -> None:
     study, _ = cine
-    twin = find_model(twin_path(default_model.path))
+    bf16_variant = find_model(bf16_path(default_model.path))
     full, half = (
-        Segmenter.load(m, "openvino").segment(study, clean_up=False) for m in (default_model, twin)
+        Segmenter.load(m, "openvino").segment(study, clean_up=False)
+        for m in (default_model, bf16_variant)
     )
     dice = dice_by_structure(half.labels, full.labels)
     assert min(dice[s] for s in STRUCTURES) >= 0.998

@@ -99,7 +99,7 @@ def test_the_rv_lies_to_the_left_against_the_septum(grid: Grid) -> None:
 
 
 def test_the_heart_frame_points_at_the_rv(heart: Heart) -> None:
-    heart = replace(heart, rv_angle=np.pi, centre_mm=(10.0, 0.0), drift_mm=(0.0, 0.0))
+    heart = replace(heart, rv_angle=np.pi, center_mm=(10.0, 0.0), drift_mm=(0.0, 0.0))
     one = np.ones((1, 1, 1))
     p, q, angle = heart_frame(heart, Grid(-20 * one, 30 * one, 50 * one))
     # 30 mm left of the axis and 30 mm below it: towards the RV and towards the diaphragm.
@@ -113,4 +113,4 @@ def test_every_person_is_a_healthy_adult(seed: int) -> None:
     assert 120 <= heart.lv_edv_ml <= 180
     assert 0.55 <= heart.lv_ef <= 0.65
     assert 90 <= heart.lv_mass_g <= 150
-    assert np.hypot(*heart.centre_mm) < 40
+    assert np.hypot(*heart.center_mm) < 40

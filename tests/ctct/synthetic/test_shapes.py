@@ -24,8 +24,8 @@ def test_an_ellipse_s_edge_is_where_it_should_be() -> None:
 
 
 def test_the_centre_of_an_ellipse_is_inside_and_finite() -> None:
-    centre = ellipse(at(0.0), at(0.0), 4.0, 3.0)
-    assert np.isfinite(centre).all() and (centre <= 0).all()
+    center = ellipse(at(0.0), at(0.0), 4.0, 3.0)
+    assert np.isfinite(center).all() and (center <= 0).all()
 
 
 def test_union_and_intersection_are_minimum_and_maximum_far_from_corners() -> None:

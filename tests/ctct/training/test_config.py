@@ -21,11 +21,16 @@ def test_presets_round_trip(preset: str) -> None:
 def test_the_published_method() -> None:
     # Luo et al., MIDL 2022, section 3.
     paper = make_config("paper", {"data": "."})
-    assert (paper.batch, paper.known_slices, paper.steps, paper.grid_size) == (16, 8, 30000, 224)
-    assert (paper.optimiser, paper.schedule, paper.weight_decay) == ("sgd", "poly", 1e-4)
+    assert (paper.batch, paper.labelled_batch_size, paper.steps, paper.grid_size) == (
+        16,
+        8,
+        30000,
+        224,
+    )
+    assert (paper.optimizer, paper.schedule, paper.weight_decay) == ("sgd", "poly", 1e-4)
     assert paper.cnn_rate == paper.transformer_rate == 0.01
-    assert (paper.cross_weight, paper.ramp, paper.pseudo_loss) == (0.1, 1.0, "dice")
-    assert (paper.teacher, paper.other_share, paper.confidence) == ("student", 1.0, 0.0)
+    assert (paper.cross_teaching_weight, paper.ramp, paper.pseudo_loss) == (0.1, 1.0, "dice")
+    assert (paper.teacher, paper.other_teacher_share, paper.confidence) == ("student", 1.0, 0.0)
     assert (paper.cut_mix, paper.keep, paper.ema_decay) == (0.0, "last", 0.0)
 
 
@@ -39,11 +44,16 @@ def test_flags_change_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
 
 def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
     bundled = str(default_model_path())
-    config = make_config("best", {"data": ".", "start_from": bundled})
+    config = make_config("best", {"data": ".", "init_from": bundled})
     assert config.networks == ("unet", "swin_hybrid")
     assert (config.swin, config.grid_size, config.grid_spacing_mm) == ("nano", 160, 1.5)
-    assert config.window == 96
-    assert make_config("best", {"data": ".", "start_from": bundled, "window": 0}).window == 0
+    assert config.heart_crop_size == 96
+    assert (
+        make_config(
+            "best", {"data": ".", "init_from": bundled, "heart_crop_size": 0}
+        ).heart_crop_size
+        == 0
+    )
     assert config.batch == 16  # what is no matter of the networks remains the preset's
     assert make_config("best", {**config.to_dict(), "networks": ("unet", "unet")}).networks == (
         "unet",
@@ -61,14 +71,17 @@ def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
         ({"labelled_batch": 9}, "--labelled-batch must lie in 1…8"),
         ({"ema_decay": 1.0}, "--ema-decay must lie in"),
         ({"confidence": 2.0}, "--confidence must lie in 0…1"),
-        ({"cross_weight": -1.0}, "--cross-weight must not be negative"),
-        ({"optimiser": "adam"}, "--optimiser must be one of adamw, sgd, got 'adam'"),
+        ({"cross_teaching_weight": -1.0}, "--cross-teaching-weight must not be negative"),
+        ({"optimizer": "adam"}, "--optimizer must be one of adamw, sgd, got 'adam'"),
         ({"networks": ("unet",)}, "--networks takes two names"),
         ({"networks": ("unet", "vit")}, "unknown network 'vit'"),
-        ({"window": 100}, "--window must be 0, or a multiple of 32 below the grid's 160 pixels"),
-        ({"window": 160}, "got 160"),
+        (
+            {"heart_crop_size": 100},
+            "--heart-crop must be 0, or a multiple of 32 below the grid's 160 pixels",
+        ),
+        ({"heart_crop_size": 160}, "got 160"),
         ({"steps": "many"}, "settings: "),
-        ({"colour": "red"}, "colour"),
+        ({"color": "red"}, "color"),
     ],
 )
 def test_nonsense_is_refused(settings: dict[str, object], message: str) -> None:

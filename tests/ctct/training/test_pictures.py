@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ctct.labels import COLOURS, RV
+from ctct.labels import COLORS, RV
 from ctct.training.pictures import STRIP, curves_png, teaching_png
 
 
@@ -19,8 +19,8 @@ def test_a_row_a_slice() -> None:
         io.BytesIO(teaching_png(images, [labels[0]], labels, 0 * labels, labels, apart))
     )
     assert picture.size == (6 * 32, 3 * 32 + STRIP)
-    # Half the RV's colour on black: the manual labels, the first network, what is taught.
-    half = tuple(value // 2 for value in COLOURS[RV])
+    # Half the RV's color on black: the manual labels, the first network, what is taught.
+    half = tuple(value // 2 for value in COLORS[RV])
     middle = [picture.getpixel((32 * column + 16, STRIP + 16)) for column in range(6)]
     assert middle == [(0, 0, 0), half, half, (0, 0, 0), half, (0, 0, 0)]
     assert picture.getpixel((5 * 32 + 16, STRIP + 2 * 32 + 16)) == (255, 0, 0)

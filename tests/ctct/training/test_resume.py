@@ -14,10 +14,10 @@ from ctct.training.resume import RESUME_FILE, load_resume, save_resume
 def parts(seed: int) -> tuple[dict[str, nn.Module], torch.optim.Optimizer, dict]:
     torch.manual_seed(seed)
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
     network(torch.rand(2, 1, 5, 5)).square().sum().backward()
-    optimiser.step()
-    return {"students": network}, optimiser, {"batches": torch.Generator().manual_seed(seed)}
+    optimizer.step()
+    return {"students": network}, optimizer, {"batches": torch.Generator().manual_seed(seed)}
 
 
 def test_nothing_yet(tmp_path: Path) -> None:
@@ -25,16 +25,16 @@ def test_nothing_yet(tmp_path: Path) -> None:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    modules, optimiser, generators = parts(0)
-    save_resume(tmp_path, modules, optimiser, generators, {"step": 3, "best": {"cnn": 0.5}})
+    modules, optimizer, generators = parts(0)
+    save_resume(tmp_path, modules, optimizer, generators, {"step": 3, "best": {"cnn": 0.5}})
     assert [path.name for path in tmp_path.iterdir()] == [RESUME_FILE]
     drawn, dropped = torch.rand(3, generator=generators["batches"]), torch.rand(3)
-    others, other_optimiser, other_generators = parts(1)
-    state = load_resume(tmp_path, others, other_optimiser, other_generators)
+    others, other_optimizer, other_generators = parts(1)
+    state = load_resume(tmp_path, others, other_optimizer, other_generators)
     assert state == {"step": 3, "best": {"cnn": 0.5}}
     for name, tensor in modules["students"].state_dict().items():
         assert torch.equal(others["students"].state_dict()[name], tensor)
-    before, after = optimiser.state_dict()["state"], other_optimiser.state_dict()["state"]
+    before, after = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
     assert before.keys() == after.keys()
     assert all(torch.equal(before[n][slot], after[n][slot]) for n in before for slot in before[n])
     assert torch.equal(torch.rand(3, generator=other_generators["batches"]), drawn)

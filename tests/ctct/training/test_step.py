@@ -10,16 +10,16 @@ from ctct.training.cross_teaching import segmentation_loss
 from ctct.training.data.augment import rectangles
 from ctct.training.data.collection import Volume
 from ctct.training.data.slices import SliceSet
-from ctct.training.step import Batch, batch_loss, draw_batch, part_of
+from ctct.training.step import TrainingBatch, batch_loss, draw_batch, part_of
 
 
-def batch(mixed: bool = False) -> Batch:
+def batch(mixed: bool = False) -> TrainingBatch:
     generator = torch.Generator().manual_seed(0)
     weak = torch.randn(4, 1, 8, 8, generator=generator)
     rectangle = torch.zeros(4, 8, 8, dtype=torch.bool)
     rectangle[:, :, :4] = mixed
     labels = torch.randint(4, (2, 8, 8), generator=generator)
-    return Batch(weak, weak + 0.1, labels, torch.tensor([2, 3, 0, 1]), rectangle)
+    return TrainingBatch(weak, weak + 0.1, labels, torch.tensor([2, 3, 0, 1]), rectangle)
 
 
 class Pixelwise(nn.Module):
@@ -42,9 +42,9 @@ def config(**changes: object) -> TrainingConfig:
 
 
 def test_cross_teaching_as_published() -> None:
-    settings = config(teacher="student", other_share=1.0, pseudo_loss="dice")
+    settings = config(teacher="student", other_teacher_share=1.0, pseudo_loss="dice")
     one = batch()
-    loss, parts = batch_loss(one, PAIR, PAIR, settings, cross_weight=0.1)
+    loss, parts = batch_loss(one, PAIR, PAIR, settings, cross_teaching_weight=0.1)
     logits = [network(one.strong) for network in PAIR]
     supervised = sum(segmentation_loss(each[:2], one.labels) for each in logits)
     crossed = segmentation_loss(logits[0][2:], logits[1][2:].argmax(1), kind="dice")
@@ -56,11 +56,13 @@ def test_cross_teaching_as_published() -> None:
 def test_an_unlabelled_slice_weighs_as_much_whatever_their_number() -> None:
     """Three labelled and one unlabelled: the mean over the latter counts a third."""
     two = batch()
-    more = Batch(
+    more = TrainingBatch(
         two.weak, two.strong, torch.cat((two.labels, two.labels[:1])), two.partner, two.rectangle
     )
-    settings = config(labelled_batch=3, teacher="student", other_share=1.0, pseudo_loss="dice")
-    loss, parts = batch_loss(more, PAIR, PAIR, settings, cross_weight=0.6)
+    settings = config(
+        labelled_batch=3, teacher="student", other_teacher_share=1.0, pseudo_loss="dice"
+    )
+    loss, parts = batch_loss(more, PAIR, PAIR, settings, cross_teaching_weight=0.6)
     expected = 2 * parts["supervised"] + 0.6 / 3 * 2 * parts["crossed"]
     torch.testing.assert_close(loss.detach(), expected)
 
@@ -69,7 +71,7 @@ def test_teachers_see_the_weak_view_and_get_no_gradient() -> None:
     one, teachers = batch(), (Pixelwise(0, 1, 2, -1), Pixelwise(1, 0, -1, 2))
     seen: list[Tensor] = []
     teachers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    loss, _ = batch_loss(one, PAIR, teachers, config(), cross_weight=1.0)
+    loss, _ = batch_loss(one, PAIR, teachers, config(), cross_teaching_weight=1.0)
     loss.backward()
     assert torch.equal(seen[0], one.weak[2:])
     assert all(teacher.factors.grad is None for teacher in teachers)
@@ -84,7 +86,9 @@ def test_a_rectangle_takes_image_and_labels_along() -> None:
 
 def test_labelled_slices_alone() -> None:
     one = batch()
-    alone = Batch(one.weak[:2], one.strong[:2], one.labels, torch.arange(2), one.rectangle[:2])
+    alone = TrainingBatch(
+        one.weak[:2], one.strong[:2], one.labels, torch.arange(2), one.rectangle[:2]
+    )
     loss, parts = batch_loss(alone, PAIR, PAIR, config(), 1.0)
     expected = sum(segmentation_loss(network(alone.strong), one.labels) for network in PAIR)
     torch.testing.assert_close(loss, expected)
@@ -119,7 +123,7 @@ def test_a_window_lies_around_the_heart() -> None:
     labels[:, 10:22, 70:82] = 3
     slices = SliceSet([Volume("a", "a", labels, labels, (1, 1))])
     settings = config(
-        grid_size=64, window=32, augmentation="paper", cut_mix=0.0, labelled_only=True
+        grid_size=64, heart_crop_size=32, augmentation="paper", cut_mix=0.0, labelled_only=True
     )
     generator = torch.Generator().manual_seed(0)
     sides = []

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
-from ctct.models.checkpoint import load_model
+from ctct.models.checkpoint import load_checkpoint
 from ctct.training.config import TrainingConfig
 from ctct.training.trainer import DivergedError, StoppedError, smaller, train, update_average
 
@@ -61,14 +61,14 @@ class TestTrain:
         ]
         assert set(scores) == {"cnn", "transformer", "ensemble"}
         assert scores["ensemble"] >= max(scores["cnn"], scores["transformer"])
-        graph, description = load_model(folder)
+        graph, description = load_checkpoint(folder)
         assert TrainingConfig(**description.config) == config(acdc)
         assert description.validation_dice == scores
         assert sum(description.member_weights) == pytest.approx(1, abs=1e-6)
         assert all(tensor.isfinite().all() for tensor in graph.parameters())
 
     def test_stopped_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
-        settings = config(acdc, window=32)
+        settings = config(acdc, heart_crop_size=32)
         train(settings, tmp_path / "whole")
 
         def press_ctrl_c(step: int, steps: int) -> None:
@@ -109,9 +109,9 @@ class TestTrain:
     def test_a_run_starts_from_the_weights_of_another(self, acdc: Path, tmp_path: Path) -> None:
         train(config(acdc, steps=1), tmp_path / "first")
         # A rate so small that one step leaves the weights as they were.
-        changes = {"start_from": str(tmp_path / "first"), "cnn_rate": 1e-12, "seed": 7}
+        changes = {"init_from": str(tmp_path / "first"), "cnn_rate": 1e-12, "seed": 7}
         train(config(acdc, steps=1, **changes), tmp_path / "second")
-        first, second = (load_model(tmp_path / run)[0] for run in ("first", "second"))
+        first, second = (load_checkpoint(tmp_path / run)[0] for run in ("first", "second"))
         for name, parameter in first.cnn.named_parameters():
             torch.testing.assert_close(second.cnn.get_parameter(name), parameter, msg=name)
 
@@ -119,7 +119,7 @@ class TestTrain:
         train(config(acdc, steps=1), tmp_path / "first")
         with pytest.raises(ConfigError, match=r"holds .*grid_size 64.*; the run has .*size 96"):
             train(
-                config(acdc, start_from=str(tmp_path / "first"), grid_size=96),
+                config(acdc, init_from=str(tmp_path / "first"), grid_size=96),
                 tmp_path / "second",
             )
 
@@ -142,27 +142,27 @@ class TestTrain:
         [
             {"labelled": None},  # every patient
             {"labelled_only": True},
-            {"teacher": "student", "cut_mix": 0.0, "optimiser": "sgd", "schedule": "poly"},
+            {"teacher": "student", "cut_mix": 0.0, "optimizer": "sgd", "schedule": "poly"},
             {"networks": ("unet", "unet")},
             {"networks": ("unet", "swin_unet"), "precision": "bf16"},
         ],
     )
     def test_other_settings(self, acdc: Path, tmp_path: Path, changes: dict[str, object]) -> None:
         train(config(acdc, steps=1, **changes), tmp_path)
-        assert load_model(tmp_path)[1].step == 1
+        assert load_checkpoint(tmp_path)[1].step == 1
 
     def test_a_loss_that_is_not_a_number(self, acdc: Path, tmp_path: Path) -> None:
         with pytest.raises(
             DivergedError, match=r"loss of step \d is not a number; its batch was pat"
         ):
-            train(config(acdc, steps=8, cnn_rate=1e30, clip=0, optimiser="sgd"), tmp_path)
+            train(config(acdc, steps=8, cnn_rate=1e30, clip=0, optimizer="sgd"), tmp_path)
         assert not (tmp_path / "resume.safetensors").exists() or all(
             t.isfinite().all() for t in saved(tmp_path).values() if t.is_floating_point()
         )
 
     def test_smaller_pieces(self, acdc: Path) -> None:
         piece = smaller(config(acdc, batch=8), 2)
-        assert (piece.batch, piece.known_slices) == (4, 2)
+        assert (piece.batch, piece.labelled_batch_size) == (4, 2)
         with pytest.raises(ConfigError, match="out of memory"):
             smaller(config(acdc, batch=4), 4)
 

@@ -44,7 +44,7 @@ def test_what_a_stream_says_of_its_size(kind: str) -> None:
 
 def test_jpeg_ls_after_a_fill_byte_and_a_comment() -> None:
     comment = b"\xff\xfe\x00\x04hi"
-    frame = b"\xff\xf7\x00\x0b\x10\x01\x02\x03\x04\x01" + bytes(4)  # 16 bits, 258 × 772, grey
+    frame = b"\xff\xf7\x00\x0b\x10\x01\x02\x03\x04\x01" + bytes(4)  # 16 bits, 258 × 772, gray
     assert coded_size(b"\xff\xd8" + comment + b"\xff" + frame) == (258, 772, 1)
 
 
@@ -79,9 +79,9 @@ def test_frames_beyond_those_wanted_cost_nothing() -> None:
 
 
 def test_colour_is_refused(tmp_path: Path) -> None:
-    colour = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
-    write_cine(tmp_path, change=lambda t, z: colour)
-    with pytest.raises(InputError, match=r"pixels cannot be read .*in colour"):
+    color = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
+    write_cine(tmp_path, change=lambda t, z: color)
+    with pytest.raises(InputError, match=r"pixels cannot be read .*in color"):
         read_study(tmp_path, "1.2.3")
 
 

@@ -16,4 +16,4 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A small ONNX file with the inputs and outputs of the fused graph."""
-    return write_tiny_onnx(tmp_path / "tiny.onnx", licence="CC0")
+    return write_tiny_onnx(tmp_path / "tiny.onnx", license="CC0")

@@ -17,7 +17,7 @@ from trt_support import write_tiny_onnx
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import find_model
-from ctct.model_files.sidecar import RTX, TENSORRT, read_record
+from ctct.model_files.sidecar import RTX, TENSORRT, read_engine_record
 from ctct.runtimes import cuda
 from ctct.runtimes.tensorrt import build
 from ctct.runtimes.tensorrt.build import build_engine
@@ -37,11 +37,11 @@ def test_an_engine_and_what_it_says_of_itself(tiny: Path, tmp_path: Path) -> Non
         RTX,
         lambda done, total, phase: seen.append((done, total, phase)),
     )
-    assert record == read_record(engine)
+    assert record == read_engine_record(engine)
     assert record.engine_sha256 == hashlib.sha256(engine.read_bytes()).hexdigest()
     assert record.model_sha256 == find_model(tiny).sha256
     assert (record.package, record.targets, record.profile) == (RTX, ("sm80", "sm89"), PROFILE)
-    assert record.description == {"grid": {"size": 64, "spacing_mm": 3.0}, "licence": "CC0"}
+    assert record.description == {"grid": {"size": 64, "spacing_mm": 3.0}, "license": "CC0"}
     assert record.precision == "fp32"
     assert record.types == {
         "slices": "float32",

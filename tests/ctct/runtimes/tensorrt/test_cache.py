@@ -14,7 +14,7 @@ import pytest
 from ctct.errors import OutputError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
-from ctct.model_files.sidecar import RTX, read_record, sidecar_path
+from ctct.model_files.sidecar import RTX, read_engine_record, sidecar_path
 from ctct.runtimes.cuda import Gpu
 from ctct.runtimes.tensorrt.cache import cache_key, cached_engine, discard
 from ctct.runtimes.tensorrt.compatibility import Flavour
@@ -94,7 +94,7 @@ def test_a_damaged_engine_is_built_again(damage: str, tiny: Path, own_cache: Pat
     else:
         victim.unlink()
     assert cached_engine(model, PROFILE, flavour=RTX) == engine
-    assert read_record(engine).model_sha256 == model.sha256
+    assert read_engine_record(engine).model_sha256 == model.sha256
     assert files(own_cache) == [".engine", ".json"]
 
 

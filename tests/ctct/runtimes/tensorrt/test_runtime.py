@@ -16,7 +16,7 @@ from trt_support import THRESHOLD, FakeCuda, FakeTensorRt, write_tiny_onnx
 from ctct.errors import InputError, ModelError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
-from ctct.model_files.sidecar import EngineRecord, write_record
+from ctct.model_files.sidecar import EngineRecord, write_engine_record
 from ctct.runtimes import choose as runtimes
 from ctct.runtimes import cuda
 from ctct.runtimes.cuda import Gpu
@@ -63,7 +63,7 @@ class Machine:
             profile=PROFILE,
             types={},
         )
-        write_record(path, replace(record, **changes))
+        write_engine_record(path, replace(record, **changes))
         return path
 
 
@@ -116,11 +116,11 @@ def test_without_a_gpu_predict_says_so_in_one_line(
 def test_info_describes_an_engine_that_cannot_run_here(
     ctct: Callable[..., Any], tmp_path: Path
 ) -> None:
-    engine = Machine(tmp_path).engine(description={"licence": "CC0"})
+    engine = Machine(tmp_path).engine(description={"license": "CC0"})
     outcome = ctct("info", "--model", engine)
     assert outcome.code == 0
     assert "chosen by --runtime auto: none (" in outcome.out
-    assert "licence: CC0" in outcome.out
+    assert "license: CC0" in outcome.out
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 9])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ctct.models.grid import normalise, sample
+from ctct.models.grid import normalize, sample
 from ctct.training.data.augment import Augmentation
 
 OFF = {
@@ -82,9 +82,9 @@ class TestGeometry:
 
 class TestIntensity:
     def test_no_strength_is_the_identity(self, images: torch.Tensor) -> None:
-        # Up to a factor, which the normalisation that follows takes out.
+        # Up to a factor, which the normalization that follows takes out.
         found = only().intensity(images, generator())
-        torch.testing.assert_close(normalise(found), normalise(images), atol=1e-5, rtol=0)
+        torch.testing.assert_close(normalize(found), normalize(images), atol=1e-5, rtol=0)
 
     def test_gamma_bends_the_contrast_curve(self, images: torch.Tensor) -> None:
         found = only(gamma=0.5).intensity(images, generator())

@@ -10,7 +10,7 @@ from torch import Tensor
 from ctct.errors import InputError
 from ctct.models.grid import NetworkGrid, sample
 from ctct.training.data.collection import Volume
-from ctct.training.data.slices import SliceSet, heart_centres_mm
+from ctct.training.data.slices import SliceSet, heart_centers_mm
 
 
 def generator() -> torch.Generator:
@@ -24,7 +24,7 @@ def identity(n: int) -> Tensor:
 def volume(
     patient: str = "a", size: tuple[int, int] = (40, 36), spacing_mm: tuple[float, float] = (1, 1)
 ) -> Volume:
-    """Two slices whose only bright pixels are those of the LV, an ellipse off the centre."""
+    """Two slices whose only bright pixels are those of the LV, an ellipse off the center."""
     rows, columns = np.indices(size)
     radius = np.hypot(rows - size[0] / 2 - 3, (columns - size[1] / 2 + 2) / 1.5)
     labels = np.select([radius < 5, radius < 8], [3, 2], 0).astype(np.uint8)
@@ -106,6 +106,6 @@ def test_where_the_heart_lies() -> None:
         frames.append(Volume("a", f"a_{rows.start}", labels, labels, (2, 1)))
     nothing = np.zeros((1, 9, 9), np.uint8)
     others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
-    assert heart_centres_mm([*frames, *others]) == {"a": (-2.0, 2.0)}
-    centres = SliceSet([*frames, others[0]]).centre_mm
-    assert centres.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
+    assert heart_centers_mm([*frames, *others]) == {"a": (-2.0, 2.0)}
+    centers = SliceSet([*frames, others[0]]).center_mm
+    assert centers.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]

@@ -11,8 +11,8 @@ def network() -> nn.Module:
     return nn.Sequential(nn.BatchNorm2d(1, momentum=1.0), nn.Conv2d(1, 4, 1))
 
 
-def graph(window: bool) -> SegmentationGraph:
-    return SegmentationGraph(network(), network(), NetworkGrid(96, 1.5), window=window)
+def graph(heart_crop: bool) -> SegmentationGraph:
+    return SegmentationGraph(network(), network(), NetworkGrid(96, 1.5), heart_crop=heart_crop)
 
 
 def mean(pair: SegmentationGraph) -> float:
@@ -29,7 +29,7 @@ def seen(pair: SegmentationGraph, value: float) -> SegmentationGraph:
 
 
 def test_each_grid_keeps_its_own_statistics() -> None:
-    pair = seen(graph(window=True), 5.0)
+    pair = seen(graph(heart_crop=True), 5.0)
     pair.fit(32)
     assert mean(pair) == 0.0  # as it was made
     seen(pair, 7.0)
@@ -43,19 +43,19 @@ def test_each_grid_keeps_its_own_statistics() -> None:
     assert mean(pair) == 7.0
 
 
-def test_without_windows_there_is_one_set() -> None:
-    pair = seen(graph(window=False), 5.0)
+def test_without_a_heart_crop_there_is_one_set() -> None:
+    pair = seen(graph(heart_crop=False), 5.0)
     pair.fit(32)
     assert mean(pair) == 5.0
     assert not [name for name in pair.state_dict() if "other" in name]
 
 
 def test_weights_of_both_grids_are_taken() -> None:
-    source = seen(graph(window=True), 5.0)
+    source = seen(graph(heart_crop=True), 5.0)
     source.fit(32)
     seen(source, 7.0)
     source.fit(96)
-    pair = graph(window=True)
+    pair = graph(heart_crop=True)
     pair.load_weights(source.state_dict())
     torch.testing.assert_close(pair.state_dict(), source.state_dict())
     pair.fit(32)
@@ -63,15 +63,15 @@ def test_weights_of_both_grids_are_taken() -> None:
 
 
 def test_weights_of_one_grid_are_for_windows_too() -> None:
-    source = seen(graph(window=False), 5.0)
-    pair = graph(window=True)
+    source = seen(graph(heart_crop=False), 5.0)
+    pair = graph(heart_crop=True)
     pair.load_weights(source.state_dict())
     assert mean(pair) == 5.0
     pair.fit(32)
     assert mean(pair) == 5.0
 
 
-def test_a_pair_without_windows_leaves_theirs() -> None:
-    pair = graph(window=False)
-    pair.load_weights(seen(graph(window=True), 5.0).state_dict())
+def test_a_pair_without_a_heart_crop_leaves_theirs() -> None:
+    pair = graph(heart_crop=False)
+    pair.load_weights(seen(graph(heart_crop=True), 5.0).state_dict())
     assert mean(pair) == 5.0

@@ -1,8 +1,8 @@
-"""Batch normalisation on two grids: each has means and variances of its own.
+"""Batch normalization on two grids: each has means and variances of its own.
 
 What a window around the heart shows differs from what the whole grid does, and the mean of their
 statistics fits neither. So the grids share all weights but these, as domains do in adaptive batch
-normalisation (Li et al., Pattern Recognition 80, 2018).
+normalization (Li et al., Pattern Recognition 80, 2018).
 """
 
 from __future__ import annotations
