@@ -49,12 +49,12 @@ def test_an_empty_mask_has_no_distance() -> None:
 
 
 def test_shapes_must_agree() -> None:
-    with pytest.raises(InputError, match="a spacing an axis"):
+    with pytest.raises(InputError, match="one spacing per axis"):
         surface_distances(line(1), line(1), (1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_medpy_says_the_same(seed: int) -> None:
+def test_agrees_with_medpy(seed: int) -> None:
     binary = pytest.importorskip("medpy.metric.binary")
     generator = np.random.default_rng(seed)
     z, y, x = np.indices((6, 24, 20))
