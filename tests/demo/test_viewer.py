@@ -1,4 +1,4 @@
-"""What the viewer is given to draw."""
+"""The data that the viewer draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.labels import VALUE
 
-pixels = pytest.importorskip("ctct.demo.viewer")
+viewer = pytest.importorskip("ctct.demo.viewer")
 
 
 def beating(height: int = 96, width: int = 100) -> Segmentation:
@@ -26,8 +26,8 @@ def beating(height: int = 96, width: int = 100) -> Segmentation:
 
 def test_a_picture_gives_back_labels_and_disagreement() -> None:
     segmentation = beating()
-    rows, columns = pixels.heart_window(segmentation)
-    slices = pixels.viewer_slices(segmentation)
+    rows, columns = viewer.find_heart(segmentation)
+    slices = viewer.encode_slices(segmentation)
     assert len(slices.pngs) == 2 * 3
     assert slices.aspect == 2.0
     image = np.asarray(Image.open(io.BytesIO(slices.pngs[4])))  # frame 1, slice 1
@@ -39,7 +39,7 @@ def test_a_picture_gives_back_labels_and_disagreement() -> None:
 
 def test_each_of_several_label_maps_has_two_bits() -> None:
     first, second, third = (np.array(a, np.uint8) for a in ([0, 1, 3], [3, 2, 0], [1, 0, 2]))
-    both = pixels.packed([first, second, third])
+    both = viewer.pack_labels([first, second, third])
     assert both.tolist() == [0 + 4 * 3 + 16 * 1, 1 + 4 * 2, 3 + 16 * 2]
     assert first.tolist() == [0, 1, 3]
 
@@ -47,24 +47,24 @@ def test_each_of_several_label_maps_has_two_bits() -> None:
 def test_no_heart_is_the_whole_slice() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
-    assert pixels.viewer_slices(segmentation).size == (96, 100)
+    assert viewer.encode_slices(segmentation).size == (96, 100)
 
 
-def test_large_scans_are_thinned_out() -> None:
+def test_large_scans_are_subsampled() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
     whole = 2 * 3 * 96 * 100
-    assert pixels.viewer_slices(segmentation, most_pixels=whole).size == (96, 100)
-    assert pixels.viewer_slices(segmentation, most_pixels=whole // 4).size == (48, 50)
+    assert viewer.encode_slices(segmentation, max_pixels=whole).size == (96, 100)
+    assert viewer.encode_slices(segmentation, max_pixels=whole // 4).size == (48, 50)
 
 
-def test_the_window_keeps_the_brightest_few_from_darkening_the_rest() -> None:
+def test_few_bright_voxels_do_not_darken_the_others() -> None:
     voxels = np.arange(1001, dtype=np.float32)
-    gray = pixels.gray_values(voxels)
+    gray = viewer.scale_intensities(voxels)
     assert gray[0] == gray[5] == 0  # the 0.5th percentile
     assert gray[998] == gray[1000] == 255  # the 99.8th
-    assert pixels.gray_values(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
+    assert viewer.scale_intensities(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
 
 
-def test_an_unknown_disagreement_is_none() -> None:
-    assert pixels.share_of_255(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]
+def test_an_unknown_disagreement_is_zero() -> None:
+    assert viewer.scale_disagreement(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]
