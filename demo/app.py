@@ -124,7 +124,7 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             engine: str,
             compare: str,
             alone: bool,
-            request: gr.Request,
+            http: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> Iterator[Events]:
             """Fill the page, the viewer first; the scan is deleted in any case."""
@@ -134,7 +134,7 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             with scans.in_use(path) as file:
                 try:
                     yield {more: gr.update(visible=False)}
-                    url = str(request.request.base_url)
+                    url = str(http.request.base_url)
                     for filled in fill(
                         file, request, engines, url, lambda s, n: progress(n, desc=s)
                     ):
