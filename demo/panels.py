@@ -132,7 +132,7 @@ def describe_error(error: Exception, path: Path) -> str:
     """An error for a visitor, without the server's folders; a general message for a bug of ours.
 
     Args:
-        error: what went wrong.
+        error: the error.
         path: the scan.
     """
     if isinstance(error, CtctError):

@@ -121,7 +121,7 @@ def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens at ``host``."""
+    """Whether only this machine can reach a server that listens on ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

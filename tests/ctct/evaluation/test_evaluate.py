@@ -84,9 +84,13 @@ def test_empty_masks_are_counted_and_never_a_distance_of_zero(tmp_path: Path) ->
         save(tmp_path / f"{case}_seg.nii.gz", heart(4, predicted))
         save(tmp_path / f"{case}_gt.nii.gz", heart(4, reference))
     found = evaluate_folder(tmp_path, tmp_path)
-    both, one = found.scores
-    assert (both.empty["RV"], one.empty["RV"], one.empty["LV"]) == ("both", "prediction", "")
-    assert (both.metrics["RV"]["Dice"], one.metrics["RV"]["Dice"]) == (1, 0)
+    both_empty, one_empty = found.scores
+    assert (both_empty.empty["RV"], one_empty.empty["RV"], one_empty.empty["LV"]) == (
+        "both",
+        "prediction",
+        "",
+    )
+    assert (both_empty.metrics["RV"]["Dice"], one_empty.metrics["RV"]["Dice"]) == (1, 0)
     summary = summarize_scores(found)[Quantity("all", "RV", "HD95")]
     assert (summary.count, summary.undefined) == (0, 2)
 
@@ -150,7 +154,7 @@ def test_pairs_that_cannot_be_compared_are_listed_and_the_others_scored(tmp_path
         assert case in found.failed[case]
 
 
-def test_another_order_is_read_when_it_is_named(tmp_path: Path) -> None:
+def test_label_order_is_an_option(tmp_path: Path) -> None:
     save(tmp_path / "x_seg.nii.gz", np.array([0, 3, 2, 1], np.uint8)[heart(6)])
     save(tmp_path / "x_gt.nii.gz", heart(6))
     (score,) = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(label_order="mnms")).scores
@@ -161,12 +165,12 @@ def test_comparison_of_two_folders(tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     for n in range(6):
         save(tmp_path / "gt" / f"{n}_gt.nii.gz", heart(8))
-        save(tmp_path / "one" / f"{n}_seg.nii.gz", heart(8))
-        save(tmp_path / "other" / f"{n}_seg.nii.gz", heart(7 - n))
+        save(tmp_path / "first" / f"{n}_seg.nii.gz", heart(8))
+        save(tmp_path / "second" / f"{n}_seg.nii.gz", heart(7 - n))
     save(tmp_path / "odd" / "x_seg.nii.gz", heart(8))
     save(tmp_path / "gt" / "x_gt.nii.gz", heart(8))
     first, second, odd = (
-        evaluate_folder(tmp_path / name, tmp_path / "gt") for name in ("one", "other", "odd")
+        evaluate_folder(tmp_path / name, tmp_path / "gt") for name in ("first", "second", "odd")
     )
     found = compare_evaluations(first, second)[Quantity("all", "LV", "Dice")]
     assert found.p == pytest.approx(2 / 64)

@@ -25,12 +25,12 @@ def test_the_interval_is_over_patients_and_near_the_normal_one() -> None:
     half = 1.96 * values.std() / 10
     assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    # Each value four times, from the same patient, says nothing new.
+    # Repeating each patient's value adds no information.
     same = summarize(list(np.repeat(values, 4)), [str(n) for n in range(100) for _ in range(4)])
     assert (same.low, same.high) == pytest.approx((found.low, found.high))
 
 
-def test_nothing_and_one_value() -> None:
+def test_no_value_and_one_value() -> None:
     nothing = summarize([math.nan], ["a"])
     assert (nothing.count, nothing.undefined) == (0, 1)
     assert math.isnan(nothing.mean)
@@ -48,7 +48,7 @@ def test_agreement_by_hand() -> None:
     assert found.correlation == pytest.approx(1)
 
 
-def test_agreement_of_too_little() -> None:
+def test_agreement_of_no_pair_and_of_one() -> None:
     assert assess_agreement([], []).count == 0
     single = assess_agreement([3.0], [2.0])
     assert single.bias == 1.0
@@ -76,7 +76,7 @@ def test_frames_of_a_patient_are_one_pair() -> None:
     assert math.isnan(compare_paired([], [], []).p)
 
 
-def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scipy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: object) -> object:

@@ -42,7 +42,7 @@ def result(name: str = "p", frames: int = 10, sex: str | None = None) -> Patient
     )
 
 
-def test_one_file_with_everything_and_no_request() -> None:
+def test_the_report_is_one_file_that_loads_nothing() -> None:
     html = cohort_html([result("a"), result("b", sex="M")], {"model": "m.onnx"}).decode()
     assert html.count('class="patient"') == 2
     assert 'href="#p1"' in html
@@ -52,7 +52,7 @@ def test_one_file_with_everything_and_no_request() -> None:
     assert "model m.onnx" in html
     assert html.count("data:image/jpeg;base64,/9hwaWN0dXJl") == 2
     assert html.count("data:image/jpeg;base64,/9hyZWQ=") == 2
-    # Nothing is asked of the network: every reference is inside the page or data in it.
+    # Every reference stays inside the page.
     for reference in re.findall(r'(?:src|href)="([^"]*)"', html):
         assert reference.startswith(("#", "data:image/jpeg;base64,"))
     assert not re.search(r"url\(|@import|https?://", html)
@@ -72,7 +72,7 @@ def test_ranges_and_marks_need_a_sex() -> None:
     assert "range (" not in cohort_html([result()], {}).decode()
 
 
-def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
+def test_a_single_frame_has_volumes_and_no_charts() -> None:
     lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), indicators=(None,))
     lone = replace(lone, picture=b"", disagreement=())
     html = cohort_html([lone], {}).decode()
