@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from tests_support import phantom
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.labels import VALUE
+from ctct.measurement.volumes import FrameVolumes, measure_frames
 
 viewer = pytest.importorskip("ctct.demo.viewer")
 
@@ -68,3 +72,22 @@ def test_few_bright_voxels_do_not_darken_the_others() -> None:
 
 def test_an_unknown_disagreement_is_zero() -> None:
     assert viewer.scale_disagreement(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]
+
+
+def test_the_page_has_the_data_that_its_script_reads() -> None:
+    segmentation = beating()
+    volumes = [FrameVolumes("x", t, {"RV": 1.0, "MYO": 2.0, "LV": 3.0 - t}) for t in range(2)]
+    odd = "</script>&<b>"
+    layers = {"Labels": segmentation.labels, odd: segmentation.labels}
+    page = viewer.viewer_page(segmentation, measure_frames(volumes), layers)
+    (text,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
+    data = json.loads(text)
+    script = page[page.index('"use strict"') :]
+    assert set(re.findall(r"\bdata\.([a-z]\w*)", script)) == set(data)
+    assert set(re.findall(r"\boutline\.(\w+)", script)) == set(data["outlines"][0])
+    assert data["layers"] == ["Labels", odd]
+    assert len(data["pngs"]) == data["frames"] * data["slices"] == 6
+    assert odd not in page
+    iframe = viewer.viewer_iframe(segmentation, measure_frames(volumes), layers)
+    (srcdoc,) = re.findall(r'srcdoc="([^"]*)"></iframe>', iframe)
+    assert html.unescape(srcdoc) == page
