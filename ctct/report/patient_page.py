@@ -52,7 +52,7 @@ def describe_phases(measurements: Measurements) -> str:
         return "One frame, no ED and ES"
     ed, es = m.frames[m.ed], m.frames[m.es]
     if ed.name == es.name:
-        return f"{len(m.frames)} frames from 0; ED is frame {ed.index}, ES is frame {es.index}"
+        return f"{len(m.frames)} frames, numbered from 0: ED is frame {ed.index}, ES is frame {es.index}"
     return f"ED is {ed.name}, ES is {es.name}"
 
 
