@@ -51,9 +51,10 @@ def describe_phases(measurements: Measurements) -> str:
     if m.ed is None or m.es is None:
         return "One frame, no ED and ES"
     ed, es = m.frames[m.ed], m.frames[m.es]
-    if ed.name == es.name:
-        return f"{len(m.frames)} frames, numbered from 0: ED is frame {ed.index}, ES is frame {es.index}"
-    return f"ED is {ed.name}, ES is {es.name}"
+    if ed.name != es.name:
+        return f"ED is {ed.name}, ES is {es.name}"
+    count, names = len(m.frames), f"ED is frame {ed.index}, ES is frame {es.index}"
+    return f"{count} frames, numbered from 0: {names}"
 
 
 class IndexRow(NamedTuple):
