@@ -46,7 +46,7 @@ def evaluate(
     from ctct.errors import EXIT_SOME_FAILED, ConfigError
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, comparisons
+    from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.labels import ORDERS
     from ctct.storage import prepare_folder, write_atomic
 
@@ -60,7 +60,9 @@ def evaluate(
     with CaseBar() as bar:
         own = evaluate_folder(predictions, references, options, bar.done)
         other = evaluate_folder(compare, references, options, bar.done) if compare else None
-    findings = Findings.of(own, str(compare or ""), comparisons(own, other) if other else {})
+    findings = Findings.from_evaluation(
+        own, str(compare or ""), compare_evaluations(own, other) if other else {}
+    )
     if out is not None:
         for name, content in evaluation_files(findings).items():
             write_atomic(out / name, content)

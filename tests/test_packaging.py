@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "demo": "ctct/demo", "exporters": "ctct/exporters"}
-DATA = (".py", ".css", ".html", ".onnx", ".md", ".typed")
+DATA = (".py", ".css", ".html", ".js", ".onnx", ".md", ".txt", ".typed")
 
 
 @pytest.fixture(scope="module")

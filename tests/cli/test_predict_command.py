@@ -19,7 +19,7 @@ import pytest
 from tests_support import write_scan
 
 from ctct.evaluation.evaluate import evaluate_folder
-from ctct.evaluation.summary import agreements
+from ctct.evaluation.summary import assess_indices
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import ModelFile
 from ctct.model_files.variant import heart_crop_path
@@ -242,7 +242,7 @@ def test_dice_on_the_validation_patients(
     found = evaluate_folder(tmp_path, acdc)
     assert len(found.scores) == 20
     assert np.mean([score.mean_dice for score in found.scores]) >= 0.90
-    agreed = agreements(found)
+    agreed = assess_indices(found)
     ef, edv = agreed["LVEF (%)"], agreed["LVEDV (mL)"]
     assert abs(ef.bias) <= 2
     assert max(ef.upper, -ef.lower) <= 8

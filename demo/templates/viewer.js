@@ -1,59 +1,3 @@
-<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>Viewer</title>
-<style>
-:root { color-scheme: dark; --line: #2c3846; --soft: #a5b2c0; --accent: #6cb6ff; }
-* { box-sizing: border-box; }
-body { margin: 0; padding: 12px; background: #10161d; color: #eef3f8;
-  font: 14px/1.35 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { display: grid; grid-template-columns: minmax(0, 1fr) 290px; gap: 14px; }
-canvas { display: block; width: 100%; max-height: 428px; object-fit: contain; background: #000;
-  border-radius: 6px; }
-canvas:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible {
-  outline: 2px solid var(--accent); outline-offset: 2px; }
-#where { display: flex; justify-content: space-between; gap: 8px; margin-top: 6px;
-  color: var(--soft); font-variant-numeric: tabular-nums; }
-.legend { display: flex; gap: 14px; white-space: nowrap; }
-.legend i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 5px; }
-label { display: grid; grid-template-columns: 74px minmax(0, 1fr); align-items: center; gap: 8px;
-  margin: 7px 0; color: var(--soft); }
-input[type=range] { width: 100%; accent-color: var(--accent); margin: 0; }
-select, button { font: inherit; color: inherit; background: #1c2733; border: 1px solid var(--line);
-  border-radius: 6px; padding: 5px 8px; width: 100%; }
-button { cursor: pointer; font-weight: 600; min-height: 36px; }
-#curve svg { width: 100%; height: auto; display: block; cursor: pointer; }
-#curve text { fill: var(--soft); } #curve text[fill^=rgb] { fill: revert-layer; font-weight: 600; }
-#curve line { stroke: var(--line); } #curve #playhead { stroke: #fff; }
-.keys { color: var(--soft); font-size: 12px; margin: 8px 0 0; }
-@media (hover: none) { .keys { display: none; } }
-@media (max-width: 600px) { main { grid-template-columns: minmax(0, 1fr); }
-  canvas { max-height: 300px; } #curve { max-width: 330px; margin: auto; } }
-</style></head>
-<body><main>
-<div>
-  <canvas id="canvas" tabindex="0" role="img"
-    aria-label="Slice of the heart with its labels; arrow keys change slice and phase"></canvas>
-  <div id="where"><span id="legend" class="legend"></span><span id="position"></span></div>
-</div>
-<div>
-  <button id="play" type="button" aria-pressed="false">Play</button>
-  <label>Phase <input id="frame" type="range" min="0" step="1"></label>
-  <label>Slice <input id="slice" type="range" min="0" step="1"></label>
-  <label>Layer <select id="layer"></select></label>
-  <label>Labels <select id="style"><option value="contour">Contour</option>
-    <option value="fill">Fill</option></select></label>
-  <label>Opacity <input id="opacity" type="range" min="0" max="100" value="90"></label>
-  <label>Level <input id="level" type="range" min="0" max="255" value="128"></label>
-  <label>Window <input id="width" type="range" min="16" max="384" value="255"></label>
-  <div id="curve">__CURVE__</div>
-  <p class="keys">← → phase, ↑ ↓ slice, space plays</p>
-</div>
-</main>
-<script id="data" type="application/json">__DATA__</script>
-<script>
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
@@ -64,9 +8,9 @@ canvas.width = columns * zoom;
 canvas.height = Math.round(rows * data.aspect * zoom);
 const buffer = new OffscreenCanvas(columns, rows).getContext("2d", { willReadFrequently: true });
 const shown = new ImageData(columns, rows);
-const RED = [230, 30, 30], FULL = __FULL__ * 255;
+const opaque = data.opaque_from * 255;
 
-// What a picture of the file holds: grey, label and disagreement of each pixel, four bytes a pixel.
+// Each picture holds gray value, labels and disagreement of a pixel in its red, green and blue.
 const images = data.pngs.map((png) => {
   const image = new Image();
   image.src = "data:image/png;base64," + png;
@@ -83,7 +27,7 @@ function pixels(at) {
   return decoded.get(at);
 }
 
-// Label of a pixel, from the byte that holds two bits of each layer.
+// Label of a pixel in a layer; a byte holds two bits for each layer.
 function label(byte, layer) { return (byte >> (2 * layer)) & 3; }
 
 function draw() {
@@ -94,17 +38,17 @@ function draw() {
   const opacity = $("opacity").value / 100;
   const width = +$("width").value, low = $("level").value - width / 2;
   for (let i = 0; i < source.length; i += 4) {
-    const grey = Math.min(255, Math.max(0, (source[i] - low) * 255 / width));
-    let colour = RED, share = 0;
+    const gray = Math.min(255, Math.max(0, (source[i] - low) * 255 / width));
+    let color = data.red, share = 0;
     if (layer === "disagreement") {
-      share = opacity * Math.min(1, source[i + 2] / FULL);
+      share = opacity * Math.min(1, source[i + 2] / opaque);
     } else if (layer === "difference") {
       share = label(source[i + 1], number) === label(source[i + 1], 0) ? 0 : opacity;
     } else if (layer === "labels" && fill && label(source[i + 1], number)) {
-      colour = data.colours[label(source[i + 1], number)]; share = opacity * 0.6;
+      color = data.colors[label(source[i + 1], number)]; share = opacity * 0.6;
     }
     for (let c = 0; c < 3; c++)
-      target[i + c] = share ? grey * (1 - share) + colour[c] * share : grey;
+      target[i + c] = share ? gray * (1 - share) + color[c] * share : gray;
     target[i + 3] = 255;
   }
   buffer.putImageData(shown, 0, 0);
@@ -116,10 +60,11 @@ function draw() {
     view.globalAlpha = opacity;
     for (const outline of data.outlines) contour(source, number, outline);
   }
-  words();
+  describe();
 }
 
-// Marching squares at one half of the mask's mean over 3 × 3 pixels: smooth, and true to half a pixel.
+// Marching squares at one half of the mask's mean over 3 × 3 pixels: smooth, and accurate to half a
+// pixel.
 function contour(source, layer, outline) {
   const inside = new Uint8Array(rows * columns), mean = new Float32Array(rows * columns);
   for (let p = 0; p < inside.length; p++) inside[p] = outline.labels.includes(label(source[4 * p + 1], layer));
@@ -149,13 +94,13 @@ function contour(source, layer, outline) {
       view.lineTo(...crossings[n + 1]);
     }
   }
-  view.strokeStyle = "rgb(" + data.colours[outline.colour].join() + ")";
+  view.strokeStyle = "rgb(" + data.colors[outline.color].join() + ")";
   view.lineWidth = Math.max(2, canvas.width / 300);
   view.lineCap = "round";
   view.stroke();
 }
 
-function words() {
+function describe() {
   const phase = state.frame === data.ed ? " (ED)" : state.frame === data.es ? " (ES)" : "";
   $("position").textContent = "phase " + state.frame + phase + ", slice " + state.slice;
   $("frame").value = state.frame;
@@ -219,12 +164,11 @@ if (svg) {
     go(Math.round(share * (data.frames - 1)), state.slice);
   };
 }
-for (const { name, colour } of data.legend) {
+for (const { name, color } of data.legend) {
   const item = document.createElement("span"), swatch = document.createElement("i");
-  swatch.style.background = "rgb(" + colour.join() + ")";
+  swatch.style.background = "rgb(" + color.join() + ")";
   item.append(swatch, name);
   $("legend").append(item);
 }
 draw();
 play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
-</script></body></html>
