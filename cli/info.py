@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def info(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="List the scans there instead."),
+        typer.Argument(metavar="PATH", help="List the scans there instead."),
     ] = None,
     model: Annotated[
         str,
@@ -23,12 +23,13 @@ def info(
         ),
     ] = "default",
     card: Annotated[
-        bool, typer.Option("--card", help="Print the bundled model's card too.")
+        bool, typer.Option("--card", help="Also print the bundled model's card.")
     ] = False,
 ) -> None:
-    """Print versions, the runtimes and devices found, and what the model says of itself.
+    """Print versions, runtimes, devices and the model's description.
 
-    Or, of every DICOM series in PATH, whether ctct predict takes it as short-axis cine and why not.
+    Given PATH, lists its scans and DICOM series instead, and says why ctct predict would not
+    segment a series.
     """
     if paths:
         _list_scans(paths)

@@ -11,16 +11,6 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-COMMANDS = ("predict", "sample", "evaluate", "train", "pack", "export", "info")
-
-
-def test_help_names_every_command(ctct: Callable[..., object]) -> None:
-    outcome = ctct("--help")
-    assert outcome.code == 0
-    for command in COMMANDS:
-        assert command in outcome.out
-        assert ctct(command, "--help").code == 0
-
 
 def test_version(ctct: Callable[..., object]) -> None:
     from importlib.metadata import version
@@ -62,7 +52,7 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr("ctct.model_files.model_file.find_model", interrupted)
     outcome = ctct("info")
     assert outcome.code == 130
-    assert "run the same command again to go on" in outcome.err
+    assert "run the same command again to continue" in outcome.err
 
 
 def test_info_names_versions_runtimes_and_the_model(ctct: Callable[..., object]) -> None:
@@ -123,7 +113,11 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["evaluate", "empty", "empty"], 4, "no CASE_seg.nii.gz with a CASE_gt.nii.gz"),
-        (["evaluate", "empty", "empty", "--label-order", "x"], 2, "--label-order x: choose one"),
+        (
+            ["evaluate", "empty", "empty", "--label-order", "x"],
+            2,
+            "Invalid value for '--label-order'",
+        ),
         (["train", "empty", "-o", "run"], 4, "no scan to train on"),
         (["train", "-o", "run"], 2, "DATA is missing"),
         (["train", "gone", "-o", "run"], 2, "gone: no such file or folder"),
