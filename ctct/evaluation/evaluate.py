@@ -14,7 +14,7 @@ from ctct.evaluation.overlap import dice
 from ctct.evaluation.score import VolumeScore, dice_by_region, empty_in, metrics_by_structure
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
-from ctct.io.patient_info import patient_and_frame, phase_numbers, read_info
+from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
 from ctct.labels import LV, RV, STRUCTURES, VALUE
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
@@ -209,7 +209,7 @@ def _measure(
         manual = [frame for _, case in members for frame in case.manual]
         own = [frame for _, case in members for frame in case.own]
         numbers = [number or frame.index + 1 for number, case in members for frame in case.manual]
-        ed, es = phase_numbers(read_info(folder), numbers)
+        ed, es = phase_indices(read_patient_info(folder), numbers)
         truth = measure_frames(manual, ed, es)
         if truth.ed is None or truth.es is None:
             continue

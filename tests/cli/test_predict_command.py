@@ -190,6 +190,7 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
     assert "Dice of 3 frames" in ctct("evaluate", tmp_path / "out", tmp_path / "in").out
 
 
+@pytest.mark.slow
 def test_the_heart_crop_can_be_left_out(
     ctct: Callable[..., Any], default_model: ModelFile, tmp_path: Path
 ) -> None:
