@@ -70,14 +70,15 @@ def train(
     save_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bf16 or fp32.")] = None,
     compile: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="Use torch.compile.")
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Use torch.compile.", rich_help_panel="Device"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random draw.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(help="How many of them.")] = 1,
 ) -> None:
     """Train a CNN and a Transformer that teach each other. Other settings: --config."""
-    from ctct.cli.progress import StepBar
+    from ctct.cli.progress import SpeedColumn, bar
 
     from ctct.errors import ConfigError
     from ctct.model_files.model_file import find_model
@@ -122,9 +123,7 @@ def train(
         {name: value for name, value in given.items() if value is not None},
         config,
     )
-    with StepBar() as bar:
-        scores = run(
-            settings, out, device=device, devices=devices, resume=resume, observe=bar.step_done
-        )
+    with bar("steps", SpeedColumn()) as observe:
+        scores = run(settings, out, device=device, devices=devices, resume=resume, observe=observe)
     for name, dice in scores.items():
         typer.echo(f"validation Dice, {name}: {dice:.4f}")

@@ -185,7 +185,7 @@ def measure_scan(
 
 
 def _write_labels(folder: Path, case: Case, segmentation: Segmentation) -> None:
-    source = segmentation.study.source
+    source = segmentation.study.label_encoder
     assert source is not None  # it was read from a file
     prepare_folder(folder)
     write_atomic(output_path(folder, case.name), source.encode_labels(segmentation.labels))

@@ -269,8 +269,8 @@ class ReferenceProcedure:
         labels = np.zeros(study.voxels.shape, np.uint8)
         for at in np.ndindex(*labels.shape[:2]):
             labels[at] = self._slice(study.voxels[at].T, study.spacing_mm[::-1]).T
-        assert study.source is not None
-        output_path(out, case.name).write_bytes(study.source.encode_labels(labels))
+        assert study.label_encoder is not None
+        output_path(out, case.name).write_bytes(study.label_encoder.encode_labels(labels))
 
     def _slice(
         self, image: npt.NDArray[np.float32], spacing_mm: Sequence[float]

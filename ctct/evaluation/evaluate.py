@@ -15,7 +15,7 @@ from ctct.evaluation.overlap import dice
 from ctct.evaluation.score import VolumeScore, dice_by_region, empty_in, metrics_by_structure
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
-from ctct.io.patient_info import patient_and_frame, phase_numbers, read_info
+from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
 from ctct.labels import LV, RV, STRUCTURES, VALUE
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
@@ -223,7 +223,8 @@ def _measure(
         predicted = [frame for _, case in members for frame in case.prediction]
         frames = [frame for _, case in members for frame in case.reference]
         numbers = [number or f.index + 1 for number, case in members for f in case.reference]
-        reference = measure_frames(frames, *phase_numbers(read_info(folder), numbers))
+        ed, es = phase_indices(read_patient_info(folder), numbers)
+        reference = measure_frames(frames, ed, es)
         if reference.ed is None or reference.es is None:
             continue
         prediction = measure_frames(predicted, reference.ed, reference.es)

@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 
-#: In-plane spacing outside this range is a damaged header, not a cardiac scan.
+#: In-plane spacing outside this range comes from a damaged header, not from a cardiac scan.
 IN_PLANE_MM = (0.2, 5.0)
 SLICE_MM = (0.2, 50.0)
 
 
-class Source(Protocol):
-    """Where a study came from: knows how to write a label map with the same geometry."""
+class LabelEncoder(Protocol):
+    """Encodes label maps in the geometry of the file that a study was read from."""
 
     def encode_labels(self, labels: npt.NDArray[np.uint8]) -> bytes:
         """The content of a label file for ``labels`` (T, Z, H, W)."""
@@ -31,16 +31,17 @@ class Study:
     Attributes:
         name: name of the case, the stem of every file written for it.
         voxels: (T, Z, H, W) float32, raw intensities; T is 1 for a single frame.
-        spacing_mm: (row, column) distance between neighbouring pixels of a slice.
-        slice_spacing_mm: distance between the centers of neighbouring slices; NaN for a lone 2-D
+        spacing_mm: (row, column) distance between neighboring pixels of a slice.
+        slice_spacing_mm: distance between the centers of neighboring slices; NaN for a single 2-D
             image, whose header does not give it.
-        affine: (4, 4), voxel index (column, row, slice) to millimetres (RAS+).
+        affine: (4, 4), voxel index (column, row, slice) to millimeters (RAS+).
         path: the file it was read from.
-        source: writes label maps in the geometry of that file; None for a study made in memory.
-        notes: what was odd about the file and still could be used, a sentence each.
+        label_encoder: encodes label maps in the geometry of that file; None for a study made in
+            memory.
+        notes: what was irregular about the file and could still be used, one sentence each.
 
     Raises:
-        InputError: the array is not 4-D, is empty, or a spacing is absurd.
+        InputError: the array is not 4-D or is empty, or a spacing is out of range.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Study:
     slice_spacing_mm: float
     affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     path: Path | None = None
-    source: Source | None = None
+    label_encoder: LabelEncoder | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -61,14 +62,14 @@ class Study:
         low, high = IN_PLANE_MM
         if not all(low <= s <= high for s in self.spacing_mm):
             raise InputError(
-                f"{where}: pixel spacing is {_mm(*self.spacing_mm)}, expected {low:g} to "
+                f"{where}: pixel spacing is {_format_mm(*self.spacing_mm)}, expected {low:g} to "
                 f"{high:g} mm; mend pixdim and the affine of the header"
             )
         low, high = SLICE_MM
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
-                f"{where}: slice spacing is {_mm(self.slice_spacing_mm)}, expected {low:g} to "
-                f"{high:g} mm; mend pixdim and the affine of the header"
+                f"{where}: slice spacing is {_format_mm(self.slice_spacing_mm)}, expected {low:g} "
+                f"to {high:g} mm; mend pixdim and the affine of the header"
             )
 
     @property
@@ -82,7 +83,7 @@ class Study:
         return int(self.voxels.shape[1])
 
     def as_batch(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """All slices, frame after frame, as the networks take them.
+        """All slices, frame after frame, in the form that the networks take.
 
         Returns:
             Intensities (T·Z, 1, H, W), a view of ``voxels``, and (T·Z, 2) row and column spacing.
@@ -92,9 +93,9 @@ class Study:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of a voxel in millilitres; NaN where the slice spacing is not known."""
+        """Volume of a voxel in milliliters; NaN where the slice spacing is unknown."""
         return self.spacing_mm[0] * self.spacing_mm[1] * self.slice_spacing_mm / 1000
 
 
-def _mm(*values: float) -> str:
+def _format_mm(*values: float) -> str:
     return " × ".join(f"{v:g}" for v in values) + " mm"

@@ -143,7 +143,7 @@ class CaseFiles:
         if foreground.any():
             disagreement = segmentation.disagreement[foreground].mean(dtype=float)
             case_status.mean_disagreement = round(float(disagreement), 4)
-        if study.source is None:
+        if study.label_encoder is None:
             raise InputError(f"{case.path}: read without its geometry")
         frames = frame_volumes(labels, study.voxel_ml, case.name)
         if self.options.pictures:
@@ -157,7 +157,7 @@ class CaseFiles:
         write_indicators(self.folder, case, segmentation, picture=self.options.report)
         numbered = label_orders.remap(labels, target=self.options.label_order)
         target = output_path(self.folder, case.name)
-        write_atomic(target, study.source.encode_labels(numbered))
+        write_atomic(target, study.label_encoder.encode_labels(numbered))
         case_status.output = target.name
         case_status.seconds["write"] = round(time.perf_counter() - begun, 3)
         return frames

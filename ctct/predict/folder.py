@@ -19,7 +19,7 @@ from ctct.predict.case_files import DICOM_SEG, CaseFiles, PredictOptions, output
 from ctct.predict.pipeline import Observer, run
 from ctct.predict.results import write_results
 from ctct.predict.run_manifest import CaseStatus, check_resume, provenance, write_manifest
-from ctct.storage import alone_in, prepare_folder, remove_partials
+from ctct.storage import lock_folder, prepare_folder, remove_partials
 
 
 def predict_folder(
@@ -53,7 +53,7 @@ def predict_folder(
     """
     options, observer = options or PredictOptions(), observer or Observer()
     prepare_folder(folder)
-    with alone_in(folder):
+    with lock_folder(folder):
         for place in (folder, folder / "quality", folder / DICOM_SEG):
             remove_partials(place)
         return _predict(cases, folder, model, load_segmenter, options, observer)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ctct.errors import ConfigError, InputError
 from ctct.io.case import Case
-from ctct.io.patient_info import Info, patient_and_frame, phase_numbers, read_info
+from ctct.io.patient_info import PatientInfo, patient_and_frame, phase_indices, read_patient_info
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
 
@@ -65,7 +65,7 @@ def measure_patients(
     """
     given = given or Overrides()
     grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
-    headers: dict[str, Info] = {}
+    headers: dict[str, PatientInfo] = {}
     for case, frames in results:
         patient, number = patient_and_frame(case.name)
         grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
@@ -75,9 +75,9 @@ def measure_patients(
     for (folder, patient), members in grouped.items():
         members.sort(key=lambda member: member[0])
         frames = [frame for _, own in members for frame in own]
-        info = headers.get(patient) or read_info(folder)
+        info = headers.get(patient) or read_patient_info(folder)
         numbers = [number or frame.index + 1 for number, own in members for frame in own]
-        ed, es = phase_numbers(info, numbers)
+        ed, es = phase_indices(info, numbers)
         warnings: list[str] = []
         chosen = {"ED": (given.ed, ed), "ES": (given.es, es)}
         phases = {}
@@ -97,7 +97,7 @@ def measure_patients(
     return measured
 
 
-def _subject(info: Info) -> tuple[Subject, list[str]]:
+def _subject(info: PatientInfo) -> tuple[Subject, list[str]]:
     """What of ``info`` is possible, and a line for each value that is not."""
     subject, doubts = Subject(), []
     for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):

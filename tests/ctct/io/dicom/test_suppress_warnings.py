@@ -12,7 +12,7 @@ pytest.importorskip("pydicom")
 from dicom_support import write_cine
 from pydicom.uid import UID
 
-from ctct.io.dicom.quiet import quiet
+from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 from ctct.io.read import read_study
 
 
@@ -38,13 +38,13 @@ def test_the_last_thread_to_leave_restores_the_filters() -> None:
         entered, leave = threading.Event(), threading.Event()
 
         def other() -> None:
-            with quiet:
+            with suppress_pydicom_warnings:
                 entered.set()
                 leave.wait()
 
         thread = threading.Thread(target=other)
         assert warned() == ["Invalid value for VR UI", "another matter"]
-        with quiet:
+        with suppress_pydicom_warnings:
             thread.start()
             entered.wait()
             assert warned() == ["another matter"]

@@ -1,4 +1,4 @@
-"""No warnings of pydicom and highdicom: they quote the header, and the patient's name in it."""
+"""Suppression of pydicom's and highdicom's warnings: they quote the header, with names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import threading
 import warnings
 
 
-class _Quiet:
-    """Use with ``with``. Threads share the filters of warnings, so the last to leave restores."""
+class _SuppressWarnings:
+    """A context manager for several threads: they share the warning filters, so the last restores.
+
+    It can be entered any number of times.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,4 +32,5 @@ class _Quiet:
                 self._filters.__exit__(None, None, None)
 
 
-quiet = _Quiet()
+#: Use as ``with suppress_pydicom_warnings:``.
+suppress_pydicom_warnings = _SuppressWarnings()

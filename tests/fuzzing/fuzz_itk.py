@@ -1,9 +1,4 @@
-"""Damaged MetaImage and NRRD files by the thousand: each a study or one of ctct's errors.
-
-The long run::
-
-    PYTHONPATH=tests/support python -m fuzz_itk 25000
-"""
+"""Reads damaged MetaImage and NRRD files: each must give a study or an error of ctct."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import fuzz
+import fuzzing
 import numpy as np
 import SimpleITK
 
@@ -29,7 +24,7 @@ NUMBERS = (b"0", b"-1", b"1", b"2", b"7", b"1e308", b"nan", b"99999999999", b"",
 
 
 def good_files(ending: str) -> list[bytes]:
-    """Whole files: three and four dimensions, a vector a voxel, several types, packed or not."""
+    """Valid files: three and four dimensions, vectors, several types, packed or not."""
     rng = np.random.default_rng(0)
     files = []
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +40,7 @@ def good_files(ending: str) -> list[bytes]:
 
 
 def odd_field(rng: random.Random, content: bytearray, files: list[bytes]) -> None:
-    """An odd value after one of the separators in the header."""
+    """Put an odd value after one of the separators in the header."""
     head = bytes(content[:600])
     places = [at for at in range(len(head)) if head[at : at + 1] in b"=:"]
     if places:
@@ -56,21 +51,21 @@ def odd_field(rng: random.Random, content: bytearray, files: list[bytes]) -> Non
         content[at : max(end, at)] = b" ".join(words)
 
 
-def swapped_line(rng: random.Random, content: bytearray, files: list[bytes]) -> None:
-    """A line of the header doubled, or one of another file's put in."""
+def insert_line(rng: random.Random, content: bytearray, files: list[bytes]) -> None:
+    """Insert a line of this or another header at the second line."""
     lines = rng.choice((bytes(content), rng.choice(files)))[:600].split(b"\n")
     at = content.find(b"\n") + 1
     content[at:at] = rng.choice(lines) + b"\n"
 
 
 MUTATIONS: tuple[Callable[[random.Random, bytearray, list[bytes]], None], ...] = (
-    *(odd_field, odd_field, odd_field, swapped_line),
-    *(fuzz.flip, fuzz.truncate, fuzz.extend, fuzz.splice),
+    *(odd_field, odd_field, odd_field, insert_line),
+    *(fuzzing.flip, fuzzing.truncate, fuzzing.extend, fuzzing.splice),
 )
 
 
 def damaged(files: list[bytes], seed: int) -> bytes:
-    """One of ``files`` after one to four mutations; the same for the same seed."""
+    """One of ``files`` after one to four mutations; the seed determines it."""
     rng = random.Random(seed)
     content = bytearray(rng.choice(files))
     for _ in range(rng.randint(1, 4)):
@@ -78,8 +73,8 @@ def damaged(files: list[bytes], seed: int) -> bytes:
     return bytes(content)
 
 
-def forked(path: Path, limit: int) -> bytes:
-    """What stands in for the process that is started: one that is there already, quicker by far."""
+def fork_instead(path: Path, limit: int) -> bytes:
+    """Replaces the new process by a fork of this one, which is much faster."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
@@ -90,7 +85,7 @@ def forked(path: Path, limit: int) -> bytes:
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
         try:
             with os.fdopen(into, "wb") as stream:
-                itk_process.answer(path, limit, stream)
+                itk_process.write_answer(path, limit, stream)
             os._exit(0)
         finally:
             os._exit(1)
@@ -99,20 +94,20 @@ def forked(path: Path, limit: int) -> bytes:
         content = stream.read()
     _, status = os.waitpid(child, 0)
     if status:
-        raise subprocess.CalledProcessError(status, "forked")
+        raise subprocess.CalledProcessError(status, "fork")
     return content
 
 
-def run(count: int, first: int = 0) -> fuzz.Tally:
-    """Read ``count`` damaged files, half of each kind; and write the labels if they can be."""
-    total = fuzz.Tally()
-    with mock.patch.object(itk_files, "in_own_process", forked):
+def run(count: int, first: int = 0) -> fuzzing.Tally:
+    """Read ``count`` damaged files, half of each format, and encode labels for each study."""
+    total = fuzzing.Tally()
+    with mock.patch.object(itk_files, "run_itk_process", fork_instead):
         for n, ending in enumerate(ENDINGS):
             seeds = range(first + n, first + count, len(ENDINGS))
             make = partial(damaged, good_files(ending))
-            total.add(fuzz.run_each(seeds, f"scan.{ending}", make, itk_files.read_itk))
+            total.add(fuzzing.run_each(seeds, f"scan.{ending}", make, itk_files.read_itk))
     return total
 
 
 if __name__ == "__main__":
-    fuzz.main(__doc__, run)
+    fuzzing.main(__doc__, run)
