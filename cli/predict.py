@@ -177,10 +177,10 @@ def _gpus(devices: str) -> tuple[int, ...]:
 
 def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile:
     from ctct.cli.progress import Spinner
-    from ctct.exporters.variants import in_variant
+    from ctct.exporters.variants import export_variant_once
 
     with Spinner() as spinner:
-        return in_variant(model, variant, precision, spinner.say)
+        return export_variant_once(model, variant, precision, spinner.say)
 
 
 def _summary(case_statuses: list[CaseStatus], out: Path) -> str:
