@@ -203,7 +203,7 @@ def _is_in_network(node: NodeProto, members: Sequence[str]) -> bool:
 def _half_tensor(tensor: TensorProto, half: int, name: str) -> TensorProto:
     """``tensor`` in half precision, clipped to its range."""
     half_type = np.float16 if half == TensorProto.FLOAT16 else ml_dtypes.bfloat16
-    largest = np.float32(ml_dtypes.finfo(half_type).max)
+    largest = np.float32(ml_dtypes.finfo(half_type).max)  # type: ignore[no-untyped-call]
     values = np.asarray(numpy_helper.to_array(tensor).clip(-largest, largest))
     # from_array stores raw bytes; OpenVINO misreads bfloat16 as onnx.helper.make_tensor stores it.
     return numpy_helper.from_array(values.astype(half_type), name)

@@ -190,9 +190,10 @@ def config_text(
         version_policy={"latest": {"num_versions": 1}},
         parameters={key: ModelParameter(string_value=text) for key, text in parameters.items()},
     )
-    return _COMMENT + text_format.MessageToString(
+    text: str = text_format.MessageToString(
         config, as_utf8=True, use_short_repeated_primitives=True
     )
+    return _COMMENT + text
 
 
 def _tensor(name: str, types: Mapping[str, str]) -> dict[str, object]:
