@@ -12,8 +12,8 @@ import typer
 from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME, PrecisionChoice
 
 if TYPE_CHECKING:
-    from ctct.benchmark.prediction import Row as PredictionRow
-    from ctct.benchmark.runtimes import Row as RuntimeRow
+    from ctct.benchmark.prediction import PredictionRow
+    from ctct.benchmark.runtimes import RuntimeRow
     from ctct.io.case import Case
 
 INPUTS = Annotated[
@@ -174,14 +174,14 @@ def everything(
     """
     from ctct.cli.progress import spinner
 
-    from ctct.benchmark.cold import cold_start
+    from ctct.benchmark.cold_start import cold_start
     from ctct.benchmark.prediction import prediction_speed
     from ctct.benchmark.runtimes import runtime_speed
 
     with spinner() as say, _scans(inputs) as cases:
-        cold = cold_start(cases[0].path, observe=say)
-        by_runtime = runtime_speed(model, [model], device, (1, 4, 16, 32), observe=say)
-        runs = prediction_speed(cases, [model], model, device, observe=say)
+        cold = cold_start(cases[0].path, on_stage=say)
+        by_runtime = runtime_speed(model, [model], device, (1, 4, 16, 32), on_stage=say)
+        runs = prediction_speed(cases, [model], model, device, on_stage=say)
     typer.echo("The networks only, on slices of a synthetic cine")
     _say_runtimes(by_runtime)
     typer.echo(f"\nComplete runs over {len(cases)} scans, from file to file")
@@ -240,11 +240,11 @@ def _say_prediction(rows: Sequence[PredictionRow]) -> None:
 
 def _write(out: Path, content: dict[str, Any], rows: Sequence[PredictionRow]) -> None:
     from ctct.benchmark.picture import speed_png
-    from ctct.benchmark.prediction import machine
+    from ctct.benchmark.prediction import describe_machine
     from ctct.storage import prepare_folder, strict_json, write_atomic
 
     prepare_folder(out)
-    write_atomic(out / "speed.json", strict_json({"machine": machine(), **content}))
+    write_atomic(out / "speed.json", strict_json({"machine": describe_machine(), **content}))
     write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))
 
 

@@ -129,7 +129,7 @@ def export(
         verify=not no_verify,
         verify_on=verify_on,
         calibration=calibration,
-        given={key: value for key, value in metadata.items() if value is not None},
+        metadata={key: value for key, value in metadata.items() if value is not None},
         profile=EngineProfile(_numbers("--batch", batch), _numbers("--size", size)),
         targets=tuple(filter(None, target.split(","))),
     )

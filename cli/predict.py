@@ -257,10 +257,10 @@ def _gpus(devices: str) -> tuple[int, ...]:
 
 def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile:
     from ctct.cli.progress import spinner
-    from ctct.exporters.variants import in_variant
+    from ctct.exporters.variants import export_variant_once
 
     with spinner() as say:
-        return in_variant(model, variant, precision, say)
+        return export_variant_once(model, variant, precision, say)
 
 
 def _summary(case_statuses: list[CaseStatus], out: Path) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ctct.benchmark.turns import Timing, take_turns
+from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
@@ -79,7 +79,7 @@ def training_speed(
         return steps
 
     contestants = {name: lambda way=way: run(way) for name, way in ways.items()}
-    own, reference = take_turns(contestants, rounds, observe=observe)
+    own, reference = time_in_turns(contestants, rounds, on_stage=observe)
     return own, reference, str(fabric._precision.precision)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.precision import Rung
+from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import ModelError
@@ -26,7 +26,7 @@ def models(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     found = {}
     for name, members in {"pair": MEMBERS, **{one: (one,) for one in MEMBERS}}.items():
         path = folder / f"{name}.onnx"
-        save_onnx(TrainedPair(small_run, Variant(members)).model(Rung("fp32")), path)
+        save_onnx(TrainedPair(small_run, Variant(members)).to_onnx(GraphPrecision("fp32")), path)
         found[name] = find_model(path)
     return found
 
