@@ -27,7 +27,7 @@ import numpy.typing as npt
 from ctct.benchmark.turns import Timing, take_turns
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
-from ctct.inference.crop import centered
+from ctct.inference.crop import centered_crop
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.files import ENDINGS
@@ -35,14 +35,13 @@ from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
-from ctct.model_files.model_file import find_model
+from ctct.model_files.model_file import locate_model
 from ctct.predict.case_files import PredictOptions, output_path
 from ctct.predict.folder import predict_folder
 from ctct.predict.pipeline import Observer
-from ctct.predict.run_manifest import FAILED, RECORD
-from ctct.runtimes import choose as runtimes
-from ctct.runtimes import cuda
-from ctct.runtimes.precision import in_precision
+from ctct.predict.run_manifest import FAILED, MANIFEST
+from ctct.runtimes.choose import resolve
+from ctct.runtimes.machine import Machine, installed_version
 from ctct.synthetic import synthetic_cine
 
 REFERENCE = "reference procedure"
@@ -137,15 +136,15 @@ def write_synthetic(folder: Path, people: int = 2, frames: int = 4) -> None:
 
 def machine() -> dict[str, object]:
     """What the figures depend on: processor, cores, versions."""
-    found = runtimes.available()
+    found = Machine()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "cuda_devices": cuda.cuda_devices(),
+        "cuda_devices": found.gpu_count,
         "platform": platform.platform(),
         "python": platform.python_version(),
         "ctct": version("ctct"),
-        "runtimes": {name: runtimes.describe(name) for name in found},
+        "runtimes": {name: installed_version(name) for name in found.runtimes},
         "date": datetime.now(UTC).date().isoformat(),
     }
 
@@ -163,10 +162,10 @@ def _processor() -> str:
 def _segmenters(models: Sequence[str], device: str, batch: int) -> Iterator[tuple[str, Segmenter]]:
     """Each model, and its bf16 variant in bfloat16 where this machine would take that."""
     for model in models:
-        itself = find_model(model)
-        for file in dict.fromkeys((itself.path, in_precision(itself, device=device).path)):
-            segmenter = Segmenter.load(find_model(file), device=device, batch=batch)
-            precision = segmenter.model.description.get("precision", "fp32")
+        plans = [resolve(model, device=device, precision=name) for name in ("fp32", "auto")]
+        for plan in {plan.model.path: plan for plan in plans}.values():
+            segmenter = Segmenter.load(plan, batch)
+            precision = plan.model.description.get("precision", "fp32")
             yield f"{model} in {precision} on {segmenter.runtime.name}", segmenter
 
 
@@ -190,7 +189,7 @@ def _rows(timings: list[Timing], outputs: dict[str, Path], cases: Sequence[Case]
     for timing in timings:
         out = outputs[timing.name]
         dice = _dice(cases, out)
-        record = json.loads((out / RECORD).read_text()) if (out / RECORD).exists() else {}
+        record = json.loads((out / MANIFEST).read_text()) if (out / MANIFEST).exists() else {}
         stages: dict[str, float] = {}
         for case_status in record.get("cases", ()):
             for stage, seconds in case_status["seconds"].items():
@@ -242,7 +241,7 @@ class ReferenceProcedure:
         self._torch, self._zoom = torch, ndimage.zoom
         cuda = device != "cpu" and torch.cuda.is_available()
         self._device = "cuda" if cuda else "cpu"
-        self._graph = load_pair(find_model(model).path)[0].to(self._device)
+        self._graph = load_pair(locate_model(model))[0].to(self._device)
 
     def __call__(self, cases: Sequence[Case], out: Path) -> None:
         """Write the label map of each case into ``out``."""
@@ -282,7 +281,7 @@ class ReferenceProcedure:
         size = [n + (n - grid.size) % 2 for n in resized.shape]  # to be cut on both sides alike
         grown = np.zeros(size, np.float32)
         grown[: resized.shape[0], : resized.shape[1]] = resized
-        middle = centered(grown.shape, (grid.size, grid.size))
+        middle = centered_crop(grown.shape, (grid.size, grid.size))
         seen = middle.cut(grown)
         seen = (seen - seen.mean()) / max(float(seen.std()), 1e-6)
         x = torch.from_numpy(np.ascontiguousarray(seen, np.float32).clip(-4, 4))[None, None]

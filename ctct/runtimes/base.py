@@ -34,7 +34,7 @@ class Runtime(Protocol):
     """Something that runs the fused graph.
 
     Attributes:
-        name: a key of ``ctct.runtimes.choose.PACKAGES``.
+        name: a key of ``ctct.runtimes.machine.PACKAGES``.
         device: where it runs, for instance "CPU" or "CUDA".
     """
 

@@ -16,6 +16,7 @@ from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Prediction
+from ctct.runtimes.choose import resolve
 from ctct.runtimes.pool import RuntimePool
 
 
@@ -138,7 +139,7 @@ def test_what_the_networks_do_not_see_changes_nothing(
 ) -> None:
     rng = np.random.default_rng(1)
     study = Study("case", rng.uniform(0, 500, (1, 2, *size)).astype(np.float32), (1.4, 1.7), 8.0)
-    segmenter = Segmenter.load(default_model, "openvino")
+    segmenter = Segmenter.load(resolve(default_model, "openvino", precision="fp32"))
     batched = segmenter.segment(study, clean_up=False)
     slices, spacing_mm = study.as_batch()
     native = segmenter.runtime(slices, spacing_mm)
