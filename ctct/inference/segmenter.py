@@ -162,6 +162,7 @@ class Segmenter:
         return replace(self._spec, batch=self.batch)
 
     def __reduce__(self) -> tuple[Callable[[ModelSpec], Segmenter], tuple[ModelSpec]]:
+        _ = self.runtime  # a closed one is not sent
         return ModelSpec.load, (self.spec,)
 
     def close(self) -> None:
@@ -192,6 +193,7 @@ class Segmenter:
             InputError: the image cannot be segmented: NaN, constant, or too small.
             ModelError: the segmenter is closed.
         """
+        _ = self.runtime  # raises at once if it is closed
         check_segmentable(study)
         (outcome,) = self.segment_all([study], lambda study, done: on_slices(done))
         if outcome.segmentation is None:

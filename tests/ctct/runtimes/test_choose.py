@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.segmenter import Segmenter
+from ctct.io.nifti import encode_study
 from ctct.io.study import Study
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
@@ -61,6 +65,21 @@ def test_the_default_model_takes_two_files_and_two_questions(
     assert (plan.model.path.name, plan.runtime, plan.device) == (f"{name}.onnx", "openvino", "cpu")
     assert plan.model.heart_crop is not None
     assert questions.files == [f"{name}.onnx", f"{name}.heart_crop.onnx"]
+    assert (questions.driver, questions.cpu) == (1, 1)
+
+
+def test_a_default_prediction_reads_no_more_and_asks_no_more(
+    questions: Questions,
+    cine: tuple[Study, np.ndarray],
+    tmp_path: Path,
+    ctct: Callable[..., Any],
+) -> None:
+    questions.computes_in_bf16 = False  # so that it runs on any CPU
+    study = replace(cine[0], voxels=cine[0].voxels[:1, 4:6])
+    (tmp_path / "scan.nii.gz").write_bytes(encode_study(study, cine[1][:1, 4:6])[study.name])
+    assert ctct("predict", tmp_path / "scan.nii.gz", "-o", tmp_path / "out").code == 0
+    models = [name for name in questions.files if name.endswith(".onnx")]
+    assert models == ["ctct-acdc.onnx", "ctct-acdc.heart_crop.onnx"]
     assert (questions.driver, questions.cpu) == (1, 1)
 
 
