@@ -40,24 +40,23 @@ def info(
 
     from ctct.errors import RuntimeUnavailableError
     from ctct.model_files.model_file import find_model
-    from ctct.runtimes import choose as runtimes
-    from ctct.runtimes import cuda
-    from ctct.runtimes.precision import in_precision
+    from ctct.runtimes.choose import resolve
+    from ctct.runtimes.machine import PACKAGES, Machine, install_command, installed_version
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
-    found = runtimes.available()
-    for name in runtimes.PACKAGES:
-        if name not in found:
-            typer.echo(f"runtime {name}: not installed, {runtimes.install(name)}")
+    machine = Machine()
+    for name in PACKAGES:
+        if name not in machine.runtimes:
+            typer.echo(f"runtime {name}: not installed, {install_command(name)}")
         else:
-            typer.echo(f"runtime {name}: {runtimes.describe(name)}")
-    typer.echo(f"CUDA devices: {cuda.cuda_devices()}")
-    file = find_model(model)
+            typer.echo(f"runtime {name}: {installed_version(name)}")
+    typer.echo(f"CUDA devices: {machine.gpu_count}")
     try:
-        file = in_precision(file)
-        name, place, why = runtimes.choose(file)
-        typer.echo(f"chosen by --runtime auto: {name} on {place} ({why})")
+        plan = resolve(model, machine=machine)
+        file = plan.model
+        typer.echo(f"chosen by --runtime auto: {plan.runtime} on {plan.device} ({plan.reason})")
     except RuntimeUnavailableError as error:
+        file = find_model(model)
         typer.echo(f"chosen by --runtime auto: none ({error})")
     typer.echo(f"model {file.path} (sha256 {file.sha256[:12]}…)")
     for key, value in file.description.items():

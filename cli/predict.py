@@ -186,7 +186,7 @@ def predict(
     report.html and run.json. To continue an interrupted run, run the same command again.
     """
     import json
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from ctct.cli.case_progress import case_progress
     from ctct.cli.messages import one_line
@@ -194,13 +194,12 @@ def predict(
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.model_files.model_file import find_model
     from ctct.model_files.variant import Variant
     from ctct.predict.case_files import PredictOptions
     from ctct.predict.folder import predict_folder
     from ctct.predict.patients import read_overrides
     from ctct.predict.run_manifest import FAILED
-    from ctct.runtimes.precision import in_precision
+    from ctct.runtimes.choose import resolve
 
     gpus = _gpus(devices)
     cases, labels = discover(inputs, series or ())
@@ -219,17 +218,18 @@ def predict(
         keep_identifiers=keep_identifiers,
         formats=tuple(formats.split(",")),
     )
-    file = in_precision(itself := find_model(model), precision, runtime, device)
-    if (variant := Variant(tuple(members.split(",")), tta)) != Variant():
-        file = _in_variant(itself, variant, file.description.get("precision", "fp32"))
-    if not heart_crop:
-        file = replace(file, heart_crop=None)
+    variant = Variant(tuple(members.split(",")), tta)
+    if variant == Variant():
+        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
+    else:
+        file = _in_variant(model, variant, runtime, device, precision)
+        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
     with case_progress(len(cases)) as observer:
         case_statuses = predict_folder(
             cases,
             out,
-            file,
-            lambda file: Segmenter.load(file, runtime, device, batch, gpus),
+            plan.model,
+            lambda model: Segmenter.load(plan, batch),
             options,
             observer,
         )
@@ -255,12 +255,22 @@ def _gpus(devices: str) -> tuple[int, ...]:
         raise ConfigError(f"--devices {devices}: give numbers of GPUs, as in 0,1") from error
 
 
-def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile:
+def _in_variant(
+    model: str, variant: Variant, runtime: str, device: str, precision: str
+) -> ModelFile:
+    """The model in a variant, at the precision in which it would run without."""
     from ctct.cli.progress import spinner
     from ctct.exporters.variants import export_variant_once
 
+    from ctct.model_files.model_file import locate_model, read_model
+    from ctct.runtimes.choose import resolve
+
+    file = read_model(locate_model(model), heart_crop=False)
+    plan = resolve(file, runtime, device, precision, heart_crop=False)
     with spinner() as say:
-        return export_variant_once(model, variant, precision, say)
+        return export_variant_once(
+            file, variant, plan.model.description.get("precision", "fp32"), say
+        )
 
 
 def _summary(case_statuses: list[CaseStatus], out: Path) -> str:

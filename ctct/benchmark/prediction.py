@@ -36,14 +36,13 @@ from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
-from ctct.model_files.model_file import find_model
+from ctct.model_files.model_file import locate_model
 from ctct.predict.case_files import PredictOptions, output_path
 from ctct.predict.folder import predict_folder
 from ctct.predict.pipeline import Observer
 from ctct.predict.run_manifest import FAILED, MANIFEST
-from ctct.runtimes import choose as runtimes
-from ctct.runtimes import cuda
-from ctct.runtimes.precision import in_precision
+from ctct.runtimes.choose import resolve
+from ctct.runtimes.machine import Machine, installed_version
 from ctct.synthetic import synthetic_cine
 
 REFERENCE = "reference procedure"
@@ -140,14 +139,15 @@ def write_synthetic(folder: Path, people: int = 2, frames: int = 4) -> None:
 
 def describe_machine() -> dict[str, object]:
     """What the measured times depend on: processor, cores, versions."""
+    machine = Machine()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "cuda_devices": cuda.cuda_devices(),
+        "cuda_devices": machine.gpu_count,
         "platform": platform.platform(),
         "python": platform.python_version(),
         "ctct": version("ctct"),
-        "runtimes": {name: runtimes.describe(name) for name in runtimes.available()},
+        "runtimes": {name: installed_version(name) for name in machine.runtimes},
         "date": datetime.now(UTC).date().isoformat(),
     }
 
@@ -165,10 +165,10 @@ def _processor() -> str:
 def _segmenters(models: Sequence[str], device: str, batch: int) -> Iterator[tuple[str, Segmenter]]:
     """Each model, and its bf16 variant where this machine would choose it."""
     for model in models:
-        model_file = find_model(model)
-        for path in dict.fromkeys((model_file.path, in_precision(model_file, device=device).path)):
-            segmenter = Segmenter.load(find_model(path), device=device, batch=batch)
-            precision = segmenter.model.description.get("precision", "fp32")
+        plans = [resolve(model, device=device, precision=name) for name in ("fp32", "auto")]
+        for plan in {plan.model.path: plan for plan in plans}.values():
+            segmenter = Segmenter.load(plan, batch)
+            precision = plan.model.description.get("precision", "fp32")
             yield f"{model} in {precision} on {segmenter.runtime.name}", segmenter
 
 
@@ -247,7 +247,7 @@ class ReferenceProcedure:
         self._torch, self._zoom = torch, ndimage.zoom
         cuda = device != "cpu" and torch.cuda.is_available()
         self._device = "cuda" if cuda else "cpu"
-        self._graph = load_pair(find_model(model).path)[0].to(self._device)
+        self._graph = load_pair(locate_model(model))[0].to(self._device)
 
     def __call__(self, cases: Sequence[Case], out: Path) -> None:
         """Write the label map of each case into ``out``."""

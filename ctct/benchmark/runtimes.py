@@ -13,9 +13,9 @@ import numpy as np
 from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.errors import ConfigError, CtctError
 from ctct.model_files.model_file import ModelFile, find_model
-from ctct.runtimes import choose as runtimes
 from ctct.runtimes.base import Runtime
-from ctct.runtimes.precision import in_precision
+from ctct.runtimes.choose import load_runtime, resolve
+from ctct.runtimes.machine import Machine
 from ctct.synthetic import synthetic_cine
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,11 @@ def runtime_speed(
         raise ConfigError(f"--batch must be at least 1, got {min(batches)}")
     study, _ = synthetic_cine(seed=0, frames=-(-max(batches) // 10))
     inputs = study.as_batch()
-    loaded: dict[str, Runtime] = {REFERENCE: runtimes.load(find_model(reference), "torch", device)}
+    machine = Machine()
+    plan = resolve(reference, "torch", device, heart_crop=False, machine=machine)
+    loaded: dict[str, Runtime] = {REFERENCE: load_runtime(plan)}
     for model in models:
-        loaded |= _on_each_runtime(find_model(model), str(model), device)
+        loaded |= _on_each_runtime(find_model(model), str(model), device, machine)
 
     def run(runtime: Runtime, batch: int) -> int:
         runtime(*(array[:batch] for array in inputs))
@@ -99,19 +101,21 @@ def runtime_speed(
     return rows
 
 
-def _on_each_runtime(model: ModelFile, name: str, device: str) -> Iterator[tuple[str, Runtime]]:
+def _on_each_runtime(
+    model: ModelFile, name: str, device: str, machine: Machine
+) -> Iterator[tuple[str, Runtime]]:
     """Load ``model`` on every available runtime that takes it, except for the reference's."""
-    for runtime in runtimes.available():
+    for runtime in machine.runtimes:
         if runtime == "torch" and model.is_onnx:
             continue
         try:
-            _, chosen_device, _ = runtimes.choose(model, runtime, device)
-            if runtime in runtimes.GPU_ONLY and chosen_device == "cpu":
-                continue
-            bf16_variant = in_precision(model, "auto", runtime, device)
-            for file in [model] if bf16_variant.path == model.path else [model, bf16_variant]:
-                loaded = runtimes.load(file, runtime, device)
-                precision = file.description.get("precision", "fp32")
+            plans = [
+                resolve(model, runtime, device, precision, heart_crop=False, machine=machine)
+                for precision in ("fp32", "auto")
+            ]
+            for plan in {plan.model.path: plan for plan in plans}.values():
+                loaded = load_runtime(plan)
+                precision = plan.model.description.get("precision", "fp32")
                 yield f"{name} in {precision} on {loaded.name}, {loaded.device}", loaded
         except CtctError as error:  # another format, or operators that it lacks
             log.info("%s left out: %s", runtime, error)

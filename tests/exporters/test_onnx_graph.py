@@ -14,7 +14,7 @@ from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_checkpoint
-from ctct.runtimes import choose as runtimes
+from ctct.runtimes.choose import load_runtime, resolve
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_every_runtime_agrees_with_the_checkpoint_at_sizes_it_was_not_traced_wit
     generator = np.random.default_rng(0)
     slices = generator.random((3, 1, 71, 53), np.float32) * 1000
     spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1], [3.0, 3.5]], np.float32)
-    expected = runtimes.load(find_model(folder), "torch", "cpu")(slices, spacing_mm)
-    result = runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
+    expected = load_runtime(resolve(folder, "torch", "cpu"))(slices, spacing_mm)
+    result = load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm)
     assert np.mean(result.labels == expected.labels) >= 0.999
     assert np.abs(result.disagreement - expected.disagreement).max() < 0.005
 
@@ -109,7 +109,7 @@ def test_variants_are_exported_and_restored(
     slices = np.random.default_rng(0).random((2, 1, 71, 53), np.float32)
     spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1]], np.float32)
     predictions = [
-        runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
+        load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm)
         for name in ("torch", "openvino", "onnxruntime")
     ]
     torch_prediction = predictions[0]
@@ -130,7 +130,7 @@ def test_probabilities_are_a_third_output(small_run: Path, tmp_path: Path) -> No
     slices = np.random.default_rng(0).random((1, 1, 64, 64), np.float32)
     spacing_mm = np.full((1, 2), 3.0, np.float32)
     for name in ("openvino", "onnxruntime", "torch"):  # none needs it
-        assert runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm).labels.any()
+        assert load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm).labels.any()
 
 
 def test_a_converted_file_cannot_be_restored(small_run: Path, tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ from ctct.exporters.trained_pair import TrainedPair
 from ctct.errors import ModelError
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
 from ctct.model_files.single_network import network_alone
-from ctct.model_files.variant import MEMBERS, Variant
-from ctct.runtimes import choose as runtimes
+from ctct.model_files.variant import MEMBERS, Variant, bf16_path
 from ctct.runtimes.base import Prediction
-from ctct.runtimes.precision import bf16_path
+from ctct.runtimes.choose import load_runtime, resolve
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def models(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 def said_of_noise(model: ModelFile) -> Prediction:
     voxels = np.random.default_rng(0).random((2, 1, 70, 66), np.float32)
-    return runtimes.load(model, "openvino")(voxels, np.full((2, 2), 3.0, np.float32))
+    return load_runtime(resolve(model, "openvino"))(voxels, np.full((2, 2), 3.0, np.float32))
 
 
 @pytest.mark.parametrize("network", MEMBERS)

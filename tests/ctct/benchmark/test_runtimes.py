@@ -6,8 +6,7 @@ from ctct.benchmark.runtimes import REFERENCE, RuntimeRow, runtime_speed
 from ctct.benchmark.timing import Timing
 from ctct.errors import ConfigError
 from ctct.model_files.model_file import ModelFile
-from ctct.runtimes import choose as runtimes
-from ctct.runtimes.precision import cpu_computes_in_bf16
+from ctct.runtimes.machine import cpu_computes_in_bf16, installed_runtimes
 
 
 def test_each_runtime_with_each_batch_after_its_reference(default_model: ModelFile) -> None:
@@ -16,7 +15,7 @@ def test_each_runtime_with_each_batch_after_its_reference(default_model: ModelFi
     names = [f"{path} in fp32 on openvino, cpu"]
     if cpu_computes_in_bf16():
         names.append(f"{path} in bf16 on openvino, cpu")
-    if "onnxruntime" in runtimes.available():
+    if "onnxruntime" in installed_runtimes():
         names.append(f"{path} in fp32 on onnxruntime, cpu")
     assert [row.timing.name for row in rows] == [REFERENCE, *names] * 2
     assert [row.timing.amount for row in rows] == [1] * (1 + len(names)) + [2] * (1 + len(names))
