@@ -56,7 +56,7 @@ def _download(name: str, content: bytes) -> Markup:
 
 def times_text(answer: Answer, labelled: Labelled) -> str:
     """Time by stage, speed, runtime and device."""
-    study = labelled.raw.study
+    study = labelled.study
     stages = ", ".join(f"{stage} {took:.1f} s" for stage, took in answer.seconds.items())
     return (
         f"{study.frames} × {study.slices} slices: {stages}; "

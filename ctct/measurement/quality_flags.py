@@ -65,28 +65,26 @@ class Judgement:
 
 def judge(
     measurements: Measurements,
-    indicators: Mapping[tuple[str, int], FrameIndicators],
-    more: Iterable[Flag] = (),
+    indicators: Sequence[FrameIndicators | None],
+    image: Iterable[Flag] = (),
 ) -> Judgement:
-    """Judge a patient by the frames that its numbers come from: ED and ES, or the only one.
+    """Judge a patient by the frames that its numbers come from: ED and ES, or the only frame.
 
     Args:
         measurements: the patient's.
-        indicators: name and number of each frame to its indicators, as in ``measurements.frames``.
-        more: flags of the images.
+        indicators: of each frame of ``measurements``; None where they are not known.
+        image: flags of the patient's images.
     """
-    phases = {"ED": measurements.ed, "ES": measurements.es}
-    used = {name: at for name, at in phases.items() if at is not None} or {"": 0}
-    flags = [*more, *index_flags(measurements)]
+    used = measurements.phases or {"": 0}
+    flags = [*image, *index_flags(measurements)]
     scores = []
-    for name, at in used.items():
-        frame = measurements.frames[at]
-        if known := indicators.get((frame.name, frame.index)):
-            if math.isfinite(known.score):
-                scores.append(known.score)
+    for phase, number in used.items():
+        if frame := indicators[number]:
+            if math.isfinite(frame.score):
+                scores.append(frame.score)
             flags += [
-                Flag(flag.level, f"{name}: {flag.reason}" if name else flag.reason)
-                for flag in frame_flags(known)
+                Flag(flag.level, f"{phase}: {flag.reason}" if phase else flag.reason)
+                for flag in frame_flags(frame)
             ]
     if len(scores) < len(used):
         flags.append(Flag(REVIEW, "how far the networks agree is not known"))

@@ -41,7 +41,8 @@ class Measurements:
         ed: number of the end-diastolic frame in ``frames``; None where there is only one frame.
         es: number of the end-systolic frame, likewise.
         smooth_ml: smoothed LV volume of each frame; empty where there is only one.
-        warnings: what is odd about the LV volume over the cycle, a sentence each.
+        warnings: oddities of the LV volume over the cycle and of what is known of the patient, one
+            sentence each.
         subject: the patient's body, as far as it is known.
     """
 
@@ -51,6 +52,12 @@ class Measurements:
     smooth_ml: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     subject: Subject = field(default_factory=Subject)
+
+    @property
+    def phases(self) -> dict[str, int]:
+        """Frame number of "ED" and of "ES"; empty where there is only one frame."""
+        named = {"ED": self.ed, "ES": self.es}
+        return {name: number for name, number in named.items() if number is not None}
 
     @property
     def indices(self) -> dict[str, float]:
@@ -121,6 +128,7 @@ def measure_frames(
     ed: int | None = None,
     es: int | None = None,
     subject: Subject | None = None,
+    warnings: Sequence[str] = (),
 ) -> Measurements:
     """Find ED and ES among a patient's frames and keep them together.
 
@@ -130,18 +138,19 @@ def measure_frames(
             :func:`ctct.measurement.phases.find_phases`.
         es: likewise for ES.
         subject: the patient's body.
+        warnings: added to those about the volume curve.
     """
     if not frames:
         raise InputError("no frame to measure")
     subject = subject or Subject()
     if len(frames) == 1:
-        return Measurements(tuple(frames), None, None, subject=subject)
+        return Measurements(tuple(frames), None, None, warnings=tuple(warnings), subject=subject)
     found = find_phases([frame.volume_ml[LV] for frame in frames])
     return Measurements(
         tuple(frames),
         found.ed if ed is None else ed,
         found.es if es is None else es,
         found.smooth_ml,
-        found.warnings,
+        (*found.warnings, *warnings),
         subject,
     )

@@ -17,9 +17,9 @@ from ctct.io.case import Case
 from ctct.model_files.model_file import ModelFile
 from ctct.predict.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
 from ctct.predict.pipeline import Observer, run
-from ctct.predict.results import write_results
+from ctct.predict.results import PatientCollector, encode_results
 from ctct.predict.run_manifest import CaseStatus, check_resume, provenance, write_manifest
-from ctct.storage import alone_in, prepare_folder, remove_partials
+from ctct.storage import alone_in, prepare_folder, remove_partials, write_atomic
 
 
 def predict_folder(
@@ -92,24 +92,24 @@ def _predict(
         | {"python": platform.python_version()},
     }
     write_manifest(folder, record)
-    files = CaseFiles(folder, options)
-    segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
-    measured = [(r.case, r.frames) for r in results if r.frames is not None]
-    write_results(
-        folder,
-        measured,
-        options.given,
-        options.label_order,
-        provenance(record),
-        options.report,
-        options.keep_identifiers,
+    patients = PatientCollector(cases, options)
+    files = CaseFiles(folder, options, patients.pictured)
+    segmenter, case_statuses = run(
+        cases, files, lambda: load_segmenter(model), observer, patients.add
     )
+    tables = encode_results(
+        patients.results(),
+        provenance(record),
+        compared=bool(options.overrides.compare),
+        report=options.report,
+    )
+    for name, content in tables.items():
+        write_atomic(folder / name, content)
     seconds = time.monotonic() - started
     if segmenter:
         runtime = segmenter.runtime
         record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
         record["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
-    case_statuses = [result.case_status for result in results]
     if (peak := peak_memory_mb()) is not None:
         record["peak_memory_mb"] = peak
     record |= {

@@ -54,47 +54,63 @@ def read_overrides(
     return Overrides(subjects, ed, es, tuple(compare)), problems
 
 
-def measure_patients(
-    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Overrides | None = None
-) -> dict[str, Measurements]:
-    """Measurements of each patient, the frames of separate files joined by their number.
+@dataclass(frozen=True)
+class PatientContext:
+    """What is known of a patient apart from the scan.
 
-    ED and ES are those of ``given``, otherwise those of an ``Info.cfg`` of the ACDC layout beside
-    the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
-    the DICOM header or ``Info.cfg`` says.
+    Attributes:
+        ed: number of the ED frame among the patient's frames, from 0; None to find it.
+        es: likewise for ES.
+        subject: the patient's body.
+        warnings: what could not be used, a sentence each.
     """
-    given = given or Overrides()
-    grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
-    headers: dict[str, Info] = {}
-    for case, frames in results:
-        patient, number = patient_and_frame(case.name)
-        grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
-        if case.series:
-            headers[patient] = case.series.info
-    measured: dict[str, Measurements] = {}
-    for (folder, patient), members in grouped.items():
-        members.sort(key=lambda member: member[0])
-        frames = [frame for _, own in members for frame in own]
-        info = headers.get(patient) or read_info(folder)
-        numbers = [number or frame.index + 1 for number, own in members for frame in own]
-        ed, es = phase_numbers(info, numbers)
-        warnings: list[str] = []
-        chosen = {"ED": (given.ed, ed), "ES": (given.es, es)}
-        phases = {}
-        for name, (wanted, found) in chosen.items():
-            beyond = wanted is not None and not 0 <= wanted < len(frames)
-            phases[name] = found if wanted is None or beyond else wanted
-            if beyond and len(frames) > 1:
-                warnings.append(f"{name} frame {wanted} was asked for, there are {len(frames)}")
-        subject = given.subjects.get(patient)
-        if subject is None:
-            subject, doubts = _subject(info)
-            warnings += [
-                f"{'DICOM' if patient in headers else 'Info.cfg'}: {doubt}" for doubt in doubts
-            ]
-        one = measure_frames(frames, phases["ED"], phases["ES"], subject)
-        measured[patient] = replace(one, warnings=(*one.warnings, *warnings))
-    return measured
+
+    ed: int | None = None
+    es: int | None = None
+    subject: Subject = field(default_factory=Subject)
+    warnings: tuple[str, ...] = ()
+
+    def measure(self, frames: Sequence[FrameVolumes]) -> Measurements:
+        """Measurements of the patient's frames."""
+        return measure_frames(frames, self.ed, self.es, self.subject, self.warnings)
+
+
+def find_context(
+    cases: Sequence[Case], numbers: Sequence[int], overrides: Overrides | None = None
+) -> PatientContext:
+    """What the user, the DICOM header or an ``Info.cfg`` beside the scans says of a patient.
+
+    What the user says comes first, for each of ED, ES and the body.
+
+    Args:
+        cases: the patient's scans, of one folder.
+        numbers: of the patient's frames, from 1, as :func:`frame_numbers` gives them.
+        overrides: what the user says.
+    """
+    overrides = overrides or Overrides()
+    patient, _ = patient_and_frame(cases[0].name)
+    headers = [case.series.info for case in cases if case.series]
+    info = headers[-1] if headers else read_info(cases[0].path.parent)
+    warnings: list[str] = []
+    phases = dict(zip(("ED", "ES"), phase_numbers(info, numbers), strict=True))
+    for phase, number in (("ED", overrides.ed), ("ES", overrides.es)):
+        if number is None:
+            continue
+        if 0 <= number < len(numbers):
+            phases[phase] = number
+        elif len(numbers) > 1:
+            warnings.append(f"{phase} frame {number} was asked for, there are {len(numbers)}")
+    subject = overrides.subjects.get(patient)
+    if subject is None:
+        subject, doubts = _subject(info)
+        warnings += [f"{'DICOM' if headers else 'Info.cfg'}: {doubt}" for doubt in doubts]
+    return PatientContext(phases["ED"], phases["ES"], subject, tuple(warnings))
+
+
+def frame_numbers(case: str, frames: int) -> list[int]:
+    """Numbers of the frames of a case, from 1: the one in its name, or counted."""
+    _, number = patient_and_frame(case)
+    return [number] * frames if number else list(range(1, frames + 1))
 
 
 def _subject(info: Info) -> tuple[Subject, list[str]]:

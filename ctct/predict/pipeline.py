@@ -16,17 +16,21 @@ from itertools import chain
 from typing import TypeVar
 
 from ctct.errors import CtctError, InputError, OutputError
+from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.study import Study
-from ctct.measurement.volumes import FrameVolumes
 from ctct.predict.case_files import CaseFiles
-from ctct.predict.run_manifest import DONE, SKIPPED, CaseStatus
+from ctct.predict.case_result import CaseResult
+from ctct.predict.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
 
 log = logging.getLogger(__name__)
 
 #: Threads that read and that write, and how many cases of each kind may be under way.
 READERS, WRITERS, AHEAD = 2, 2, 3
+
+#: Takes the result of a case; None where it failed.
+OnResult = Callable[[Case, CaseResult | None], None]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,19 +47,17 @@ class Observer:
 
 
 @dataclass
-class Result:
-    """A case and what came of it.
+class _Work:
+    """A case under way.
 
     Attributes:
         case: the case.
-        case_status: for the record.
-        frames: volumes of its frames; None where it failed.
+        status: for the run manifest.
         unwritten: why its results could not be written, where that is why it failed.
     """
 
     case: Case
-    case_status: CaseStatus
-    frames: list[FrameVolumes] | None = None
+    status: CaseStatus
     unwritten: OutputError | None = None
 
 
@@ -77,7 +79,8 @@ def run(
     files: CaseFiles,
     load_segmenter: Callable[[], Segmenter],
     observer: Observer,
-) -> tuple[Segmenter | None, list[Result]]:
+    on_result: OnResult,
+) -> tuple[Segmenter | None, list[CaseStatus]]:
     """Take every case from its file to its results.
 
     Args:
@@ -85,26 +88,48 @@ def run(
         files: reads and writes them, in other threads.
         load_segmenter: called once, when the first case needs it.
         observer: told how it goes on.
+        on_result: called once per case with its result, or None where it failed, in the thread
+            that made it. No reference to the result is kept.
 
     Returns:
-        The segmenter, where one was needed, and the result of each case, in order.
+        The segmenter, where one was needed, and the status of each case, in order.
 
     Raises:
         CtctError: other than InputError: the model, the runtime or the disk, with which no other
             case would fare better, or no case could be written. What was segmented by then is still
             written, if that can be.
     """
-    results = [Result(case, CaseStatus(case.name, str(case.path))) for case in cases]
-    at_work: dict[int, Result] = {}  # by the identity of the study
-    writing: deque[tuple[Result, Future[list[FrameVolumes]]]] = deque()
+    works = [_Work(case, CaseStatus(case.name, str(case.path))) for case in cases]
+    segmenting: dict[int, _Work] = {}  # by the identity of the study
+    writing: deque[tuple[_Work, Future[None]]] = deque()
 
-    def end(result: Result, frames: Future[list[FrameVolumes]]) -> None:
+    def read(work: _Work) -> Study | None:
+        found = files.read(work.case, work.status)
+        if isinstance(found, Study):
+            return found
+        on_result(work.case, found)
+        return None
+
+    def write(work: _Work, segmentation: Segmentation) -> None:
+        on_result(work.case, files.write(work.case, segmentation, work.status))
+
+    def end(work: _Work, status: str) -> None:
+        work.status.status = status
+        observer.case_ended(work.status)
+
+    def fail(work: _Work, error: Exception) -> None:
+        _record(work, error)
+        on_result(work.case, None)
+        end(work, FAILED)
+
+    def end_writing() -> None:
+        work, written = writing.popleft()
         try:
-            result.frames = frames.result()
-            result.case_status.status = DONE
+            written.result()
         except Exception as error:
-            _fail(result, error)
-        observer.case_ended(result.case_status)
+            fail(work, error)
+        else:
+            end(work, DONE)
 
     with (
         ThreadPoolExecutor(READERS, "read") as readers,
@@ -112,63 +137,55 @@ def run(
     ):
 
         def studies() -> Iterator[Study]:
-            for result, future in ahead(
-                lambda result: files.read(result.case, result.case_status), results, readers, AHEAD
-            ):
+            for work, future in ahead(read, works, readers, AHEAD):
                 try:
-                    found = future.result()
+                    study = future.result()
                 except Exception as error:
-                    _fail(result, error)
-                    observer.case_ended(result.case_status)
+                    fail(work, error)
                     continue
-                if isinstance(found, Study):
-                    at_work[id(found)] = result
-                    yield found
+                if study is None:
+                    end(work, SKIPPED)
                 else:
-                    result.frames, result.case_status.status = found, SKIPPED
-                    observer.case_ended(result.case_status)
+                    segmenting[id(study)] = work
+                    yield study
 
         stream = studies()
         first = next(stream, None)
         if first is None:
-            return None, results
+            return None, [work.status for work in works]
         segmenter = load_segmenter()  # the next cases are read meanwhile
         outcomes = segmenter.segment_all(
             chain([first], stream),
             lambda study, done: observer.slices_done(
-                at_work[id(study)].case, done, study.frames * study.slices
+                segmenting[id(study)].case, done, study.frames * study.slices
             ),
         )
         for outcome in outcomes:
-            result = at_work.pop(id(outcome.study))
-            result.case_status.seconds["segment"] = round(outcome.seconds, 3)
+            work = segmenting.pop(id(outcome.study))
+            work.status.seconds["segment"] = round(outcome.seconds, 3)
             if outcome.segmentation is None:
                 assert outcome.error is not None
-                _fail(result, outcome.error)
-                observer.case_ended(result.case_status)
+                fail(work, outcome.error)
                 continue
-            done = writers.submit(
-                files.write, result.case, outcome.segmentation, result.case_status
-            )
-            writing.append((result, done))
+            writing.append((work, writers.submit(write, work, outcome.segmentation)))
             while len(writing) > AHEAD or (writing and writing[0][1].done()):
-                end(*writing.popleft())
+                end_writing()
         while writing:
-            end(*writing.popleft())
-    unwritten = [result.unwritten for result in results if result.unwritten]
-    if unwritten and all(result.frames is None for result in results):
+            end_writing()
+    unwritten = [work.unwritten for work in works if work.unwritten]
+    if unwritten and all(work.status.status == FAILED for work in works):
         raise unwritten[0]
-    return segmenter, results
+    return segmenter, [work.status for work in works]
 
 
-def _fail(result: Result, error: Exception) -> None:
+def _record(work: _Work, error: Exception) -> None:
     """Record why a case failed, or raise what would fail every other case as well."""
     if isinstance(error, OutputError) and not error.everywhere:
-        result.unwritten = error
+        work.unwritten = error
     elif isinstance(error, CtctError) and not isinstance(error, InputError):
         raise error
-    result.case_status.reason = str(error)
+    work.status.reason = str(error)
     if not isinstance(error, CtctError):  # one strange file must not end a night's run
-        reason = f"{result.case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
-        result.case_status.reason = " ".join(reason.split())
-    log.debug("%s", result.case.name, exc_info=error)
+        reason = f"{work.case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
+        work.status.reason = " ".join(reason.split())
+    log.debug("%s", work.case.name, exc_info=error)
