@@ -103,7 +103,7 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
         (
             indicators.score > SCORE_REJECT,
             REJECT,
-            f"the labels are in relative_disagreement (score {indicators.score:.1f})",
+            f"the labels are in dispute (score {indicators.score:.1f})",
         ),
         (
             SCORE_REVIEW < indicators.score <= SCORE_REJECT,

@@ -103,7 +103,8 @@ def read_case_result(
     Raises:
         InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
     """
-    study, labels = read_labels(output_path(folder, case.name), label_order)
+    written, labels = read_labels(output_path(folder, case.name), label_order)
+    study = replace(written, name=case.name)
     voxels = _scan_voxels(case) if image else None
     has_image = voxels is not None and voxels.shape == labels.shape
     if voxels is not None and has_image:

@@ -21,7 +21,7 @@ from ctct.predict.quality_record import CaseIndicators, case_indicators
 from ctct.report.montage import disagreement_jpeg, montage_jpeg, montage_png
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseResult:
     """Everything computed for one scan; see :func:`analyze_case`.
 

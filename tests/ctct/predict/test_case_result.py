@@ -38,6 +38,18 @@ def test_a_cine_is_measured_and_judged() -> None:
     assert 3.5 < result.wall_mm(0)[0] < 5
 
 
+def test_indicators_are_of_every_frame_and_flags_of_the_image() -> None:
+    noted = replace(segmentation().study, notes=("an odd header",))
+    result = analyze_case(replace(segmentation(), study=noted, removed=(0, 7)))
+    assert result.indicators is not None
+    first, second = result.indicators.frames
+    assert first.scattered == 0 < second.scattered
+    assert [flag.reason for flag in result.indicators.image] == [
+        "a field of view of 60 mm, less than in any training scan",
+        "an odd header",
+    ]
+
+
 def test_known_phases_replace_those_of_the_volume_curve() -> None:
     result = analyze_case(segmentation(), name="b", context=PatientContext(ed=1, es=0))
     assert (result.measurements.ed, result.measurements.es) == (1, 0)
