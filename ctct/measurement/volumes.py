@@ -34,10 +34,10 @@ class FrameVolumes:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What one patient's frames give.
+    """Volumes, phases and indices of one patient.
 
     Attributes:
-        frames: in the order of the cycle as far as it is known.
+        frames: in the order of the cycle.
         ed: number of the end-diastolic frame in ``frames``; None where there is only one frame.
         es: number of the end-systolic frame, likewise.
         smooth_ml: smoothed LV volume of each frame; empty where there is only one.
@@ -86,7 +86,7 @@ class Measurements:
 
     @property
     def all_indices(self) -> dict[str, float]:
-        """:attr:`indices`, and those by body surface area and heart rate where these are known."""
+        """:attr:`indices`, and those per body surface area and heart rate where these are known."""
         return self.indices | indices_of_subject(self.indices, self.subject)
 
 
@@ -109,7 +109,7 @@ def frame_volumes(
     Args:
         labels: (T, Z, H, W) label map.
         voxel_ml: volume of a voxel, slice *spacing* included: a gap between slices counts.
-        name: kept with the frames.
+        name: of the case, stored with every frame.
     """
     if labels.ndim != 4:
         raise InputError(f"labels must be (frames, slices, rows, columns), got {labels.shape}")
@@ -130,7 +130,7 @@ def measure_frames(
     subject: Subject | None = None,
     warnings: Sequence[str] = (),
 ) -> Measurements:
-    """Find ED and ES among a patient's frames and keep them together.
+    """Find ED and ES among a patient's frames.
 
     Args:
         frames: at least one, in the order of the cycle.

@@ -1,4 +1,4 @@
-"""What is read and written for one case."""
+"""The files of one case: its scan, and its results in a folder."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How ``ctct predict`` works.
+    """Options of ``ctct predict``.
 
     Attributes:
         clean_up: keep only the largest 3-D component of each structure.
-        label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
-        pictures: also write a picture of each case, ED and ES with their contours.
+        label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
+        pictures: also write a picture of each case: ED and ES with their contours.
         report: also write ``segments.csv`` and ``report.html``.
-        overwrite: label cases again that an earlier run completed.
+        overwrite: segment cases again that an earlier run completed.
         overrides: what the user says of the patients: their bodies, their ED and ES.
-        keep_identifiers: name, number and study date of DICOM headers go into the tables and the
-            report.
-        formats: what is written beside the tables, of :data:`FORMATS`; NIfTI always is.
+        keep_identifiers: copy the patient's name and number and the study date from DICOM headers
+            into the tables and the report.
+        formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
     """
 
     clean_up: bool = True
@@ -61,8 +61,8 @@ class PredictOptions:
             raise ConfigError(
                 f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
             )
-        if strange := set(self.formats) - set(FORMATS):
-            raise ConfigError(f"--format {', '.join(strange)}: choose of {', '.join(FORMATS)}")
+        if unknown := set(self.formats) - set(FORMATS):
+            raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
                 "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
@@ -94,11 +94,11 @@ def read_case_result(
     """The result of a case that an earlier run wrote into ``folder``.
 
     Args:
-        folder: of results.
-        case: whose label map is there.
+        folder: with results.
+        case: the scan.
         label_order: numbering of the label map, a key of ``ctct.labels.ORDERS``.
         overrides: what the user says of the patients.
-        image: read the scan too, for pictures.
+        image: also read the scan, for pictures.
 
     Raises:
         InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
@@ -218,5 +218,5 @@ class CaseFiles:
             prepare_folder(self.folder / DICOM_SEG)
             for frame, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
                 write_atomic(segmentation_path(self.folder, case.name, frame), content)
-        except InputError as error:  # the label map and the measurements are worth having
+        except InputError as error:  # the label map and the measurements are still useful
             log.warning("%s", error)

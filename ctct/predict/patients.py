@@ -1,4 +1,4 @@
-"""Which files belong to one patient: a cine, or single frames named ``<patient>_frame<NN>``."""
+"""What is known of the patients apart from the scans: ED and ES, and their bodies."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user gives beside the scans.
+    """What the user says of the patients.
 
     Attributes:
         subjects: patient to body.
         ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
         es: likewise for ES.
-        compare: folders of results of other models on the same scans.
+        compare: folders with the results of other models on the same scans.
     """
 
     subjects: Mapping[str, Subject] = field(default_factory=dict)
@@ -42,7 +42,12 @@ def read_overrides(
     es: int | None = None,
     compare: Sequence[Path] = (),
 ) -> tuple[Overrides, list[str]]:
-    """What the command line says of the patients, and a line for each thing that makes no sense."""
+    """What the command line says of the patients, and a line for each problem.
+
+    Raises:
+        ConfigError: a folder to compare with does not exist.
+        InputError: the table of subjects cannot be used.
+    """
     for folder in compare:
         if not folder.is_dir():
             raise ConfigError(f"--compare {folder}: no such folder")
@@ -102,8 +107,9 @@ def find_context(
             warnings.append(f"{phase} frame {number} was asked for, there are {len(numbers)}")
     subject = overrides.subjects.get(patient)
     if subject is None:
-        subject, doubts = _subject(info)
-        warnings += [f"{'DICOM' if headers else 'Info.cfg'}: {doubt}" for doubt in doubts]
+        subject, problems = _subject(info)
+        source = "DICOM" if headers else "Info.cfg"
+        warnings += [f"{source}: {problem}" for problem in problems]
     return PatientContext(phases["ED"], phases["ES"], subject, tuple(warnings))
 
 
@@ -114,27 +120,27 @@ def frame_numbers(case: str, frames: int) -> list[int]:
 
 
 def _subject(info: Info) -> tuple[Subject, list[str]]:
-    """What of ``info`` is possible, and a line for each value that is not."""
-    subject, doubts = Subject(), []
+    """The plausible values of ``info``, and a line for each of the others."""
+    subject, problems = Subject(), []
     for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
         try:
             subject = replace(subject, **{name: getattr(info, name)})
         except InputError as error:
-            doubts.append(str(error))
-    return subject, doubts
+            problems.append(str(error))
+    return subject, problems
 
 
 def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
-    """Read a CSV file with a row a patient.
+    """Read a CSV file with one row per patient.
 
     Columns are ``id`` (the patient's name in the results), ``sex`` (M or F), ``height_cm``,
     ``weight_kg`` and ``heart_rate_bpm``; all but the first may be missing or empty.
 
     Returns:
-        Patient to what is known, and a line for each row that cannot be used.
+        Patient to body, and a line for each row that cannot be used.
 
     Raises:
-        InputError: the file cannot be read, or it is no such table.
+        InputError: the file cannot be read, or has other columns.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -143,8 +149,7 @@ def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
             header = [name.strip() for name in reader.fieldnames or ()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    strange = [name for name in header if name not in _COLUMNS]
-    if "id" not in header or strange:
+    if "id" not in header or set(header) - set(_COLUMNS):
         raise InputError(f"{path}: columns are {header}; expected {', '.join(_COLUMNS)}")
     subjects: dict[str, Subject] = {}
     problems: list[str] = []

@@ -1,8 +1,8 @@
-"""Reading, segmenting and writing of many cases at once, with no more of them held than needed.
+"""Read, segment and write many cases at the same time, holding few of them in memory.
 
-Readers work a few cases ahead of the runtime and writers after it, each in threads of their own;
-whoever is too fast waits. So memory does not grow with the number of cases, and the runtime does
-not wait for files.
+Threads read a few cases ahead of the runtime, and other threads write after it; those that are too
+fast wait. So memory does not grow with the number of cases, and the runtime does not wait for
+files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ctct.predict.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
 
 log = logging.getLogger(__name__)
 
-#: Threads that read and that write, and how many cases of each kind may be under way.
+#: Number of threads that read, and that write, and of cases that either may be ahead or behind.
 READERS, WRITERS, AHEAD = 2, 2, 3
 
 #: Takes the result of a case; None where it failed.
@@ -37,13 +37,13 @@ R = TypeVar("R")
 
 
 class Observer:
-    """Told how a run goes on, in the thread that started it; this one ignores it."""
+    """Told of the progress of a run, in the thread that started it; this one does nothing."""
 
     def slices_done(self, case: Case, done: int, total: int) -> None:
-        """So many of a case's slices are labelled."""
+        """That many of a case's slices are segmented."""
 
     def case_ended(self, case_status: CaseStatus) -> None:
-        """A case has come to its end."""
+        """A case is done, skipped or failed."""
 
 
 @dataclass
@@ -62,16 +62,16 @@ class _Work:
 
 
 def ahead(
-    function: Callable[[T], R], items: Iterable[T], pool: ThreadPoolExecutor, most: int
+    function: Callable[[T], R], items: Iterable[T], pool: ThreadPoolExecutor, max_ahead: int
 ) -> Iterator[tuple[T, Future[R]]]:
-    """``function`` of each item, in order, begun up to ``most`` items before it is asked for."""
-    begun: deque[tuple[T, Future[R]]] = deque()
+    """``function`` of each item, in order, started up to ``max_ahead`` items in advance."""
+    started: deque[tuple[T, Future[R]]] = deque()
     for item in items:
-        begun.append((item, pool.submit(function, item)))
-        if len(begun) > most:
-            yield begun.popleft()
-    while begun:
-        yield begun.popleft()
+        started.append((item, pool.submit(function, item)))
+        if len(started) > max_ahead:
+            yield started.popleft()
+    while started:
+        yield started.popleft()
 
 
 def run(
@@ -84,20 +84,20 @@ def run(
     """Take every case from its file to its results.
 
     Args:
-        cases: what to segment.
+        cases: the scans.
         files: reads and writes them, in other threads.
         load_segmenter: called once, when the first case needs it.
-        observer: told how it goes on.
+        observer: told of the progress.
         on_result: called once per case with its result, or None where it failed, in the thread
-            that made it. No reference to the result is kept.
+            that made it. The result is not kept here.
 
     Returns:
         The segmenter, where one was needed, and the status of each case, in order.
 
     Raises:
-        CtctError: other than InputError: the model, the runtime or the disk, with which no other
-            case would fare better, or no case could be written. What was segmented by then is still
-            written, if that can be.
+        CtctError: other than InputError: a fault of the model, the runtime or the disk, which
+            every other case would meet as well, or no case could be written. What has been
+            segmented is still written where possible.
     """
     works = [_Work(case, CaseStatus(case.name, str(case.path))) for case in cases]
     segmenting: dict[int, _Work] = {}  # by the identity of the study

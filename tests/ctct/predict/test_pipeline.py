@@ -191,7 +191,7 @@ def test_ahead_begins_only_a_few() -> None:
         return item * item
 
     with ThreadPoolExecutor(1) as pool:
-        stream = ahead(work, range(100), pool, most=3)
+        stream = ahead(work, range(100), pool, max_ahead=3)
         item, future = next(stream)
         assert (item, future.result()) == (0, 0)
         time.sleep(0.05)
