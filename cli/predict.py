@@ -205,7 +205,7 @@ def predict(
     cases, labels = discover(inputs, series or ())
     if labels:
         typer.echo(f"skipping {len(labels)} label maps (*_gt, *_seg)", err=True)
-    given, problems = read_overrides(cases, subjects, ed, es, compare or ())
+    overrides, problems = read_overrides(cases, subjects, ed, es, compare or ())
     for problem in problems:
         typer.echo(f"ctct: {one_line(problem)}", err=True)
     options = PredictOptions(
@@ -214,7 +214,7 @@ def predict(
         pictures=pictures,
         report=report,
         overwrite=overwrite,
-        given=given,
+        overrides=overrides,
         keep_identifiers=keep_identifiers,
         formats=tuple(formats.split(",")),
     )

@@ -1,8 +1,7 @@
-"""From a scan to everything the page shows, by the same steps as ``ctct predict``."""
+"""From a scan to everything that the page shows, by the same steps as ``ctct predict``."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,12 +18,15 @@ from ctct.io.case import Case
 from ctct.io.read import find_case, read_case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
+from ctct.measurement.volumes import frame_volumes
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.case_files import CaseFiles, PredictOptions, output_path
-from ctct.predict.patients import Overrides
-from ctct.predict.results import write_results
-from ctct.predict.run_manifest import CaseStatus, provenance
-from ctct.storage import prepare_folder, write_atomic
+from ctct.predict.case_files import output_path
+from ctct.predict.case_result import CaseResult, analyze_case
+from ctct.predict.comparison import indices_at_phases
+from ctct.predict.patient_result import add_phases, join_cases
+from ctct.predict.patients import find_context, frame_numbers
+from ctct.predict.results import encode_results
+from ctct.predict.run_manifest import provenance
 
 #: Voxels as 32-bit numbers that a visitor may have unpacked; keeps the server's memory below 2 GB.
 MAX_UNPACKED_BYTES = 3 * 2**26
@@ -54,41 +56,59 @@ class Labelled:
 
     Attributes:
         engine: its name.
-        model: what it ran.
-        runtime: what ran it, and where.
-        raw: as the networks say.
-        segmentation: the same, clean_components up.
-        seconds: time to label it.
+        model: the model it ran.
+        runtime: what ran the model, and where.
+        segmentation: the labels, after clean-up.
+        seconds: time to label the scan.
     """
 
     engine: str
     model: ModelFile
     runtime: str
-    raw: Segmentation
     segmentation: Segmentation
     seconds: float
 
     def labels_only(self) -> Labelled:
-        """The same in a third of the memory: all that is needed to compare it with another."""
-        unknown = np.broadcast_to(np.float16(np.nan), self.raw.labels.shape)
-        kept = replace(self.segmentation, disagreement=unknown)
-        return replace(self, raw=kept, segmentation=kept)
+        """The same in half of the memory: all that a comparison with another engine needs."""
+        unknown = np.broadcast_to(np.float16(np.nan), self.segmentation.labels.shape)
+        return replace(self, segmentation=replace(self.segmentation, disagreement=unknown))
+
+    @property
+    def study(self) -> Study:
+        """The scan."""
+        return self.segmentation.study
 
     @property
     def is_pair(self) -> bool:
-        """Whether two networks said it: then they can disagree."""
-        return bool(np.isfinite(self.raw.disagreement).any())
+        """Whether two networks made the labels, which can disagree."""
+        return bool(np.isfinite(self.segmentation.disagreement).any())
 
     @property
     def slices_per_second(self) -> float:
         """Speed."""
-        study = self.raw.study
-        return study.frames * study.slices / max(self.seconds, 1e-9)
+        return self.study.frames * self.study.slices / max(self.seconds, 1e-9)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A labelled scan and its measurements.
+
+    Attributes:
+        scan: the scan.
+        labelled: its labels.
+        result: everything computed from them.
+        seconds: time to compute it.
+    """
+
+    scan: UploadedScan
+    labelled: Labelled
+    result: CaseResult
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in a scan; nothing of it is left on the disk.
+    """What a visitor gets for a scan; nothing of it was on the disk.
 
     Attributes:
         result: measurements, verdict and pictures.
@@ -149,46 +169,45 @@ def label_scan(
     raw = segmenter.segment(study, clean_up=False, on_slices=slices_done)
     seconds = time.perf_counter() - begun
     runtime = f"{segmenter.runtime.name} on {segmenter.runtime.device}"
-    return Labelled(engine, segmenter.model, runtime, raw, clean_components(raw), seconds)
+    return Labelled(engine, segmenter.model, runtime, clean_components(raw), seconds)
 
 
-def measure_scan(
-    scan: UploadedScan, labelled: Labelled, networks: Mapping[str, Labelled] | None = None
-) -> Answer:
-    """Measure and judge a labelled scan, whose file must still be there for the report.
+def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:
+    """Measure and judge a labelled scan."""
+    begun = time.perf_counter()
+    case = scan.case
+    context = find_context([case], frame_numbers(case.name, scan.study.frames))
+    result = analyze_case(labelled.segmentation, name=case.name, context=context)
+    return Analysis(scan, labelled, result, time.perf_counter() - begun)
+
+
+def answer_scan(analysis: Analysis, networks: Mapping[str, Labelled] | None = None) -> Answer:
+    """Pictures, tables and report of a scan.
 
     Args:
-        scan: that was labelled.
-        labelled: its labels.
-        networks: those of each network alone, for the range of every index.
+        analysis: of the scan.
+        networks: the labels of each network alone, for the range of every index.
     """
     begun = time.perf_counter()
-    case, networks = scan.case, networks or {}
-    with tempfile.TemporaryDirectory(prefix="ctct-results-") as out:
-        folder = Path(out)
-        case_status = CaseStatus(case.name, case.path.name)
-        frames = CaseFiles(folder, PredictOptions()).write(case, labelled.raw, case_status)
-        compare = tuple(folder / name for name in networks)
-        for other, alone in zip(compare, networks.values(), strict=True):
-            _write_labels(other, case, alone.segmentation)
-        about = _made_with(labelled.model)
-        (result,) = write_results(folder, [(case, frames)], Overrides(compare=compare), about=about)
-        names = [case_status.output, "measurements.csv", "frames.csv", "report.html"]
-        names += ["by_model.csv"] if networks else []
-        files = {name: (folder / name).read_bytes() for name in names}
-    seconds = {
-        "reading": scan.reading_s,
-        "segmenting": labelled.seconds,
-        "measuring and report": time.perf_counter() - begun,
+    case_result, labelled = analysis.result, analysis.labelled
+    patient = add_phases(join_cases([case_result]), [case_result])
+    by_model = {
+        name: indices_at_phases(
+            patient.measurements, frame_volumes(alone.segmentation.labels, alone.study.voxel_ml)
+        )
+        for name, alone in (networks or {}).items()
     }
-    return Answer(result, files, seconds)
-
-
-def _write_labels(folder: Path, case: Case, segmentation: Segmentation) -> None:
-    source = segmentation.study.label_encoder
-    assert source is not None  # it was read from a file
-    prepare_folder(folder)
-    write_atomic(output_path(folder, case.name), source.encode_labels(segmentation.labels))
+    patient = replace(patient, by_model=by_model)
+    tables = encode_results([patient], _made_with(labelled.model), compared=bool(networks))
+    names = ("measurements.csv", "frames.csv", "report.html", "by_model.csv")
+    files = {output_path(Path(), case_result.name).name: case_result.encode_labels()}
+    files |= {name: tables[name] for name in names if name in tables}
+    seconds = {
+        "reading": analysis.scan.reading_s,
+        "segmenting": labelled.seconds,
+        "measuring and report": analysis.seconds + time.perf_counter() - begun,
+    }
+    return Answer(patient, files, seconds)
 
 
 def _made_with(model: ModelFile) -> dict[str, str]:

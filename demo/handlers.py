@@ -14,9 +14,10 @@ from ctct.demo.analysis import (
     Labelled,
     OnStage,
     UploadedScan,
+    analyze_scan,
+    answer_scan,
     label_first_frame,
     label_scan,
-    measure_scan,
     read_scan,
 )
 from ctct.demo.engines import Engines
@@ -78,12 +79,12 @@ def fill(
     layers = {"Ensemble" if labelled.is_pair else "Labels": labelled.segmentation.labels}
     for name, one in {**networks, **({request.compare: other} if other else {})}.items():
         layers[name] = one.segmentation.labels
-    m = measure(labelled.segmentation)
+    analysis = analyze_scan(scan, labelled)
     yield {
-        "viewer": viewer_iframe(labelled.segmentation, m, layers),
+        "viewer": viewer_iframe(labelled.segmentation, analysis.result.measurements, layers),
         "beside": waiting_html("Measuring and writing the report…"),
     }
-    answer = measure_scan(scan, labelled, networks)
+    answer = answer_scan(analysis, networks)
     options = engines.found[request.engine]
     yield {
         "beside": answers_html(answer, labelled),
@@ -133,7 +134,7 @@ def segment(path: Path, engine: str, engines: Engines) -> dict[str, Any]:
     segmenter = engines.segmenter(engine)
     scan = read_scan(path)
     labelled = label_scan(scan.study, segmenter, engine)
-    answer = measure_scan(scan, labelled)
+    answer = answer_scan(analyze_scan(scan, labelled))
     result = answer.result
     m = result.measurements
     return {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ctct.api.model import Device, Precision, RuntimeName
 from ctct.api.result import LabelOrder
-from ctct.errors import ConfigError, InputError
+from ctct.errors import InputError
 from ctct.io.read import read_study as read_study  # public
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
@@ -17,7 +17,6 @@ from ctct.synthetic import synthetic_cine
 
 if TYPE_CHECKING:
     from ctct.evaluation.summary import Findings
-    from ctct.exporters.export import Artefact
     from ctct.prediction.pipeline import Observer
     from ctct.prediction.run_manifest import CaseStatus
 
@@ -121,11 +120,8 @@ def predict(
     ...
     ctct.errors.InputError: ...
     """
-    from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.model_files.variant import Variant
     from ctct.prediction.case_files import PredictOptions
-    from ctct.prediction.folder import predict_folder
     from ctct.prediction.patients import read_overrides
 
     cases, label_maps = discover(_paths(scans), series)

@@ -15,9 +15,7 @@ from ctct.io.nifti import study_from_nibabel
 from ctct.io.read import read_study
 from ctct.io.study import Study
 
-_EXPECTED = (
-    "give the path of a scan, a nibabel or SimpleITK image, a ctct.Study, or an array with spacing_mm"
-)
+_EXPECTED = "give the path of a scan, a nibabel or SimpleITK image, a ctct.Study, or an array with spacing_mm"
 
 
 def as_study(

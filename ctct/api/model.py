@@ -152,8 +152,12 @@ class Model:
         def finish(outcome: Outcome) -> Result | CtctError:
             if outcome.segmentation is None:
                 error = outcome.error
-                return error if isinstance(error, CtctError) else InputError(
-                    f"{outcome.study.name}: unexpected {type(error).__name__}: {error}"
+                return (
+                    error
+                    if isinstance(error, CtctError)
+                    else InputError(
+                        f"{outcome.study.name}: unexpected {type(error).__name__}: {error}"
+                    )
                 )
             labels = outcome.segmentation
             return Result(analyze_case(clean_components(labels) if clean_up else labels))

@@ -113,7 +113,9 @@ class Result:
         """
         path = Path(path)
         if not path.name.lower().endswith(ENDINGS):
-            raise InputError(f"{path}: a label map is NIfTI; end its name in {' or '.join(ENDINGS)}")
+            raise InputError(
+                f"{path}: a label map is NIfTI; end its name in {' or '.join(ENDINGS)}"
+            )
         content = self._case.encode_labels(label_order)
         if path.suffix.lower() != ".gz":
             content = gzip.decompress(content)
@@ -124,7 +126,9 @@ class Result:
     def to_nibabel(self) -> nib.Nifti1Image:
         """The label map as a nibabel image, in the geometry and axis order of the scan."""
         content = gzip.decompress(self._case.encode_labels())
-        image_class = nib.Nifti1Image if content[:2] in (b"\x5c\x01", b"\x00\x00") else nib.Nifti2Image
+        image_class = (
+            nib.Nifti1Image if content[:2] in (b"\x5c\x01", b"\x00\x00") else nib.Nifti2Image
+        )
         return image_class.from_bytes(content)
 
     def report(self, path: str | Path) -> Path:
@@ -182,7 +186,9 @@ class Result:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td>{value}</td></tr>" for name, value in self._rows()
         )
-        flags = "".join(f"<li>{flag.level}: {escape(flag.reason)}</li>" for flag in self.quality.flags)
+        flags = "".join(
+            f"<li>{flag.level}: {escape(flag.reason)}</li>" for flag in self.quality.flags
+        )
         return (
             f"<p><b>{escape(self.name)}</b>: {self.quality.verdict}</p><ul>{flags}</ul>"
             f'<img alt="contours at ED and ES, base to apex" src="data:image/png;base64,{picture}">'

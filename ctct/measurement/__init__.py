@@ -1,1 +1,1 @@
-"""Numbers from label maps: volumes and function, overlap with a reference."""
+"""Volumes, function, wall thickness and quality of one patient, from label maps."""

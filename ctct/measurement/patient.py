@@ -19,13 +19,13 @@ class PatientResult:
         measurements: phases, volumes, indices.
         judgement: verdict and reasons.
         indicators: indicators of each frame of ``measurements``; None where they are not known.
-        by_model: name of each other model to the indices of its labels; see
+        by_model: name of every other model to the indices of its labels; see
             :mod:`ctct.predict.comparison`.
         ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
         es_wall_mm: the same at ES.
         picture: JPEG of ED and ES, slices from base to apex; empty without one.
-        disagreement: JPEG of the disagreement of each of the patient's files.
-        identifiers: what DICOM names the patient and the study; empty unless asked for.
+        disagreement: JPEG of the disagreement in each of the patient's files.
+        identifiers: of the patient and the study in the DICOM header; empty unless requested.
     """
 
     name: str

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: Harmonics of the heart rate that are kept: a volume curve holds no more that is not noise.
+#: Harmonics of the heart rate in the smoothed curve: what lies above them is noise.
 HARMONICS = 4
-#: Fewest frames that make a curve; of fewer, the largest and the smallest volume are taken as is.
+#: With fewer frames the curve is not smoothed.
 MIN_FRAMES = 8
 
-#: Least fall from ED to ES, as a share of the ED volume.
+#: Smallest fall from ED to ES, as a share of the ED volume.
 _MIN_FALL = 0.10
-#: A second minimum counts from this depth on, as a share of the curve's range.
-_DEEP = 0.25
+#: Smallest depth of a second minimum that counts, as a share of the curve's range.
+_MIN_DEPTH = 0.25
 #: Largest step from the last frame to the first, as a share of the range.
-_OPEN = 0.5
+_MAX_STEP = 0.5
 #: Largest root mean square distance from the smooth curve, as a share of the range.
-_ROUGH = 0.10
+_MAX_DEVIATION = 0.10
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ def find_phases(volume_ml: Sequence[float]) -> Phases:
     """ED at the largest and ES at the smallest value of the smoothed curve.
 
     Frames count as evenly spread over one cycle. A frame without a left ventricle, among others
-    that have one, is a failed frame and no ES: it is left out of the curve and of the choice.
+    that have one, is a failed frame and not ES: it is left out.
 
     Args:
         volume_ml: LV volume of each frame, at least two; NaN where it is not known.
     """
-    given = np.asarray(volume_ml, float)
-    known = np.isfinite(given) & (given > 0)
+    volumes = np.asarray(volume_ml, float)
+    known = np.isfinite(volumes) & (volumes > 0)
     if not known.any():
-        return Phases(0, 0, tuple(given), ())
-    curve = np.where(known, given, np.nan)
+        return Phases(0, 0, tuple(volumes), ())
+    curve = np.where(known, volumes, np.nan)
     smooth = smooth_cycle(curve) if known.sum() >= MIN_FRAMES else curve
     chosen = np.where(known, smooth, np.nan)
     ed, es = int(np.nanargmax(chosen)), int(np.nanargmin(chosen))
@@ -81,25 +81,25 @@ def smooth_cycle(curve: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _warnings(curve: npt.NDArray[np.float64], smooth: npt.NDArray[np.float64]) -> list[str]:
     known = np.isfinite(curve)
-    found = []
+    warnings = []
     if not known.all():
-        found.append(f"{np.count_nonzero(~known)} of {len(curve)} frames hold no left ventricle")
+        warnings.append(f"{np.count_nonzero(~known)} of {len(curve)} frames hold no left ventricle")
     highest = float(np.nanmax(smooth))
     span = highest - float(np.nanmin(smooth))
     if span < _MIN_FALL * highest:
-        found.append(f"the left ventricle hardly contracts, by {100 * span / highest:.0f} %")
+        warnings.append(f"the left ventricle hardly contracts, by {100 * span / highest:.0f} %")
     if known.sum() < MIN_FRAMES or span == 0:
-        return found
-    minima = sum(depth >= _DEEP * span for depth in minimum_depths(smooth))
+        return warnings
+    minima = sum(depth >= _MIN_DEPTH * span for depth in minimum_depths(smooth))
     if minima > 1:
-        found.append(f"the LV volume has {minima} minima in one cycle")
+        warnings.append(f"the LV volume has {minima} minima in one cycle")
     step = abs(curve[known][-1] - curve[known][0])
-    if step > _OPEN * span:
-        found.append(f"the LV volume jumps by {step:.0f} mL from the last frame to the first")
-    rough = float(np.sqrt(np.mean((curve - smooth)[known] ** 2)))
-    if rough > _ROUGH * span:
-        found.append(f"the LV volume is unsteady, {rough:.0f} mL around its smooth curve")
-    return found
+    if step > _MAX_STEP * span:
+        warnings.append(f"the LV volume jumps by {step:.0f} mL from the last frame to the first")
+    deviation = float(np.sqrt(np.mean((curve - smooth)[known] ** 2)))
+    if deviation > _MAX_DEVIATION * span:
+        warnings.append(f"the LV volume is unsteady, {deviation:.0f} mL around its smooth curve")
+    return warnings
 
 
 def minimum_depths(cycle: npt.NDArray[np.float64]) -> list[float]:
@@ -114,8 +114,8 @@ def minimum_depths(cycle: npt.NDArray[np.float64]) -> list[float]:
             continue
         climbs = []
         for direction in (-1, 1):
-            way = [float(cycle[(at + direction * k) % count]) for k in range(1, count)]
-            lower = next((k for k, other in enumerate(way) if other < value), len(way))
-            climbs.append(max(way[:lower], default=float(value)) - float(value))
+            path = [float(cycle[(at + direction * k) % count]) for k in range(1, count)]
+            lower = next((k for k, other in enumerate(path) if other < value), len(path))
+            climbs.append(max(path[:lower], default=float(value)) - float(value))
         depths.append(min(climbs))
     return depths

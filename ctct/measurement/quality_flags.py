@@ -1,4 +1,4 @@
-"""From indicators of trouble to plain reasons and one verdict."""
+"""From quality indicators to plain reasons and one verdict."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ctct.measurement.volumes import Measurements
 
 OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
 
-#: Scores from which a frame is to be looked at, and from which its labels are of no use: of the
-#: frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 16 and 4 in 100 lie
-#: above.
+#: A frame above the first score should be looked at; above the second, its labels are of no use.
+#: Of the frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 16 and 4 in 100
+#: lie above.
 SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
 
-#: What lies outside cannot be a heart, or not of an adult in a scanner.
+#: A value outside cannot be that of an adult's heart.
 _PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "LVEDV (mL)": (30, 500),
     "RVEDV (mL)": (30, 500),
     "LVM (g)": (25, 450),
     "LVEF (%)": (5, 90),
     "RVEF (%)": (5, 90),
-    # Without shunt or regurgitation both ventricles put out the same; labels of one that went wrong
-    # do not.
+    # Without shunt or regurgitation both ventricles put out the same volume; with wrong labels of
+    # one of them they do not.
     "LVSV/RVSV": (0.6, 1.7),
 }
 
-#: In-plane and slice spacing and field of view (mm) of the scans the bundled model was trained on,
-#: a little widened.
+#: In-plane spacing, slice spacing and field of view (mm) of the scans that the bundled model was
+#: trained on, a little widened.
 _SPACING_MM, _SLICE_MM, _MIN_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
 
 
@@ -49,12 +49,12 @@ class Flag:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a patient's flags come to.
+    """The verdict on a patient.
 
     Attributes:
         verdict: "ok", "review" or "reject": the gravest level of the flags.
-        score: how far the labels of ED and ES are to be doubted, the worse of the two; NaN where
-            nothing is known.
+        score: how doubtful the labels of ED and ES are, the worse of the two; NaN where it is not
+            known.
         flags: the reasons, gravest first.
     """
 
@@ -65,28 +65,26 @@ class Judgement:
 
 def judge(
     measurements: Measurements,
-    indicators: Mapping[tuple[str, int], FrameIndicators],
-    more: Iterable[Flag] = (),
+    indicators: Sequence[FrameIndicators | None],
+    image: Iterable[Flag] = (),
 ) -> Judgement:
-    """Judge a patient by the frames that its numbers come from: ED and ES, or the only one.
+    """Judge a patient by the frames that its numbers come from: ED and ES, or the only frame.
 
     Args:
         measurements: the patient's.
-        indicators: name and number of each frame to its indicators, as in ``measurements.frames``.
-        more: flags of the images.
+        indicators: of each frame of ``measurements``; None where they are not known.
+        image: flags of the patient's images.
     """
-    phases = {"ED": measurements.ed, "ES": measurements.es}
-    used = {name: at for name, at in phases.items() if at is not None} or {"": 0}
-    flags = [*more, *index_flags(measurements)]
+    used = measurements.phases or {"": 0}
+    flags = [*image, *index_flags(measurements)]
     scores = []
-    for name, at in used.items():
-        frame = measurements.frames[at]
-        if known := indicators.get((frame.name, frame.index)):
-            if math.isfinite(known.score):
-                scores.append(known.score)
+    for phase, number in used.items():
+        if frame := indicators[number]:
+            if math.isfinite(frame.score):
+                scores.append(frame.score)
             flags += [
-                Flag(flag.level, f"{name}: {flag.reason}" if name else flag.reason)
-                for flag in frame_flags(known)
+                Flag(flag.level, f"{phase}: {flag.reason}" if phase else flag.reason)
+                for flag in frame_flags(frame)
             ]
     if len(scores) < len(used):
         flags.append(Flag(REVIEW, "how far the networks agree is not known"))
@@ -96,16 +94,16 @@ def judge(
 
 
 def frame_flags(indicators: FrameIndicators) -> list[Flag]:
-    """What is wrong with one frame."""
+    """Flags of one frame."""
     missing = [s for s in indicators.missing if s != RV]
-    found: list[tuple[bool, str, str]] = [
+    checks: list[tuple[bool, str, str]] = [
         (bool(missing), REJECT, f"no {' and no '.join(missing)} was found"),
         (RV in indicators.missing, REVIEW, "no RV was found"),
         (indicators.swapped, REJECT, "RV and LV look exchanged; is the label order right?"),
         (
             indicators.score > SCORE_REJECT,
             REJECT,
-            f"the labels are in relative_disagreement (score {indicators.score:.1f})",
+            f"the labels are in dispute (score {indicators.score:.1f})",
         ),
         (
             SCORE_REVIEW < indicators.score <= SCORE_REJECT,
@@ -136,35 +134,35 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
             "blood is hardly brighter than muscle, unlike the training scans",
         ),
     ]
-    return [Flag(level, reason) for present, level, reason in found if present]
+    return [Flag(level, reason) for present, level, reason in checks if present]
 
 
 def image_flags(
     spacing_mm: Sequence[float], slice_spacing_mm: float, size: Sequence[int]
 ) -> list[Flag]:
-    """How an image differs from those of the training.
+    """How an image differs from the training images.
 
     Args:
         spacing_mm: row and column spacing.
         slice_spacing_mm: NaN where it is not known.
         size: rows and columns.
     """
-    flags = []
+    reasons = []
     if not all(_SPACING_MM[0] <= s <= _SPACING_MM[1] for s in spacing_mm):
         shown = " x ".join(f"{s:.2f}" for s in spacing_mm)
-        flags.append(f"pixels of {shown} mm, unlike the training scans")
+        reasons.append(f"pixels of {shown} mm, unlike the training scans")
     if math.isnan(slice_spacing_mm):
-        flags.append("the slice spacing is not known, so no volume is")
+        reasons.append("the slice spacing is not known, so no volume is")
     elif not _SLICE_MM[0] <= slice_spacing_mm <= _SLICE_MM[1]:
-        flags.append(f"slices {slice_spacing_mm:.1f} mm apart, unlike the training scans")
-    view = [n * mm for n, mm in zip(size, spacing_mm, strict=True)]
-    if min(view) < _MIN_FOV_MM:
-        flags.append(f"a field of view of {min(view):.0f} mm, less than in any training scan")
-    return [Flag(REVIEW, reason) for reason in flags]
+        reasons.append(f"slices {slice_spacing_mm:.1f} mm apart, unlike the training scans")
+    field_mm = min(n * mm for n, mm in zip(size, spacing_mm, strict=True))
+    if field_mm < _MIN_FOV_MM:
+        reasons.append(f"a field of view of {field_mm:.0f} mm, less than in any training scan")
+    return [Flag(REVIEW, reason) for reason in reasons]
 
 
 def index_flags(measurements: Measurements) -> list[Flag]:
-    """Numbers that no heart has, and an odd volume curve."""
+    """Implausible indices, and warnings of the measurements."""
     flags = [
         Flag(
             REVIEW,

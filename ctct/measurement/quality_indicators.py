@@ -1,4 +1,4 @@
-"""Signs that the labels of a frame should not be trusted."""
+"""Quality indicators: whether the labels of a frame can be trusted."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, occupied
+from ctct.measurement.masks import Mask, shift_to_neighbors
 
 #: The score of a frame in which nothing can be trusted.
 WORST = 10.0
 
 LabelMap = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class FrameIndicators:
-    """What one frame's labels, disagreement and image show; shares are 0…1, NaN where undefined.
+    """Quality indicators of one frame; shares are 0…1, and NaN where they are undefined.
 
     Attributes:
         missing: structures without a voxel.
         open_ring: share of the LV's outline that does not lie against myocardium, leaving out the
             outermost slice at either end, where the ring may be open by nature.
         gaps: slices without LV and myocardium between slices that have them.
-        scattered: share of the labelled voxels that were no part of the largest component of their
-            structure, before clean-up.
+        scattered: share of the labelled voxels that did not belong to the largest component of
+            their structure, and that the clean-up removed.
         swapped: the RV's outline lies against myocardium more than the LV's does.
         cut_off: share of the outline of all labels that lies at the edge of the image.
         apex_beyond: area of the LV and its wall in the stack's last slice at the apex, as a share
-            of the largest: how much of the ventricle lies beyond the stack.
+            of the largest area: how much of the ventricle lies beyond the stack.
         relative_disagreement: sum of the disagreement over the whole frame per labelled voxel: how
             many voxels the networks disagree on for each one that they label.
-        disagreement: structure to the mean disagreement of the pair over its voxels.
-        slice_disagreement: mean disagreement of each slice over labelled voxels; NaN of a slice
-            without any.
+        disagreement: structure to the mean disagreement over its voxels.
+        slice_disagreement: mean disagreement over the labelled voxels of each slice; NaN where
+            there are none.
         contrast: difference of the mean intensity of LV blood and myocardium over their pooled
             standard deviation.
     """
@@ -57,9 +57,9 @@ class FrameIndicators:
     def score(self) -> float:
         """How doubtful the labels are, 0 to :data:`WORST`: relative disagreement and open ring.
 
-        Chosen on 8 training patients and spoilt copies of them, ``ctct benchmark quality``; the
-        open ring, where it is defined, counts twice. NaN of a network alone, which has none to
-        disagree with.
+        The open ring, where it is defined, counts twice; chosen on 8 training patients and spoilt
+        copies of them, see ``ctct benchmark quality``. NaN for a single network, which cannot
+        disagree.
         """
         ring = self.open_ring if np.isfinite(self.open_ring) else 0.0
         total = self.relative_disagreement + 2 * ring
@@ -72,13 +72,13 @@ def frame_indicators(
     disagreement: npt.NDArray[np.floating],
     removed: int = 0,
 ) -> FrameIndicators:
-    """Look for indicators of trouble in one frame.
+    """Compute the quality indicators of one frame.
 
     Args:
         image: (Z, H, W) raw intensities.
-        labels: (Z, H, W), clean_components up.
+        labels: (Z, H, W), after clean-up.
         disagreement: (Z, H, W), 0…1.
-        removed: voxels that the clean-up took away.
+        removed: number of voxels that the clean-up removed.
     """
     if not image.shape == labels.shape == disagreement.shape or labels.ndim != 3:
         raise InputError(
@@ -88,7 +88,7 @@ def frame_indicators(
     total = float(disagreement.sum(dtype=float))
     rim = np.ones(labels.shape[1:], bool)
     rim[1:-1, 1:-1] = False
-    rows, columns = occupied(labels, margin=1)  # beyond there is nothing to look at
+    rows, columns = occupied(labels, margin=1)  # beyond them nothing is labelled
     rim = rim[rows, columns]
     image, labels = image[:, rows, columns], labels[:, rows, columns]
     disagreement = disagreement[:, rows, columns]
@@ -97,8 +97,8 @@ def frame_indicators(
     area = wall.sum(axis=(1, 2))
     inside = np.flatnonzero(area)
     core = slice(inside[0] + 1, inside[-1]) if inside.size > 2 else slice(0, len(labels))
-    found = labels > 0
-    labelled = int(np.count_nonzero(found))
+    foreground = labels > 0
+    labelled = int(np.count_nonzero(foreground))
     return FrameIndicators(
         missing=tuple(s for s in STRUCTURES if not mask[s].any()),
         open_ring=1 - _against(mask[LV][core], mask[MYO][core]),
@@ -109,39 +109,35 @@ def frame_indicators(
             and mask[LV].any()
             and _against(mask[RV], mask[MYO]) > _against(mask[LV], mask[MYO])
         ),
-        cut_off=_at_edge(found, rim),
+        cut_off=_at_edge(foreground, rim),
         apex_beyond=_apex_beyond(area),
         relative_disagreement=total / max(labelled, 1),
         disagreement={s: _mean(disagreement, mask[s]) for s in STRUCTURES},
         slice_disagreement=tuple(
-            _mean(values, own) for values, own in zip(disagreement, found, strict=True)
+            _mean(values, where) for values, where in zip(disagreement, foreground, strict=True)
         ),
         contrast=_contrast(image, mask[LV], mask[MYO]),
     )
 
 
-def _shifted(mask: Mask) -> list[Mask]:
-    """The mask moved by a pixel in each of four directions; nothing comes in at the edge."""
-    padded = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
-    return [
-        padded[:, 1 + row : padded.shape[1] - 1 + row, 1 + column : padded.shape[2] - 1 + column]
-        for row, column in ((-1, 0), (1, 0), (0, -1), (0, 1))
-    ]
-
-
 def _against(inner: Mask, outer: Mask) -> float:
-    """Share of the pixel edges on the outline of ``inner`` that border ``outer``; NaN of none."""
+    """Share of the pixel edges on the outline of ``inner`` that border ``outer``.
+
+    NaN where there is no outline.
+    """
     edges = touching = 0
-    for inner_beside, outer_beside in zip(_shifted(inner), _shifted(outer), strict=True):
-        outline = inner & ~inner_beside
+    for beside_inner, beside_outer in zip(
+        shift_to_neighbors(inner), shift_to_neighbors(outer), strict=True
+    ):
+        outline = inner & ~beside_inner
         edges += int(np.count_nonzero(outline))
-        touching += int(np.count_nonzero(outline & outer_beside))
+        touching += int(np.count_nonzero(outline & beside_outer))
     return touching / edges if edges else float("nan")
 
 
-def _at_edge(found: Mask, rim: Mask) -> float:
-    """Pixels of the outline that lie on the rim (H, W) of the image, as a share of the outline."""
-    outline = found & ~np.logical_and.reduce(_shifted(found))
+def _at_edge(mask: Mask, rim: Mask) -> float:
+    """Share of the outline's pixels that lie on the rim (H, W) of the image."""
+    outline = mask & ~np.logical_and.reduce(shift_to_neighbors(mask))
     edges = int(np.count_nonzero(outline))
     return int(np.count_nonzero(outline & rim)) / edges if edges else float("nan")
 

@@ -1,4 +1,4 @@
-"""Reference ranges of healthy adults, and what lies outside them.
+"""Reference ranges of healthy adults, and which indices lie outside them.
 
 All are of Petersen et al., "Reference ranges for cardiac structure and function using
 cardiovascular magnetic resonance (CMR) in Caucasians from the UK Biobank population cohort",
@@ -42,7 +42,7 @@ def normal_range(index: str, sex: str | None) -> tuple[float, float] | None:
 
 
 def out_of_range(indices: Mapping[str, float], sex: str | None) -> dict[str, str]:
-    """Index to "low" or "high", of those outside the range of ``sex``."""
+    """Each index outside the range of ``sex``, to "low" or "high"."""
     marks = {}
     for index, value in indices.items():
         limits = normal_range(index, sex)

@@ -13,9 +13,9 @@ BASE, MID, APEX = REGIONS = ("base", "mid", "apex")
 def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
     """Region of each slice of a label map (Z, H, W): equal thirds of the left ventricle's length.
 
-    The thirds are those of Cerqueira et al. (Circulation 105:539, 2002): slices that hold LV or
-    myocardium are shared out evenly, a slice by where its center lies. The wider end is the base,
-    so the order of the slices in the file does not matter.
+    The thirds are those of Cerqueira et al. (Circulation 105:539, 2002): the slices that hold LV or
+    myocardium are divided evenly, each by the position of its center. The wider end is the base, so
+    the order of the slices in the file does not matter.
 
     Returns:
         "base", "mid", "apex", or "" for a slice outside the left ventricle.

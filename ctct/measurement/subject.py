@@ -1,4 +1,4 @@
-"""What is known of a patient's body, and what it makes of the indices."""
+"""A patient's body, and the indices that depend on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ctct.errors import InputError
 from ctct.labels import LV, RV
 
-#: Sexes that have reference ranges.
+#: Sexes with reference ranges.
 SEXES = ("M", "F")
 
 #: Values outside are mistakes, for instance of the unit.
@@ -66,14 +66,14 @@ class Subject:
 
 
 def indices_of_subject(indices: Mapping[str, float], subject: Subject) -> dict[str, float]:
-    """Indices by body surface area, and cardiac output: stroke volume times heart rate.
+    """Indices per body surface area, and cardiac output: stroke volume times heart rate.
 
     Args:
         indices: those of :attr:`ctct.measurement.volumes.Measurements.indices`.
-        subject: whose they are.
+        subject: the patient's body.
 
     Returns:
-        Those of :data:`SUBJECT_COLUMNS` that can be known.
+        Column of :data:`SUBJECT_COLUMNS` to value, as far as the body is known.
     """
     found: dict[str, float] = {}
     bsa_m2 = subject.bsa_m2

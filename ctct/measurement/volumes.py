@@ -34,14 +34,15 @@ class FrameVolumes:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What one patient's frames give.
+    """Volumes, phases and indices of one patient.
 
     Attributes:
-        frames: in the order of the cycle as far as it is known.
+        frames: in the order of the cycle.
         ed: number of the end-diastolic frame in ``frames``; None where there is only one frame.
         es: number of the end-systolic frame, likewise.
         smooth_ml: smoothed LV volume of each frame; empty where there is only one.
-        warnings: what is odd about the LV volume over the cycle, a sentence each.
+        warnings: oddities of the LV volume over the cycle and of what is known of the patient, one
+            sentence each.
         subject: the patient's body, as far as it is known.
     """
 
@@ -51,6 +52,12 @@ class Measurements:
     smooth_ml: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     subject: Subject = field(default_factory=Subject)
+
+    @property
+    def phases(self) -> dict[str, int]:
+        """Frame number of "ED" and of "ES"; empty where there is only one frame."""
+        named = {"ED": self.ed, "ES": self.es}
+        return {name: number for name, number in named.items() if number is not None}
 
     @property
     def indices(self) -> dict[str, float]:
@@ -79,7 +86,7 @@ class Measurements:
 
     @property
     def all_indices(self) -> dict[str, float]:
-        """:attr:`indices`, and those by body surface area and heart rate where these are known."""
+        """:attr:`indices`, and those per body surface area and heart rate where these are known."""
         return self.indices | indices_of_subject(self.indices, self.subject)
 
 
@@ -102,7 +109,7 @@ def frame_volumes(
     Args:
         labels: (T, Z, H, W) label map.
         voxel_ml: volume of a voxel, slice *spacing* included: a gap between slices counts.
-        name: kept with the frames.
+        name: of the case, stored with every frame.
     """
     if labels.ndim != 4:
         raise InputError(f"labels must be (frames, slices, rows, columns), got {labels.shape}")
@@ -121,8 +128,9 @@ def measure_frames(
     ed: int | None = None,
     es: int | None = None,
     subject: Subject | None = None,
+    warnings: Sequence[str] = (),
 ) -> Measurements:
-    """Find ED and ES among a patient's frames and keep them together.
+    """Find ED and ES among a patient's frames.
 
     Args:
         frames: at least one, in the order of the cycle.
@@ -130,18 +138,19 @@ def measure_frames(
             :func:`ctct.measurement.phases.find_phases`.
         es: likewise for ES.
         subject: the patient's body.
+        warnings: added to those about the volume curve.
     """
     if not frames:
         raise InputError("no frame to measure")
     subject = subject or Subject()
     if len(frames) == 1:
-        return Measurements(tuple(frames), None, None, subject=subject)
+        return Measurements(tuple(frames), None, None, warnings=tuple(warnings), subject=subject)
     found = find_phases([frame.volume_ml[LV] for frame in frames])
     return Measurements(
         tuple(frames),
         found.ed if ed is None else ed,
         found.es if es is None else es,
         found.smooth_ml,
-        found.warnings,
+        (*found.warnings, *warnings),
         subject,
     )

@@ -1,1 +1,1 @@
-"""What ``ctct predict`` does to a folder of scans."""
+"""From many scans to a folder of results: what ``ctct predict`` does."""

@@ -1,10 +1,11 @@
-"""What is read and written for one case."""
+"""The files of one case: its scan, and its results in a folder."""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
 from ctct.io.read import read_case
 from ctct.io.study import Study
-from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
-from ctct.predict.patients import Overrides
-from ctct.predict.quality_record import write_indicators
+from ctct.measurement.volumes import frame_volumes
+from ctct.predict.case_result import CaseResult, analyze_case, judge_case
+from ctct.predict.patients import Overrides, find_context, frame_numbers
+from ctct.predict.quality_record import disagreement_path, read_indicators, write_indicators
 from ctct.predict.run_manifest import CaseStatus
-from ctct.report.montage import montage_png
 from ctct.storage import prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
@@ -32,18 +33,18 @@ FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How ``ctct predict`` works.
+    """Options of ``ctct predict``.
 
     Attributes:
         clean_up: keep only the largest 3-D component of each structure.
-        label_order: numbering of the label maps written, a key of ``ctct.labels.ORDERS``.
-        pictures: also write a picture of each case, ED and ES with their contours.
+        label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
+        pictures: also write a picture of each case: ED and ES with their contours.
         report: also write ``segments.csv`` and ``report.html``.
-        overwrite: label cases again that an earlier run completed.
-        given: what is known of the patients: their bodies, their ED and ES.
-        keep_identifiers: name, number and study date of DICOM headers go into the tables and the
-            report.
-        formats: what is written beside the tables, of :data:`FORMATS`; NIfTI always is.
+        overwrite: segment cases again that an earlier run completed.
+        overrides: what the user says of the patients: their bodies, their ED and ES.
+        keep_identifiers: copy the patient's name and number and the study date from DICOM headers
+            into the tables and the report.
+        formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
     """
 
     clean_up: bool = True
@@ -51,7 +52,7 @@ class PredictOptions:
     pictures: bool = False
     report: bool = True
     overwrite: bool = False
-    given: Overrides = field(default_factory=Overrides)
+    overrides: Overrides = field(default_factory=Overrides)
     keep_identifiers: bool = False
     formats: tuple[str, ...] = (NIFTI,)
 
@@ -60,8 +61,8 @@ class PredictOptions:
             raise ConfigError(
                 f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
             )
-        if strange := set(self.formats) - set(FORMATS):
-            raise ConfigError(f"--format {', '.join(strange)}: choose of {', '.join(FORMATS)}")
+        if unknown := set(self.formats) - set(FORMATS):
+            raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
                 "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
@@ -73,14 +74,66 @@ def output_path(folder: Path, case: str) -> Path:
     return folder / f"{case}_seg.nii.gz"
 
 
-def picture_path(folder: Path, case: Case) -> Path:
-    """Where the picture of ``case`` goes."""
-    return folder / f"{case.name}.png"
+def picture_path(folder: Path, case: str) -> Path:
+    """Where the picture of the case of that name goes."""
+    return folder / f"{case}.png"
 
 
-def segmentation_path(folder: Path, case: Case, phase: int) -> Path:
-    """Where the DICOM segmentation of a phase of ``case``, from 0, goes."""
-    return folder / DICOM_SEG / f"{case.name}_{phase + 1:02}.dcm"
+def segmentation_path(folder: Path, case: str, frame: int) -> Path:
+    """Where the DICOM segmentation of a frame, from 0, of the case of that name goes."""
+    return folder / DICOM_SEG / f"{case}_{frame + 1:02}.dcm"
+
+
+def read_case_result(
+    folder: Path,
+    case: Case,
+    label_order: str = "acdc",
+    overrides: Overrides | None = None,
+    image: bool = True,
+) -> CaseResult:
+    """The result of a case that an earlier run wrote into ``folder``.
+
+    Args:
+        folder: with results.
+        case: the scan.
+        label_order: numbering of the label map, a key of ``ctct.labels.ORDERS``.
+        overrides: what the user says of the patients.
+        image: also read the scan, for pictures.
+
+    Raises:
+        InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
+    """
+    written, labels = read_labels(output_path(folder, case.name), label_order)
+    study = replace(written, name=case.name)
+    voxels = _scan_voxels(case) if image else None
+    has_image = voxels is not None and voxels.shape == labels.shape
+    if voxels is not None and has_image:
+        study = replace(study, voxels=voxels)
+    context = find_context([case], frame_numbers(case.name, study.frames), overrides)
+    measurements = context.measure(frame_volumes(labels, study.voxel_ml, case.name))
+    indicators = read_indicators(folder, case.name)
+    if indicators and len(indicators.frames) != study.frames:
+        indicators = None
+    stored = disagreement_path(folder, case.name)
+    return CaseResult(
+        name=case.name,
+        study=study,
+        labels=labels,
+        disagreement=None,
+        measurements=measurements,
+        indicators=indicators,
+        judgement=judge_case(measurements, indicators),
+        has_image=has_image,
+        stored_picture=stored.read_bytes() if image and stored.exists() else b"",
+    )
+
+
+def _scan_voxels(case: Case) -> npt.NDArray[np.float32] | None:
+    try:
+        return read_case(case).voxels
+    except InputError as error:
+        log.warning("%s: no picture, the scan cannot be read: %s", case.name, error)
+        return None
 
 
 @dataclass(frozen=True)
@@ -90,74 +143,80 @@ class CaseFiles:
     Attributes:
         folder: where results go.
         options: of the run.
+        pictured: names of the cases whose pictures the report shows.
     """
 
     folder: Path
     options: PredictOptions
+    pictured: Set[str] = frozenset()
 
-    def read(self, case: Case, case_status: CaseStatus) -> Study | list[FrameVolumes]:
-        """The scan; or, where an earlier run has labelled it, the volumes of these labels.
+    def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
+        """The scan; or, where an earlier run has completed the case, its result.
 
         Raises:
             InputError: the scan, or the label map, cannot be used.
         """
         begun = time.perf_counter()
-        target = output_path(self.folder, case.name)
-        pictured = not self.options.pictures or picture_path(self.folder, case).exists()
-        if target.exists() and pictured and not self._lacks_dicom_seg(case):
-            case_status.output = target.name
-            written, labels = read_labels(target, self.options.label_order)
-            return frame_volumes(labels, written.voxel_ml, case.name)
+        options = self.options
+        if self._is_complete(case):
+            result = read_case_result(
+                self.folder,
+                case,
+                options.label_order,
+                options.overrides,
+                image=case.name in self.pictured,
+            )
+            case_status.output = output_path(self.folder, case.name).name
+            return result
         study = read_case(case)
         check_segmentable(study)
         case_status.slices = study.frames * study.slices
         case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
         return study
 
-    def _lacks_dicom_seg(self, case: Case) -> bool:
-        if DICOM_SEG not in self.options.formats or case.series is None:
-            return False
-        return not segmentation_path(self.folder, case, 0).exists()
+    def _is_complete(self, case: Case) -> bool:
+        expected = [output_path(self.folder, case.name)]
+        if self.options.pictures:
+            expected.append(picture_path(self.folder, case.name))
+        if DICOM_SEG in self.options.formats and case.series:
+            expected.append(segmentation_path(self.folder, case.name, 0))
+        return all(path.exists() for path in expected)
 
-    def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
-        """A DICOM segmentation of each phase, where the scan is of DICOM."""
-        try:
-            if case.series is None:
-                raise InputError(f"{case.path}: gets no DICOM-SEG, it is NIfTI")
-            prepare_folder(self.folder / DICOM_SEG)
-            for phase, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
-                write_atomic(segmentation_path(self.folder, case, phase), content)
-        except InputError as error:  # the label map and the measurements are worth having
-            log.warning("%s", error)
-
-    def write(self, case: Case, raw: Segmentation, case_status: CaseStatus) -> list[FrameVolumes]:
-        """Write all files of a case, the label map last, and give its volumes.
+    def write(self, case: Case, raw: Segmentation, case_status: CaseStatus) -> CaseResult:
+        """Analyze a case and write all of its files, the label map last.
 
         Raises:
             OutputError: one cannot be written.
         """
         begun = time.perf_counter()
-        segmentation = clean_components(raw) if self.options.clean_up else raw
-        study, labels = segmentation.study, segmentation.labels
-        foreground = labels > 0
-        if foreground.any():
-            disagreement = segmentation.disagreement[foreground].mean(dtype=float)
-            case_status.mean_disagreement = round(float(disagreement), 4)
-        if study.label_encoder is None:
-            raise InputError(f"{case.path}: read without its geometry")
-        frames = frame_volumes(labels, study.voxel_ml, case.name)
-        if self.options.pictures:
-            m = measure_frames(frames)
-            phases = {"ED": m.ed, "ES": m.es}
-            rows = {f"{name}, frame {at}": at for name, at in phases.items() if at is not None}
-            picture = montage_png(study, labels, rows or {"frame 0": 0})
-            write_atomic(picture_path(self.folder, case), picture)
-        if DICOM_SEG in self.options.formats:
-            self._write_dicom_seg(case, labels)
-        write_indicators(self.folder, case, segmentation, picture=self.options.report)
-        numbered = label_orders.remap(labels, target=self.options.label_order)
+        options = self.options
+        segmentation = clean_components(raw) if options.clean_up else raw
+        numbers = frame_numbers(case.name, segmentation.study.frames)
+        context = find_context([case], numbers, options.overrides)
+        result = analyze_case(segmentation, name=case.name, context=context)
+        if result.mean_disagreement is not None:
+            case_status.mean_disagreement = round(result.mean_disagreement, 4)
+        label_map = result.encode_labels(options.label_order)
+        if options.pictures:
+            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
+        if DICOM_SEG in options.formats:
+            self._write_dicom_seg(case, result.labels)
+        assert result.indicators
+        picture = result.disagreement_picture if options.report else b""
+        write_indicators(self.folder, case.name, result.indicators, picture)
         target = output_path(self.folder, case.name)
-        write_atomic(target, study.label_encoder.encode_labels(numbered))
+        write_atomic(target, label_map)
         case_status.output = target.name
         case_status.seconds["write"] = round(time.perf_counter() - begun, 3)
-        return frames
+        return result
+
+    def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
+        """Write a DICOM segmentation of each frame, where the scan is DICOM."""
+        try:
+            if case.series is None:
+                raise InputError(f"{case.path}: gets no DICOM-SEG, it is NIfTI")
+            prepare_folder(self.folder / DICOM_SEG)
+            for frame, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
+                write_atomic(segmentation_path(self.folder, case.name, frame), content)
+        except InputError as error:  # the label map and the measurements are still useful
+            log.warning("%s", error)

@@ -1,4 +1,4 @@
-"""The same patients as other models see them, for instance each network of a pair alone."""
+"""Indices of the same patients by other models, for instance by each network of a pair alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.label_maps import read_labels
-from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
+from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
 from ctct.predict.case_files import output_path
 
 log = logging.getLogger(__name__)
+
+
+def indices_at_phases(patient: Measurements, frames: Sequence[FrameVolumes]) -> dict[str, float]:
+    """Indices of other labels of the same frames, at the ED and ES of ``patient``.
+
+    So a difference between the two is one of labels.
+    """
+    return Measurements(tuple(frames), patient.ed, patient.es).indices
 
 
 def indices_by_model(
@@ -19,11 +27,9 @@ def indices_by_model(
 ) -> dict[str, dict[str, float]]:
     """Indices of a patient from the label maps in other folders of results.
 
-    Every model is measured at the ED and ES of ``patient``, so that a difference is one of labels.
-
     Args:
         patient: as measured here.
-        folders: results of other models on the same scans, with the same names.
+        folders: results of other models on the same scans, under the same names.
         label_order: numbering of the label maps there.
 
     Returns:
@@ -40,5 +46,5 @@ def indices_by_model(
         except InputError as error:
             log.warning("%s", error)
             continue
-        found[folder.name] = measure_frames(frames, patient.ed, patient.es).indices
+        found[folder.name] = indices_at_phases(patient, frames)
     return found

@@ -1,4 +1,4 @@
-"""Segmenting many files into a folder: what ``ctct predict`` does."""
+"""Segment many scans into a folder of results."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ctct.io.case import Case
 from ctct.model_files.model_file import ModelFile
 from ctct.predict.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
 from ctct.predict.pipeline import Observer, run
-from ctct.predict.results import write_results
+from ctct.predict.results import PatientCollector, encode_results
 from ctct.predict.run_manifest import CaseStatus, check_resume, provenance, write_manifest
-from ctct.storage import lock_folder, prepare_folder, remove_partials
+from ctct.storage import lock_folder, prepare_folder, remove_partials, write_atomic
 
 
 def predict_folder(
@@ -30,32 +30,34 @@ def predict_folder(
     options: PredictOptions | None = None,
     observer: Observer | None = None,
 ) -> list[CaseStatus]:
-    """Write a label map for every case, the measurements of every patient, and a record of the run.
+    """Write a label map of every case, the measurements of every patient, and the run manifest.
 
-    A case that fails is recorded and the others go on. A case whose label map is there already is
-    measured from it and not segmented again; a file under its final name is always whole.
+    A case that fails is reported in the manifest, and the others go on. A case whose label map
+    exists already is measured from it and not segmented again; a file under its final name is
+    always complete.
 
     Args:
-        cases: what to segment.
-        folder: where results go; made where it is missing.
+        cases: the scans. Those of a patient should follow one another, as :func:`discover` returns
+            them: their voxels stay in memory until the last one is done.
+        folder: where results go; created if missing.
         model: the model to use.
-        load_segmenter: loads it; called once, when the first case needs it.
+        load_segmenter: loads the model; called once, when the first case needs it.
         options: see :class:`PredictOptions`.
-        observer: told how the run goes on.
+        observer: told of the progress.
 
     Returns:
-        The case_status of each case, in order.
+        The status of each case, in order.
 
     Raises:
         OutputError: nothing can be written into ``folder``, or another run writes there.
-        ConfigError: ``folder`` holds label maps made with another model, of another scan or with
+        ConfigError: ``folder`` holds label maps made with another model, from another scan or with
             other options.
     """
     options, observer = options or PredictOptions(), observer or Observer()
     prepare_folder(folder)
     with lock_folder(folder):
-        for place in (folder, folder / "quality", folder / DICOM_SEG):
-            remove_partials(place)
+        for subfolder in (folder, folder / "quality", folder / DICOM_SEG):
+            remove_partials(subfolder)
         return _predict(cases, folder, model, load_segmenter, options, observer)
 
 
@@ -77,13 +79,14 @@ def _predict(
     inputs = {case.name: case.identity for case in cases}
     complete = [case for case in cases if output_path(folder, case.name).exists()]
     if options.overwrite:
-        for case in complete:  # now: a run stopped half-way must not leave two kinds of label maps
+        # At once, because a run that is stopped half-way must not leave two kinds of label maps.
+        for case in complete:
             output_path(folder, case.name).unlink()
     else:
-        known = check_resume(folder, settings, {c.name: inputs[c.name] for c in complete})
-        inputs = known | inputs
+        scans = {case.name: inputs[case.name] for case in complete}
+        inputs = check_resume(folder, settings, scans) | inputs
     started = time.monotonic()
-    record: dict[str, Any] = {
+    manifest: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
         "inputs": inputs,
@@ -91,40 +94,38 @@ def _predict(
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},
     }
-    write_manifest(folder, record)
-    files = CaseFiles(folder, options)
-    segmenter, results = run(cases, files, lambda: load_segmenter(model), observer)
-    measured = [(r.case, r.frames) for r in results if r.frames is not None]
-    write_results(
-        folder,
-        measured,
-        options.given,
-        options.label_order,
-        provenance(record),
-        options.report,
-        options.keep_identifiers,
+    write_manifest(folder, manifest)
+    patients = PatientCollector(cases, options)
+    files = CaseFiles(folder, options, patients.pictured)
+    segmenter, statuses = run(cases, files, lambda: load_segmenter(model), observer, patients.add)
+    tables = encode_results(
+        patients.results(),
+        provenance(manifest),
+        compared=bool(options.overrides.compare),
+        report=options.report,
     )
+    for name, content in tables.items():
+        write_atomic(folder / name, content)
     seconds = time.monotonic() - started
     if segmenter:
         runtime = segmenter.runtime
-        record |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
-        record["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
-    case_statuses = [result.case_status for result in results]
+        manifest |= {"runtime": runtime.name, "device": runtime.device, "batch": segmenter.batch}
+        manifest["runtime_busy"] = round(segmenter.busy_s / seconds, 3)
     if (peak := peak_memory_mb()) is not None:
-        record["peak_memory_mb"] = peak
-    record |= {
+        manifest["peak_memory_mb"] = peak
+    manifest |= {
         "seconds": round(seconds, 3),
-        "cases": [asdict(case_status) for case_status in case_statuses],
+        "cases": [asdict(status) for status in statuses],
     }
-    write_manifest(folder, record)
-    return case_statuses
+    write_manifest(folder, manifest)
+    return statuses
 
 
 def peak_memory_mb() -> int | None:
-    """Most memory this process has held so far, in MiB; None where the system does not say."""
+    """Peak memory of this process so far, in MiB; None where the system does not tell it."""
     try:
         import resource  # not on Windows
     except ImportError:
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on a Mac bytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on a Mac
     return int(peak / (2**20 if sys.platform == "darwin" else 2**10))

@@ -1,4 +1,4 @@
-"""Which files belong to one patient: a cine, or single frames named ``<patient>_frame<NN>``."""
+"""What is known of the patients apart from the scans: ED and ES, and their bodies."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user gives beside the scans.
+    """What the user says of the patients.
 
     Attributes:
         subjects: patient to body.
         ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
         es: likewise for ES.
-        compare: folders of results of other models on the same scans.
+        compare: folders with the results of other models on the same scans.
     """
 
     subjects: Mapping[str, Subject] = field(default_factory=dict)
@@ -42,7 +42,12 @@ def read_overrides(
     es: int | None = None,
     compare: Sequence[Path] = (),
 ) -> tuple[Overrides, list[str]]:
-    """What the command line says of the patients, and a line for each thing that makes no sense."""
+    """What the command line says of the patients, and a line for each problem.
+
+    Raises:
+        ConfigError: a folder to compare with does not exist.
+        InputError: the table of subjects cannot be used.
+    """
     for folder in compare:
         if not folder.is_dir():
             raise ConfigError(f"--compare {folder}: no such folder")
@@ -54,71 +59,88 @@ def read_overrides(
     return Overrides(subjects, ed, es, tuple(compare)), problems
 
 
-def measure_patients(
-    results: Iterable[tuple[Case, list[FrameVolumes]]], given: Overrides | None = None
-) -> dict[str, Measurements]:
-    """Measurements of each patient, the frames of separate files joined by their number.
+@dataclass(frozen=True)
+class PatientContext:
+    """What is known of a patient apart from the scan.
 
-    ED and ES are those of ``given``, otherwise those of an ``Info.cfg`` of the ACDC layout beside
-    the scans, otherwise those of the volume curve. The body is that of ``given``, otherwise what
-    the DICOM header or ``Info.cfg`` says.
+    Attributes:
+        ed: number of the ED frame among the patient's frames, from 0; None to find it.
+        es: likewise for ES.
+        subject: the patient's body.
+        warnings: what could not be used, a sentence each.
     """
-    given = given or Overrides()
-    grouped: dict[tuple[Path, str], list[tuple[int, list[FrameVolumes]]]] = {}
-    headers: dict[str, PatientInfo] = {}
-    for case, frames in results:
-        patient, number = patient_and_frame(case.name)
-        grouped.setdefault((case.path.parent, patient), []).append((number or 0, frames))
-        if case.series:
-            headers[patient] = case.series.info
-    measured: dict[str, Measurements] = {}
-    for (folder, patient), members in grouped.items():
-        members.sort(key=lambda member: member[0])
-        frames = [frame for _, own in members for frame in own]
-        info = headers.get(patient) or read_patient_info(folder)
-        numbers = [number or frame.index + 1 for number, own in members for frame in own]
-        ed, es = phase_indices(info, numbers)
-        warnings: list[str] = []
-        chosen = {"ED": (given.ed, ed), "ES": (given.es, es)}
-        phases = {}
-        for name, (wanted, found) in chosen.items():
-            beyond = wanted is not None and not 0 <= wanted < len(frames)
-            phases[name] = found if wanted is None or beyond else wanted
-            if beyond and len(frames) > 1:
-                warnings.append(f"{name} frame {wanted} was asked for, there are {len(frames)}")
-        subject = given.subjects.get(patient)
-        if subject is None:
-            subject, doubts = _subject(info)
-            warnings += [
-                f"{'DICOM' if patient in headers else 'Info.cfg'}: {doubt}" for doubt in doubts
-            ]
-        one = measure_frames(frames, phases["ED"], phases["ES"], subject)
-        measured[patient] = replace(one, warnings=(*one.warnings, *warnings))
-    return measured
+
+    ed: int | None = None
+    es: int | None = None
+    subject: Subject = field(default_factory=Subject)
+    warnings: tuple[str, ...] = ()
+
+    def measure(self, frames: Sequence[FrameVolumes]) -> Measurements:
+        """Measurements of the patient's frames."""
+        return measure_frames(frames, self.ed, self.es, self.subject, self.warnings)
+
+
+def find_context(
+    cases: Sequence[Case], numbers: Sequence[int], overrides: Overrides | None = None
+) -> PatientContext:
+    """What the user, the DICOM header or an ``Info.cfg`` beside the scans says of a patient.
+
+    What the user says comes first, for each of ED, ES and the body.
+
+    Args:
+        cases: the patient's scans, of one folder.
+        numbers: of the patient's frames, from 1, as :func:`frame_numbers` gives them.
+        overrides: what the user says.
+    """
+    overrides = overrides or Overrides()
+    patient, _ = patient_and_frame(cases[0].name)
+    headers = [case.series.info for case in cases if case.series]
+    info = headers[-1] if headers else read_patient_info(cases[0].path.parent)
+    warnings: list[str] = []
+    phases = dict(zip(("ED", "ES"), phase_indices(info, numbers), strict=True))
+    for phase, number in (("ED", overrides.ed), ("ES", overrides.es)):
+        if number is None:
+            continue
+        if 0 <= number < len(numbers):
+            phases[phase] = number
+        elif len(numbers) > 1:
+            warnings.append(f"{phase} frame {number} was asked for, there are {len(numbers)}")
+    subject = overrides.subjects.get(patient)
+    if subject is None:
+        subject, problems = _subject(info)
+        source = "DICOM" if headers else "Info.cfg"
+        warnings += [f"{source}: {problem}" for problem in problems]
+    return PatientContext(phases["ED"], phases["ES"], subject, tuple(warnings))
+
+
+def frame_numbers(case: str, frames: int) -> list[int]:
+    """Numbers of the frames of a case, from 1: the one in its name, or counted."""
+    _, number = patient_and_frame(case)
+    return [number] * frames if number else list(range(1, frames + 1))
 
 
 def _subject(info: PatientInfo) -> tuple[Subject, list[str]]:
-    """What of ``info`` is possible, and a line for each value that is not."""
-    subject, doubts = Subject(), []
+    """The plausible values of ``info``, and a line for each of the others."""
+    subject, problems = Subject(), []
     for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
         try:
             subject = replace(subject, **{name: getattr(info, name)})
         except InputError as error:
-            doubts.append(str(error))
-    return subject, doubts
+            problems.append(str(error))
+    return subject, problems
 
 
 def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
-    """Read a CSV file with a row a patient.
+    """Read a CSV file with one row per patient.
 
     Columns are ``id`` (the patient's name in the results), ``sex`` (M or F), ``height_cm``,
     ``weight_kg`` and ``heart_rate_bpm``; all but the first may be missing or empty.
 
     Returns:
-        Patient to what is known, and a line for each row that cannot be used.
+        Patient to body, and a line for each row that cannot be used.
 
     Raises:
-        InputError: the file cannot be read, or it is no such table.
+        InputError: the file cannot be read, or has other columns.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -127,8 +149,7 @@ def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
             header = [name.strip() for name in reader.fieldnames or ()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    strange = [name for name in header if name not in _COLUMNS]
-    if "id" not in header or strange:
+    if "id" not in header or set(header) - set(_COLUMNS):
         raise InputError(f"{path}: columns are {header}; expected {', '.join(_COLUMNS)}")
     subjects: dict[str, Subject] = {}
     problems: list[str] = []

@@ -1,8 +1,8 @@
-"""Reading, segmenting and writing of many cases at once, with no more of them held than needed.
+"""Read, segment and write many cases at the same time, holding few of them in memory.
 
-Readers work a few cases ahead of the runtime and writers after it, each in threads of their own;
-whoever is too fast waits. So memory does not grow with the number of cases, and the runtime does
-not wait for files.
+Threads read a few cases ahead of the runtime, and other threads write after it; those that are too
+fast wait. So memory does not grow with the number of cases, and the runtime does not wait for
+files.
 """
 
 from __future__ import annotations
@@ -16,60 +16,62 @@ from itertools import chain
 from typing import TypeVar
 
 from ctct.errors import CtctError, InputError, OutputError
+from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.study import Study
-from ctct.measurement.volumes import FrameVolumes
 from ctct.predict.case_files import CaseFiles
-from ctct.predict.run_manifest import DONE, SKIPPED, CaseStatus
+from ctct.predict.case_result import CaseResult
+from ctct.predict.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
 
 log = logging.getLogger(__name__)
 
-#: Threads that read and that write, and how many cases of each kind may be under way.
+#: Number of threads that read, and that write, and of cases that either may be ahead or behind.
 READERS, WRITERS, AHEAD = 2, 2, 3
+
+#: Takes the result of a case; None where it failed.
+OnResult = Callable[[Case, CaseResult | None], None]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Observer:
-    """Told how a run goes on, in the thread that started it; this one ignores it."""
+    """Told of the progress of a run, in the thread that started it; this one does nothing."""
 
     def slices_done(self, case: Case, done: int, total: int) -> None:
-        """So many of a case's slices are labelled."""
+        """That many of a case's slices are segmented."""
 
     def case_ended(self, case_status: CaseStatus) -> None:
-        """A case has come to its end."""
+        """A case is done, skipped or failed."""
 
 
 @dataclass
-class Result:
-    """A case and what came of it.
+class _Work:
+    """A case under way.
 
     Attributes:
         case: the case.
-        case_status: for the record.
-        frames: volumes of its frames; None where it failed.
+        status: for the run manifest.
         unwritten: why its results could not be written, where that is why it failed.
     """
 
     case: Case
-    case_status: CaseStatus
-    frames: list[FrameVolumes] | None = None
+    status: CaseStatus
     unwritten: OutputError | None = None
 
 
 def ahead(
-    function: Callable[[T], R], items: Iterable[T], pool: ThreadPoolExecutor, most: int
+    function: Callable[[T], R], items: Iterable[T], pool: ThreadPoolExecutor, max_ahead: int
 ) -> Iterator[tuple[T, Future[R]]]:
-    """``function`` of each item, in order, begun up to ``most`` items before it is asked for."""
-    begun: deque[tuple[T, Future[R]]] = deque()
+    """``function`` of each item, in order, started up to ``max_ahead`` items in advance."""
+    started: deque[tuple[T, Future[R]]] = deque()
     for item in items:
-        begun.append((item, pool.submit(function, item)))
-        if len(begun) > most:
-            yield begun.popleft()
-    while begun:
-        yield begun.popleft()
+        started.append((item, pool.submit(function, item)))
+        if len(started) > max_ahead:
+            yield started.popleft()
+    while started:
+        yield started.popleft()
 
 
 def run(
@@ -77,34 +79,57 @@ def run(
     files: CaseFiles,
     load_segmenter: Callable[[], Segmenter],
     observer: Observer,
-) -> tuple[Segmenter | None, list[Result]]:
+    on_result: OnResult,
+) -> tuple[Segmenter | None, list[CaseStatus]]:
     """Take every case from its file to its results.
 
     Args:
-        cases: what to segment.
+        cases: the scans.
         files: reads and writes them, in other threads.
         load_segmenter: called once, when the first case needs it.
-        observer: told how it goes on.
+        observer: told of the progress.
+        on_result: called once per case with its result, or None where it failed, in the thread
+            that made it. The result is not kept here.
 
     Returns:
-        The segmenter, where one was needed, and the result of each case, in order.
+        The segmenter, where one was needed, and the status of each case, in order.
 
     Raises:
-        CtctError: other than InputError: the model, the runtime or the disk, with which no other
-            case would fare better, or no case could be written. What was segmented by then is still
-            written, if that can be.
+        CtctError: other than InputError: a fault of the model, the runtime or the disk, which
+            every other case would meet as well, or no case could be written. What has been
+            segmented is still written where possible.
     """
-    results = [Result(case, CaseStatus(case.name, str(case.path))) for case in cases]
-    at_work: dict[int, Result] = {}  # by the identity of the study
-    writing: deque[tuple[Result, Future[list[FrameVolumes]]]] = deque()
+    works = [_Work(case, CaseStatus(case.name, str(case.path))) for case in cases]
+    segmenting: dict[int, _Work] = {}  # by the identity of the study
+    writing: deque[tuple[_Work, Future[None]]] = deque()
 
-    def end(result: Result, frames: Future[list[FrameVolumes]]) -> None:
+    def read(work: _Work) -> Study | None:
+        found = files.read(work.case, work.status)
+        if isinstance(found, Study):
+            return found
+        on_result(work.case, found)
+        return None
+
+    def write(work: _Work, segmentation: Segmentation) -> None:
+        on_result(work.case, files.write(work.case, segmentation, work.status))
+
+    def end(work: _Work, status: str) -> None:
+        work.status.status = status
+        observer.case_ended(work.status)
+
+    def fail(work: _Work, error: Exception) -> None:
+        _record(work, error)
+        on_result(work.case, None)
+        end(work, FAILED)
+
+    def end_writing() -> None:
+        work, written = writing.popleft()
         try:
-            result.frames = frames.result()
-            result.case_status.status = DONE
+            written.result()
         except Exception as error:
-            _fail(result, error)
-        observer.case_ended(result.case_status)
+            fail(work, error)
+        else:
+            end(work, DONE)
 
     with (
         ThreadPoolExecutor(READERS, "read") as readers,
@@ -112,63 +137,55 @@ def run(
     ):
 
         def studies() -> Iterator[Study]:
-            for result, future in ahead(
-                lambda result: files.read(result.case, result.case_status), results, readers, AHEAD
-            ):
+            for work, future in ahead(read, works, readers, AHEAD):
                 try:
-                    found = future.result()
+                    study = future.result()
                 except Exception as error:
-                    _fail(result, error)
-                    observer.case_ended(result.case_status)
+                    fail(work, error)
                     continue
-                if isinstance(found, Study):
-                    at_work[id(found)] = result
-                    yield found
+                if study is None:
+                    end(work, SKIPPED)
                 else:
-                    result.frames, result.case_status.status = found, SKIPPED
-                    observer.case_ended(result.case_status)
+                    segmenting[id(study)] = work
+                    yield study
 
         stream = studies()
         first = next(stream, None)
         if first is None:
-            return None, results
+            return None, [work.status for work in works]
         segmenter = load_segmenter()  # the next cases are read meanwhile
         outcomes = segmenter.segment_all(
             chain([first], stream),
             lambda study, done: observer.slices_done(
-                at_work[id(study)].case, done, study.frames * study.slices
+                segmenting[id(study)].case, done, study.frames * study.slices
             ),
         )
         for outcome in outcomes:
-            result = at_work.pop(id(outcome.study))
-            result.case_status.seconds["segment"] = round(outcome.seconds, 3)
+            work = segmenting.pop(id(outcome.study))
+            work.status.seconds["segment"] = round(outcome.seconds, 3)
             if outcome.segmentation is None:
                 assert outcome.error is not None
-                _fail(result, outcome.error)
-                observer.case_ended(result.case_status)
+                fail(work, outcome.error)
                 continue
-            done = writers.submit(
-                files.write, result.case, outcome.segmentation, result.case_status
-            )
-            writing.append((result, done))
+            writing.append((work, writers.submit(write, work, outcome.segmentation)))
             while len(writing) > AHEAD or (writing and writing[0][1].done()):
-                end(*writing.popleft())
+                end_writing()
         while writing:
-            end(*writing.popleft())
-    unwritten = [result.unwritten for result in results if result.unwritten]
-    if unwritten and all(result.frames is None for result in results):
+            end_writing()
+    unwritten = [work.unwritten for work in works if work.unwritten]
+    if unwritten and all(work.status.status == FAILED for work in works):
         raise unwritten[0]
-    return segmenter, results
+    return segmenter, [work.status for work in works]
 
 
-def _fail(result: Result, error: Exception) -> None:
+def _record(work: _Work, error: Exception) -> None:
     """Record why a case failed, or raise what would fail every other case as well."""
     if isinstance(error, OutputError) and not error.everywhere:
-        result.unwritten = error
+        work.unwritten = error
     elif isinstance(error, CtctError) and not isinstance(error, InputError):
         raise error
-    result.case_status.reason = str(error)
+    work.status.reason = str(error)
     if not isinstance(error, CtctError):  # one strange file must not end a night's run
-        reason = f"{result.case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
-        result.case_status.reason = " ".join(reason.split())
-    log.debug("%s", result.case.name, exc_info=error)
+        reason = f"{work.case.path}: unexpected {type(error).__name__}: {error}; run with --debug"
+        work.status.reason = " ".join(reason.split())
+    log.debug("%s", work.case.name, exc_info=error)

@@ -1,4 +1,4 @@
-"""``run.json``: how a folder of results was made, and what became of each case."""
+"""``run.json``: how a folder of results was made, and the status of each case."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 @dataclass
 class CaseStatus:
-    """What became of one case.
+    """Status of one case.
 
     Attributes:
         case: its name.
-        path: the file read.
+        path: the scan.
         status: "done", "skipped" (complete from an earlier run) or "failed".
         reason: why it failed.
-        output: the label map written.
-        slices: number of slices labelled.
+        output: file name of the label map.
+        slices: number of slices segmented.
         seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
     """
@@ -41,50 +41,54 @@ class CaseStatus:
     mean_disagreement: float | None = None
 
 
-def write_manifest(folder: Path, record: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``folder/run.json``."""
-    write_atomic(folder / MANIFEST, strict_json(record))
+    write_atomic(folder / MANIFEST, strict_json(manifest))
 
 
-def provenance(record: Mapping[str, Any]) -> dict[str, str]:
-    """Versions, model and time of a run in words, for the report."""
-    settings = record["settings"]
+def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Versions, model and time of a run, for the report."""
+    settings = manifest["settings"]
     return {
-        **record["versions"],
+        **manifest["versions"],
         "model": f"{settings['model']} (SHA-256 {settings['model_sha256'][:12]})",
-        "made": record["begun"],
+        "made": manifest["begun"],
     }
 
 
 def check_resume(
     folder: Path, settings: Mapping[str, Any], complete: Mapping[str, str]
 ) -> dict[str, str]:
-    """Scans, by case, of the label maps in ``folder`` that were made with the same settings.
+    """Check that a run may add to the label maps in ``folder``.
 
     Args:
-        folder: where the label maps lie, with the record of the run that made them.
-        settings: of the run to come.
-        complete: the scan of each case that the run to come would take for done.
+        folder: of label maps, and of the manifest of the run that made them.
+        settings: of the next run.
+        complete: case to scan, for each case that the next run would skip as complete.
+
+    Returns:
+        Case to scan, for all cases in the manifest; empty if they were made with other settings.
 
     Raises:
-        ConfigError: a label map taken for done was made of another scan, in another way, or nothing
-            says how.
+        ConfigError: a label map of a complete case was made from another scan or with other
+            settings, or there is no manifest.
     """
     try:
-        record = json.loads((folder / MANIFEST).read_text())
-        made_with, made_of = dict(record["settings"]), dict(record["inputs"])
+        manifest = json.loads((folder / MANIFEST).read_text())
+        previous_settings, previous_scans = dict(manifest["settings"]), dict(manifest["inputs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         if not complete:
             return {}
         raise ConfigError(
             f"{folder}: holds label maps but no {MANIFEST} that says how they were made; {_REMEDY}"
         ) from error
-    # Apart, not as one table: a scan may be called like a setting.
-    for before, now in ((made_with, settings), (made_of, complete)) if complete else ():
-        for name, value in now.items():
-            if before.get(name) != value:
-                change = f"{name}: {before.get(name)!r} then, {value!r} now"
-                raise ConfigError(
-                    f"{folder}: holds label maps of another run ({change}); {_REMEDY}"
-                )
-    return made_of if made_with == settings else {}
+    if complete:
+        # Separately, because a scan may have the name of a setting.
+        for before, now in ((previous_settings, settings), (previous_scans, complete)):
+            for name, value in now.items():
+                if before.get(name) != value:
+                    change = f"{name}: {before.get(name)!r} then, {value!r} now"
+                    raise ConfigError(
+                        f"{folder}: holds label maps of another run ({change}); {_REMEDY}"
+                    )
+    return previous_scans if previous_settings == settings else {}

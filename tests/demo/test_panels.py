@@ -64,7 +64,7 @@ def labelled(engine: str, labels: list[int], seconds: float) -> Labelled:
     study = Study("one", np.zeros((1, 1, 1, len(labels)), np.float32), (1.0, 1.0), 8.0)
     array = np.array(labels, np.uint8).reshape(study.voxels.shape)
     found = Segmentation(study, array, np.zeros(array.shape, np.float16))
-    return Labelled(engine, ModelFile(Path("m.onnx")), "r on cpu", found, found, seconds)
+    return Labelled(engine, ModelFile(Path("m.onnx")), "r on cpu", found, seconds)
 
 
 def test_two_engines_side_by_side() -> None:

@@ -8,7 +8,10 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from ctct.inference.segmentation import Segmentation
+from ctct.io.study import Study
 from ctct.measurement.quality_indicators import FrameIndicators
+from ctct.predict.case_result import CaseResult, analyze_case
 from ctct.runtimes.base import Prediction
 
 #: A frame in which nothing is wrong.
@@ -49,6 +52,15 @@ def phantom(height: int, width: int, slices: int = 3) -> npt.NDArray[np.uint8]:
     beside = np.hypot(rows - height / 2, columns - width / 2 + 12)
     one = np.select([radius < 6, radius < 9, beside < 6], [3, 2, 1], 0).astype(np.uint8)
     return np.repeat(one[None], slices, 0)
+
+
+def analyze_phantom(name: str, labelled_slices: int = 5, frames: int = 1) -> CaseResult:
+    """A scan of 5 slices; all are labelled, but in the last frame only some of them."""
+    labels = np.repeat(phantom(60, 70, 5)[None], frames, 0)
+    labels[-1, labelled_slices:] = 0
+    voxels = np.array([20, 180, 80, 200], np.float32)[labels]
+    study = Study(name, voxels, (1.5, 1.5), 8.0)
+    return analyze_case(Segmentation(study, labels, np.full(labels.shape, 0.1, np.float16)))
 
 
 def write_acdc(root: Path) -> None:

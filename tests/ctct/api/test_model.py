@@ -135,9 +135,7 @@ def test_a_closed_model_says_so(study: ctct.Study) -> None:
         ({"batch": 0}, ConfigError, "--batch 0"),
     ],
 )
-def test_bad_arguments(
-    arguments: dict[str, object], error: type[Exception], message: str
-) -> None:
+def test_bad_arguments(arguments: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         ctct.load_model(**arguments)  # type: ignore[arg-type]
 

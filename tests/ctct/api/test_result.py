@@ -9,13 +9,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from ctct.prediction.case_result import analyze_case
 from rich.console import Console
 
 import ctct
+from ctct.api.result import Result
 from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
-from ctct.api.result import Result
-from ctct.prediction.case_result import analyze_case
 from ctct.labels import LV, MYO, VALUE
 
 
@@ -100,7 +100,9 @@ def test_the_report_is_one_page(tmp_path: Path) -> None:
 
 def test_what_a_terminal_and_a_notebook_show() -> None:
     result = beating("a <b> name")
-    assert repr(result).startswith("Result('a <b> name': 2 frames, 3 slices of 40×40; LVEDV (mL) 0.5")
+    assert repr(result).startswith(
+        "Result('a <b> name': 2 frames, 3 slices of 40×40; LVEDV (mL) 0.5"
+    )
     console = Console(file=io.StringIO(), width=100)
     console.print(result)
     printed = console.file.getvalue()  # type: ignore[attr-defined]

@@ -70,15 +70,15 @@ def test_numbers_that_no_heart_has() -> None:
 
 
 def test_the_gravest_flag_is_the_verdict() -> None:
-    indicators = {("p", 0): GOOD, ("p", 1): GOOD}
+    indicators = [GOOD, GOOD]
     found = judge(PATIENT, indicators)
     assert (found.verdict, found.flags) == ("ok", ())
     assert found.score == pytest.approx(0.2)
-    indicators["p", 1] = replace(GOOD, relative_disagreement=1.0)
+    indicators[1] = replace(GOOD, relative_disagreement=1.0)
     found = judge(PATIENT, indicators, [Flag("review", "image")])
     assert (found.verdict, found.score) == ("review", 1.0)
     assert found.flags[1].reason.startswith("ES: the networks disagree")
-    indicators["p", 0] = replace(GOOD, swapped=True)
+    indicators[0] = replace(GOOD, swapped=True)
     found = judge(PATIENT, indicators)
     assert found.verdict == "reject"
     assert found.flags[0].reason.startswith("ED: RV and LV")
@@ -86,15 +86,14 @@ def test_the_gravest_flag_is_the_verdict() -> None:
 
 def test_only_frames_that_numbers_come_from_count() -> None:
     three = Measurements((*FRAMES, FRAMES[1]), 0, 1)
-    indicators = {("p", 0): GOOD, ("p", 1): GOOD, ("p", 2): replace(GOOD, swapped=True)}
-    assert judge(three, indicators).verdict == "ok"
+    assert judge(three, [GOOD, GOOD, replace(GOOD, swapped=True)]).verdict == "ok"
 
 
 def test_a_lone_frame_and_one_without_signs() -> None:
     lone = Measurements(FRAMES[:1], None, None)
-    assert judge(lone, {("p", 0): replace(GOOD, gaps=1)}).flags[0].reason.endswith(": 1")
-    for indicators in ({}, {("p", 0): replace(GOOD, relative_disagreement=math.nan)}):
-        unknown = judge(lone, indicators)
+    assert judge(lone, [replace(GOOD, gaps=1)]).flags[0].reason.endswith(": 1")
+    for indicators in (None, replace(GOOD, relative_disagreement=math.nan)):
+        unknown = judge(lone, [indicators])
         assert unknown.verdict == "review"
         assert math.isnan(unknown.score)
         assert "not known" in unknown.flags[0].reason

@@ -3,11 +3,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +22,8 @@ from tests_support import write_scan
 from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
+from ctct.measurement import volumes
+from ctct.predict import case_files, case_result
 from ctct.predict.case_files import PredictOptions
 from ctct.predict.folder import predict_folder
 from ctct.predict.run_manifest import CaseStatus
@@ -80,6 +87,62 @@ def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_pa
     assert set(record["cases"][0]["seconds"]) == {"read", "segment", "write"}
 
 
+def test_nothing_written_is_read_back_and_nothing_is_computed_twice(
+    threshold: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cine, and a patient in two files of a single frame."""
+    write_scan(tmp_path / "in" / "cine.nii.gz", (40, 36, 3, 2))
+    for name in ("p_frame01", "p_frame02"):
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    calls: Counter[str] = Counter()
+
+    def count(module: ModuleType, name: str) -> None:
+        original = getattr(module, name)
+
+        def counted(*args: object, **settings: object) -> object:
+            calls[name] += 1
+            return original(*args, **settings)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for name in ("read_case", "read_labels", "read_indicators"):
+        count(case_files, name)
+    count(case_result, "frame_volumes")
+    count(volumes, "find_phases")
+    out = tmp_path / "out"
+    with opened_for_reading(out) as opened:
+        run(threshold, tmp_path / "in", out)
+    assert opened <= {"run.json"}  # looked for, to resume an earlier run
+    assert calls == {"read_case": 3, "frame_volumes": 3, "find_phases": 2}
+
+    calls.clear()
+    with opened_for_reading(out) as opened:
+        statuses = run(threshold, tmp_path / "in", out)
+    assert {status.status for status in statuses} == {"skipped"}
+    assert calls["read_labels"] == calls["read_indicators"] == 3
+    assert "cine_seg.nii.gz" in opened
+
+
+@contextmanager
+def opened_for_reading(folder: Path) -> Iterator[set[str]]:
+    """Names of the files in ``folder`` that are opened for reading meanwhile."""
+    names: set[str] = set()
+    listening = True
+
+    def listen(event: str, args: tuple[object, ...]) -> None:
+        if listening and event == "open" and isinstance(args[0], str | os.PathLike):
+            path, flags = Path(args[0]), args[2]
+            reads = isinstance(flags, int) and not flags & (os.O_WRONLY | os.O_RDWR)
+            if reads and path.is_relative_to(folder) and not path.is_dir():
+                names.add(path.name)
+
+    sys.addaudithook(listen)
+    try:
+        yield names
+    finally:
+        listening = False
+
+
 def test_a_second_run_skips_what_is_complete_and_measures_the_same(
     threshold: Segmenter, tmp_path: Path
 ) -> None:
@@ -88,6 +151,7 @@ def test_a_second_run_skips_what_is_complete_and_measures_the_same(
     out = tmp_path / "out"
     run(threshold, tmp_path / "in", out)
     before = {p.name: p.read_bytes() for p in out.glob("*.csv")}
+    report = without_times(out / "report.html")
     (out / "p_frame02_seg.nii.gz").unlink()
     stamp = (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns
     threshold.runtime.batches.clear()
@@ -96,6 +160,11 @@ def test_a_second_run_skips_what_is_complete_and_measures_the_same(
     assert threshold.runtime.batches == [3]  # the three slices of the second file only
     assert (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns == stamp
     assert {p.name: p.read_bytes() for p in out.glob("*.csv")} == before
+    assert without_times(out / "report.html") == report
+
+
+def without_times(path: Path) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", path.read_text())
 
 
 def test_pictures_are_made_up_for_where_they_are_missing(

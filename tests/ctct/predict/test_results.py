@@ -1,96 +1,110 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
+from threading import Thread
 
-import nibabel as nib
-import numpy as np
 import pytest
-from tests_support import phantom
+from tests_support import analyze_phantom
 
 from ctct.io.case import Case
-from ctct.measurement.volumes import FrameVolumes, frame_volumes
+from ctct.predict import results
+from ctct.predict.case_files import PredictOptions
 from ctct.predict.patients import Overrides
-from ctct.predict.results import write_results
+from ctct.predict.results import PatientCollector, encode_results
+
+NAMES = ("p_frame09", "cine", "p_frame01", "q_frame01", "q_frame02")
+CASES = [Case(Path(f"in/{name}.nii.gz"), name) for name in NAMES]
 
 
-def write(folder: Path, name: str, slices: int) -> tuple[Case, list[FrameVolumes]]:
-    """A scan and, in ``results`` beside it, its label map in the order of M&Ms."""
-    labels = phantom(60, 70, slices)
-    affine = np.diag([1.5, 1.5, 8, 1])
-    scan = np.array([20, 180, 80, 200], np.int16)[labels]
-    mnms = np.array([0, 3, 2, 1], np.uint8)[labels]
-    for path, array in (
-        (folder / f"{name}.nii.gz", scan),
-        (folder / "results" / f"{name}_seg.nii.gz", mnms),
-    ):
-        path.parent.mkdir(exist_ok=True)
-        nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), affine), path)
-    return Case(folder / f"{name}.nii.gz", name), frame_volumes(labels[None], 0.018, name)
+def collect(options: PredictOptions | None = None, failed: str = "") -> PatientCollector:
+    collector = PatientCollector(CASES, options or PredictOptions())
+    for one in CASES:
+        result = analyze_phantom(one.name, 2 if one.name.endswith(("9", "2")) else 5)
+        collector.add(one, None if one.name == failed else result)
+    return collector
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def test_files_of_a_patient_are_joined_by_frame_number() -> None:
+    patients = collect().results()
+    assert [patient.name for patient in patients] == ["p", "cine", "q"]
+    frames = patients[0].measurements.frames
+    assert [frame.name for frame in frames] == ["p_frame01", "p_frame09"]
+    assert patients[0].picture
 
 
-def test_everything_of_a_patient_in_two_files(tmp_path: Path) -> None:
-    measured = [write(tmp_path, "p_frame01", 5), write(tmp_path, "p_frame09", 4)]
-    out = tmp_path / "results"
-    write_results(out, measured, Overrides(ed=0, es=1), "mnms")
-    (patient,) = rows(out / "measurements.csv")
-    assert patient["verdict"] == "review"  # no indicators were kept
-    assert "not known" in patient["flags"]
-    segments = rows(out / "segments.csv")
-    assert len(segments) == 16
-    # The wall is 3 pixels of 1.5 mm thick, at ED as at ES.
-    assert abs(float(segments[0]["ED (mm)"]) - 4.5) < 0.4
-    assert float(segments[0]["thickening (%)"]) == 0
-    html = (out / "report.html").read_text()
-    assert html.count("data:image/jpeg") == 1  # ED; ES has another number of slices
+def test_a_patient_is_joined_when_the_last_scan_is_done_or_has_failed() -> None:
+    collector = PatientCollector(CASES, PredictOptions())
+    first, last = CASES[0], CASES[2]
+    collector.add(first, analyze_phantom(first.name, 2))
+    assert collector.results() == []
+    collector.add(last, None)
+    (patient,) = collector.results()
+    assert [frame.name for frame in patient.measurements.frames] == ["p_frame09"]
+    collector.add(last, None)  # a second report of the same case changes nothing
+    assert collector.results() == [patient]
 
 
-def test_a_scan_that_was_moved_has_no_picture_and_everything_else(tmp_path: Path) -> None:
-    measured = [write(tmp_path, "p_frame01", 5)]
-    (tmp_path / "p_frame01.nii.gz").unlink()
-    write_results(tmp_path / "results", measured, Overrides(), "mnms")
-    assert "data:image" not in (tmp_path / "results" / "report.html").read_text()
-    assert rows(tmp_path / "results" / "frames.csv")[0]["LV volume (mL)"]
+def test_a_patient_of_whom_nothing_was_measured_is_left_out() -> None:
+    assert [patient.name for patient in collect(failed="cine").results()] == ["p", "q"]
 
 
-def test_a_label_map_that_went_missing_costs_its_patient_the_pictures_only(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_results_may_come_from_several_threads() -> None:
+    collector = PatientCollector(CASES, PredictOptions(report=False))
+    threads = [Thread(target=collector.add, args=(one, analyze_phantom(one.name))) for one in CASES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [patient.name for patient in collector.results()] == ["p", "cine", "q"]
+
+
+def test_the_report_shows_pictures_of_a_limited_number_of_patients(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    measured = [write(tmp_path, "a", 5), write(tmp_path, "b", 5)]
-    (tmp_path / "results" / "a_seg.nii.gz").unlink()
-    write_results(tmp_path / "results", measured, Overrides(), "mnms")
-    html = (tmp_path / "results" / "report.html").read_text()
-    assert html.count('class="patient"') == 2
-    assert html.count("data:image/jpeg") == 1
-    assert "a: no pictures" in caplog.text
+    monkeypatch.setattr(results, "MAX_PICTURED_PATIENTS", 2)
+    collector = collect()
+    assert collector.pictured == {"p_frame01", "p_frame09", "cine"}
+    assert [bool(patient.picture) for patient in collector.results()] == [True, True, False]
+    assert collector.results()[2].ed_wall_mm
 
 
-def test_nothing_measured(tmp_path: Path) -> None:
-    write_results(tmp_path, [], Overrides())
-    assert rows(tmp_path / "measurements.csv") == []
-    assert "No patient" in (tmp_path / "report.html").read_text()
+def test_without_a_report_nothing_is_drawn() -> None:
+    collector = collect(PredictOptions(report=False))
+    assert not collector.pictured
+    assert not any(patient.picture or patient.ed_wall_mm for patient in collector.results())
 
 
-def test_other_models_are_measured_at_the_same_frames(tmp_path: Path) -> None:
-    measured = [write(tmp_path, "p_frame01", 5), write(tmp_path, "p_frame09", 4)]
-    alone = tmp_path / "cnn"
-    alone.mkdir()
-    for name in ("p_frame01", "p_frame09"):
-        # As the other model sees it, the last slice holds nothing.
-        image = nib.load(tmp_path / "results" / f"{name}_seg.nii.gz")
-        labels = np.asarray(image.dataobj).copy()
-        labels[..., -1] = 0
-        nib.save(nib.Nifti1Image(labels, image.affine), alone / f"{name}_seg.nii.gz")
-    given = Overrides(ed=1, es=0, compare=(alone, tmp_path / "empty"))
-    write_results(tmp_path / "results", measured, given, "mnms")
-    this, other = rows(tmp_path / "results" / "by_model.csv")
-    assert (this["model"], other["model"]) == ("this", "cnn")  # nothing of the empty folder
-    edv, esv = float(this["LVEDV (mL)"]), float(this["LVESV (mL)"])
-    assert abs(float(other["LVEDV (mL)"]) - edv * 3 / 4) < 0.01
-    assert abs(float(other["LVESV (mL)"]) - esv * 4 / 5) < 0.01
-    assert "of 2 models" in (tmp_path / "results" / "report.html").read_text()
+def test_a_picture_that_cannot_be_drawn_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object, **settings: object) -> None:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(results, "add_phases", refuse)
+    patients = collect().results()
+    assert len(patients) == 3
+    assert "cine: no pictures, unexpected ZeroDivisionError: odd" in caplog.text
+
+
+def test_phases_of_the_user_count_among_all_files() -> None:
+    patients = collect(PredictOptions(overrides=Overrides(ed=1, es=0))).results()
+    assert (patients[0].measurements.ed, patients[0].measurements.es) == (1, 0)
+
+
+def test_tables_and_report() -> None:
+    patients = collect().results()
+    files = encode_results(patients, {"ctct": "1.2.3"})
+    assert list(files) == [
+        *("measurements.csv", "measurements.json", "frames.csv", "segments.csv", "report.html")
+    ]
+    assert files["measurements.csv"].count(b"\r\n") == 4
+    assert b"1.2.3" in files["report.html"]
+    files = encode_results(patients, compared=True, report=False)
+    assert "by_model.csv" in files
+    assert "report.html" not in files
+
+
+def test_no_patient() -> None:
+    files = encode_results([])
+    assert files["measurements.csv"].count(b"\r\n") == 1
+    assert b"No patient" in files["report.html"]

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import numpy as np
+
+from ctct.measurement.masks import shift_to_neighbors
+
+
+def test_a_pixel_is_seen_by_its_four_neighbours() -> None:
+    mask = np.zeros((2, 3, 4), bool)
+    mask[1, 1, 2] = True
+    shifted = shift_to_neighbors(mask)
+    assert {tuple(np.argwhere(one)[0]) for one in shifted} == {
+        *((1, 0, 2), (1, 2, 2), (1, 1, 1), (1, 1, 3)),
+    }
+    assert all(np.count_nonzero(one) == 1 for one in shifted)
+
+
+def test_beyond_the_edge_is_nothing() -> None:
+    counts = [np.count_nonzero(one) for one in shift_to_neighbors(np.ones((2, 3), bool))]
+    assert counts == [3, 3, 4, 4]  # a row of 3, or a column of 2, looks beyond the edge
