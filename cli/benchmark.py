@@ -55,7 +55,8 @@ def training(
     with Spinner() as spinner:
         own, reference, used = training_speed(config, device, steps, rounds, workers, spinner.say)
     typer.echo(
-        f"{' and '.join(config.networks)}, batch {config.batch}, {config.grid_size}²: "
+        f"{' and '.join(config.pair.networks)}, batch {config.batches.batch}, "
+        f"{config.pair.grid_size}²: "
         f"ctct {own.rate:.2f} steps/s ({used}), reference {reference.rate:.2f} steps/s, "
         f"{own.times_as_fast_as(reference):.1f} times as fast"
     )

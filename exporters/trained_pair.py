@@ -66,7 +66,7 @@ class TrainedPair:
         self.heart_crop_size = int(description.config["heart_crop_size"]) if has_heart_crop else 0
         self.stem = STEM
         if heart_crop:
-            self.graph.fit(self.heart_crop_size)
+            self.graph.set_grid(self.heart_crop_size)
             self.stem = f"{STEM}.heart_crop"
         self._folders = verify_on, calibration
         own = {key: self.file.description.get(key, "") for key in ("training_data", "license")}

@@ -19,13 +19,13 @@ from ctct.exporters.parity import LIMITS, Limits
 from ctct.exporters.precision import Rung
 from ctct.exporters.request import ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
-from ctct.models.normalization import OtherStatistics
 
 from ctct.errors import ConfigError, ModelError, ParityError
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant, heart_crop_path
 from ctct.models.checkpoint import load_checkpoint, save_checkpoint
+from ctct.models.normalization import OtherStatistics
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 from ctct.synthetic import synthetic_cine
 
