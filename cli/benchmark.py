@@ -93,7 +93,8 @@ def training(
     with spinner() as say:
         speed, reference, used = training_speed(config, device, steps, rounds, workers, say)
     typer.echo(
-        f"{' and '.join(config.networks)}, batch {config.batch}, {config.grid_size}²: "
+        f"{' and '.join(config.pair.networks)}, batch {config.batches.batch}, "
+        f"{config.pair.grid_size}²: "
         f"ctct {speed.rate:.2f} steps/s ({used}), reference {reference.rate:.2f} steps/s, "
         f"{speed.times_as_fast_as(reference):.1f} times as fast"
     )

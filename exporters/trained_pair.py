@@ -72,7 +72,7 @@ class TrainedPair:
         self.heart_crop_size = int(description.config["heart_crop_size"]) if has_heart_crop else 0
         self.stem = STEM
         if heart_crop:
-            self.graph.fit(self.heart_crop_size)
+            self.graph.set_grid(self.heart_crop_size)
             self.stem = f"{STEM}.heart_crop"
         self._verify_on, self._calibration = verify_on, calibration
         source = self.model_file.description

@@ -71,7 +71,7 @@ def test_ctrl_c_says_how_to_go_on(
         (["train", "empty", "-o", "run", "--preset", "worst"], 2, "unknown preset 'worst'"),
         (["train", "empty", "-o", "run", "--networks", "unet,net"], 2, "unknown network 'net'"),
         (["train", "empty", "-o", "run", "--config", "bad.json"], 2, "unknown setting stepz"),
-        (["train", "empty", "-o", "run", "--resume"], 2, "no run to go on with"),
+        (["train", "empty", "-o", "run", "--resume"], 2, "no run to continue"),
         (["pack", "empty", "-o", "slices.zip"], 2, "must end in .npz"),
         (["export", "empty", "-o", "x.onnx"], 7, "no such model"),
         (["info", "--model", "bad.json"], 7, "not a model"),
@@ -92,16 +92,3 @@ def test_exit_codes(
     outcome = ctct(*arguments)
     assert outcome.code == code
     assert message in outcome.err
-
-
-def test_every_flag_of_train_is_a_setting() -> None:
-    import dataclasses
-    import inspect
-
-    from ctct.cli.train import train
-
-    from ctct.training.config import TrainingConfig
-
-    flags = set(inspect.signature(train).parameters)
-    fields = {field.name for field in dataclasses.fields(TrainingConfig)}
-    assert flags - fields == {"out", "resume", "config", "device", "devices"}
