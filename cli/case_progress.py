@@ -9,8 +9,8 @@ from ctct.cli.progress import progress
 from rich.progress import Progress, TextColumn
 
 from ctct.io.case import Case
-from ctct.predict.pipeline import Observer
-from ctct.predict.run_manifest import CaseStatus
+from ctct.prediction.pipeline import Observer
+from ctct.prediction.run_manifest import CaseStatus
 
 
 class CaseProgress(Observer):

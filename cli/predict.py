@@ -25,7 +25,7 @@ from ctct.cli.options import (
 if TYPE_CHECKING:
     from ctct.model_files.model_file import ModelFile
     from ctct.model_files.variant import Variant
-    from ctct.predict.run_manifest import CaseStatus
+    from ctct.prediction.run_manifest import CaseStatus
 
 
 def predict(
@@ -195,10 +195,10 @@ def predict(
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
     from ctct.model_files.variant import Variant
-    from ctct.predict.case_files import PredictOptions
-    from ctct.predict.folder import predict_folder
-    from ctct.predict.patients import read_overrides
-    from ctct.predict.run_manifest import FAILED
+    from ctct.prediction.case_files import PredictOptions
+    from ctct.prediction.folder import predict_folder
+    from ctct.prediction.patients import read_overrides
+    from ctct.prediction.run_manifest import FAILED
     from ctct.runtimes.choose import resolve
 
     gpus = _gpus(devices)

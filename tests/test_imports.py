@@ -21,7 +21,7 @@ LAYERS = (
     ("report", "synthetic"),
     ("evaluation", "runtimes"),
     ("inference", "training"),
-    ("exporters", "predict"),
+    ("exporters", "prediction"),
     ("api",),
     ("benchmark", "demo"),
     ("cli",),

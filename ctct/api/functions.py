@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ctct.api.model import Device, Precision, RuntimeName
 from ctct.api.result import LabelOrder
-from ctct.errors import InputError
+from ctct.errors import ConfigError, InputError
 from ctct.io.read import read_study as read_study  # public
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
@@ -17,6 +17,9 @@ from ctct.synthetic import synthetic_cine
 
 if TYPE_CHECKING:
     from ctct.evaluation.summary import Findings
+    from ctct.exporters.export import Artefact
+    from ctct.model_files.model_file import ModelFile
+    from ctct.model_files.variant import Variant
     from ctct.prediction.pipeline import Observer
     from ctct.prediction.run_manifest import CaseStatus
 
@@ -69,6 +72,7 @@ def predict(
     keep_identifiers: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
+    on_export: Callable[[str], object] = lambda stage: None,
 ) -> list[CaseStatus]:
     """Segment and measure all scans in files and folders; what ``ctct predict`` does.
 
@@ -98,7 +102,8 @@ def predict(
         compare: folders of results of other models on the same scans.
         keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
         overwrite: segment cases again that an earlier run completed.
-        observer: told about progress.
+        observer: told about the progress.
+        on_export: told about the export that ``members`` and ``tta`` may need.
 
     Returns:
         One status per case, in order: ``status`` is "done", "skipped" or "failed", ``reason`` says
@@ -110,19 +115,23 @@ def predict(
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: the runtime, the device or a package is missing.
 
-    >>> import ctct, tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> with ctct.load_model() as model:
-    ...     _ = model.segment(ctct.sample_study(frames=2, slices=5)).save(folder / "x_seg.nii.gz")
-    >>> ctct.predict(folder, folder / "out")
-    Traceback (most recent call last):
-    ...
-    ctct.errors.InputError: ...
+    >>> import ctct, pathlib, tempfile
+    >>> from ctct.io.nifti import encode_study
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> study = ctct.sample_study(frames=2, slices=5)
+    >>> for stem, content in encode_study(study, study.voxels.astype("uint8")).items():
+    ...     _ = (folder / f"{stem}.nii.gz").write_bytes(content)
+    >>> (case,) = ctct.predict(folder, folder / "out", report=False)
+    >>> case.status, case.output
+    ('done', 'synthetic_0_seg.nii.gz')
     """
+    from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
+    from ctct.model_files.variant import Variant
     from ctct.prediction.case_files import PredictOptions
+    from ctct.prediction.folder import predict_folder
     from ctct.prediction.patients import read_overrides
+    from ctct.runtimes.choose import resolve
 
     cases, label_maps = discover(_paths(scans), series)
     if label_maps:
@@ -140,9 +149,37 @@ def predict(
         overwrite=overwrite,
         overrides=overrides,
         keep_identifiers=keep_identifiers,
-        formats=formats,
+        formats=tuple(formats),
     )
-    raise NotImplementedError
+    variant = Variant(tuple(members), tta)
+    if variant == Variant():
+        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
+    else:
+        file = _export_variant(model, variant, runtime, device, precision, on_export)
+        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
+    return predict_folder(
+        cases, Path(out), plan.model, lambda _: Segmenter.load(plan, batch), options, observer
+    )
+
+
+def _export_variant(
+    model: str | Path,
+    variant: Variant,
+    runtime: str,
+    device: str,
+    precision: str,
+    on_export: Callable[[str], object],
+) -> ModelFile:
+    """The model in a variant, at the precision in which it would run without."""
+    from ctct.exporters.variants import export_variant_once
+    from ctct.model_files.model_file import locate_model, read_model
+    from ctct.runtimes.choose import resolve
+
+    file = read_model(locate_model(model), heart_crop=False)
+    plan = resolve(file, runtime, device, precision, heart_crop=False)
+    return export_variant_once(
+        file, variant, plan.model.description.get("precision", "fp32"), on_export
+    )
 
 
 def evaluate(
@@ -181,7 +218,7 @@ def evaluate(
     """
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, comparisons
+    from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
     for folder in filter(None, (predictions, references, compare)):
@@ -194,12 +231,141 @@ def evaluate(
     paired = {}
     if compare is not None:
         other = evaluate_folder(Path(compare), Path(references), options, on_case)
-        paired = comparisons(found, other)
-    findings = Findings.of(found, str(compare or ""), paired)
+        paired = compare_evaluations(found, other)
+    findings = Findings.from_evaluation(found, str(compare or ""), paired)
     if out is not None:
         for name, content in evaluation_files(findings).items():
             write_atomic(Path(out) / name, content)
     return findings
+
+
+def train(
+    data: str | Path | None = None,
+    out: str | Path = "run",
+    *,
+    preset: Literal["paper", "best", "small"] | None = None,
+    config: str | Path | None = None,
+    resume: bool = False,
+    device: Device = "auto",
+    devices: int = 1,
+    observe: Callable[[int, int], object] = lambda step, steps: None,
+    **settings: Any,
+) -> dict[str, float]:
+    """Train a CNN and a Transformer that teach each other; what ``ctct train`` does.
+
+    Args:
+        data: folder of patients in the layout of ACDC or nnU-Net, or plain files, or a file of
+            ``ctct pack``.
+        out: folder of the run: checkpoints, ``config.json``, split, metrics and curves.
+        preset: settings to start from; "best" on a GPU and "small" on a CPU where left out.
+        config: JSON file with settings, as a run's ``config.json``; it changes the preset.
+        resume: continue the run in ``out``, with its own settings.
+        device: "auto", "cpu" or "cuda".
+        devices: number of GPUs, or of processes.
+        observe: told the step and the number of steps.
+        settings: any setting of :class:`ctct.training.config.TrainingConfig` by name, for instance
+            ``labelled=7, steps=3000``; they change the preset and ``config``.
+
+    Returns:
+        Mean validation Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
+
+    Raises:
+        ConfigError: a setting is unknown or makes no sense, or there is no run to continue.
+        InputError: the data cannot be used.
+        RuntimeUnavailableError: there is no such device.
+    """
+    from ctct.model_files.model_file import find_model
+    from ctct.training.config import CONFIG_FILE, make_config
+    from ctct.training.devices import default_preset
+    from ctct.training.trainer import train as run
+
+    if data is not None:
+        settings["data"] = Path(data)
+    if settings.get("init_from"):
+        settings["init_from"] = find_model(settings["init_from"]).path
+    if resume:
+        if preset or config:
+            raise ConfigError("--resume continues with the run's own settings; leave out --preset")
+        config = Path(out) / CONFIG_FILE
+        if not config.exists():
+            raise ConfigError(f"{out}: there is no run to continue")
+    elif data is None and config is None:
+        raise ConfigError("DATA is missing: the folder of patients to train on")
+    name = preset or default_preset(device, announce=not resume)
+    return run(
+        make_config(name, settings, config),
+        Path(out),
+        device=device,
+        devices=devices,
+        resume=resume,
+        observe=observe,
+    )
+
+
+def export(
+    source: str | Path = DEFAULT,
+    out: str | Path = "exported",
+    *,
+    formats: Sequence[str] = ("onnx",),
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    members: tuple[str, ...] = ("cnn", "transformer"),
+    tta: bool = False,
+    probabilities: bool = False,
+    verify: bool = True,
+    verify_on: str | Path | None = None,
+    calibration: str | Path | None = None,
+    batch: tuple[int, int, int] = (1, 16, 32),
+    size: tuple[int, int, int] = (32, 256, 512),
+    targets: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    observe: Callable[[str], object] = lambda stage: None,
+) -> list[Artefact]:
+    """Write a trained pair as files for other runtimes, behind the gate; what ``ctct export`` does.
+
+    Args:
+        source: the folder of a training run, a file the pair can be restored from, or "default".
+        out: folder of the files; made where it is missing.
+        formats: of "onnx", "openvino", "engine" (TensorRT) and "triton".
+        precision: of the networks; where it fails the gate, a fallback is taken.
+        members: the networks that run.
+        tta: mean over eight orientations.
+        probabilities: return class probabilities too.
+        verify: compare each file with the pair in PyTorch and float32.
+        verify_on: folder of scans for that; synthetic cines where left out.
+        calibration: folder of scans for int8, likewise.
+        batch: smallest, usual and largest number of slices per call, for engines and Triton.
+        size: the same of the pixels per side.
+        targets: GPUs to build engines for, as in ("sm80", "sm89").
+        metadata: entries that replace the source's: "training_data", "license".
+        observe: told what is being done.
+
+    Returns:
+        One artefact per file: ``format``, ``path`` and the ``attempts``, with their verification.
+
+    Raises:
+        ParityError: not even float32 passes the gate.
+        ConfigError: an argument has an unknown value.
+        ModelError: the source is not a pair.
+        OutputError: ``out`` cannot be written.
+        RuntimeUnavailableError: a package of the extra ``export`` is missing.
+    """
+    from ctct.exporters.export import export as run
+    from ctct.exporters.request import ExportRequest
+    from ctct.model_files.engine_profile import EngineProfile
+    from ctct.model_files.variant import Variant
+
+    request = ExportRequest(
+        formats=tuple(formats),
+        precision=precision,
+        variant=Variant(tuple(members), tta, probabilities),
+        verify=verify,
+        verify_on=verify_on and Path(verify_on),
+        calibration=calibration and Path(calibration),
+        metadata=dict(metadata or {}),
+        profile=EngineProfile(batch, size),
+        targets=tuple(targets),
+    )
+    return run(source, Path(out), request, observe)
 
 
 def _paths(scans: OneOrMore) -> list[Path]:

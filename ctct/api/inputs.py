@@ -1,4 +1,4 @@
-"""What :meth:`ctct.Model.segment` accepts: a path, an image of another library, an array, a study."""
+"""What :meth:`ctct.Model.segment` accepts: paths, images of other libraries, arrays, studies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ctct.io.nifti import study_from_nibabel
 from ctct.io.read import read_study
 from ctct.io.study import Study
 
-_EXPECTED = "give the path of a scan, a nibabel or SimpleITK image, a ctct.Study, or an array with spacing_mm"
+_EXPECTED = (
+    "give the path of a scan, a nibabel or SimpleITK image, a ctct.Study, or an array with "
+    "spacing_mm; for several scans, use segment_many"
+)
 
 
 def as_study(
@@ -55,7 +58,7 @@ def as_study(
         return study_from_sitk(source, name or "study")
     if isinstance(source, str | bytes | Sequence) or not hasattr(source, "__array__"):
         received = f"an empty {type(source).__name__}" if source == [] else type(source).__name__
-        raise InputError(f"cannot segment {received}; {_EXPECTED}; for several, use segment_many")
+        raise InputError(f"cannot segment {received}; {_EXPECTED}")
     return Study.from_array(_to_numpy(source), spacing_mm, name or "study")
 
 

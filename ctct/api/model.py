@@ -11,12 +11,11 @@ from ctct.api.inputs import as_study
 from ctct.api.result import Result
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference.segmentation import Outcome, check_segmentable, clean_components
-from ctct.inference.segmenter import Segmenter
+from ctct.inference.segmenter import ModelSpec, Segmenter
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
 from ctct.prediction.case_result import analyze_case
 from ctct.prediction.patients import PatientContext
-from ctct.runtimes.choose import ModelSpec
 
 RuntimeName = Literal["auto", "openvino", "onnxruntime", "onnxruntime-trt", "tensorrt", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -144,8 +143,7 @@ class Model:
                 except CtctError as error:
                     done[position] = error
                     continue
-                # A copy of the record (not of its voxels), so that one study given twice counts twice.
-                study = study.renamed(study.name)
+                study = study.renamed(study.name)  # another object: a study may occur twice
                 positions[id(study)] = position
                 yield study
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import CtctError
-from ctct.predict.run_manifest import MANIFEST
+from ctct.prediction.run_manifest import MANIFEST
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import locate_model
-from ctct.predict.case_files import PredictOptions, output_path
-from ctct.predict.folder import predict_folder
-from ctct.predict.pipeline import Observer
-from ctct.predict.run_manifest import FAILED, MANIFEST
+from ctct.prediction.case_files import PredictOptions, output_path
+from ctct.prediction.folder import predict_folder
+from ctct.prediction.pipeline import Observer
+from ctct.prediction.run_manifest import FAILED, MANIFEST
 from ctct.runtimes.choose import resolve
 from ctct.runtimes.machine import Machine, installed_version
 from ctct.synthetic import synthetic_cine

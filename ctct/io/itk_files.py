@@ -82,6 +82,38 @@ def read_itk(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         raise InputError(
             f"{path}: damaged, cut short or not what it is called; copy or download it again"
         ) from error
+    return _to_study(path, array, header)
+
+
+def study_from_sitk(image: Any, name: str = "study") -> Study:
+    """A SimpleITK image of two to four dimensions as a study, by the rules of :func:`read_itk`.
+
+    Args:
+        image: a ``SimpleITK.Image`` of gray values.
+        name: of the study.
+
+    Raises:
+        InputError: it is not a scan that ctct can use.
+    """
+    import SimpleITK
+
+    if not isinstance(image, SimpleITK.Image):
+        raise InputError(f"{name}: {type(image).__name__} of SimpleITK is not an image")
+    kind = image.GetPixelIDTypeAsString()
+    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in kind:
+        raise InputError(f"{name}: voxels are {kind}; convert to one gray value per voxel")
+    header = {
+        "phases": 1,
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+        "space": "",
+    }
+    array = SimpleITK.GetArrayViewFromImage(image)
+    return replace(_to_study(Path(name), array, header), name=name, path=None)
+
+
+def _to_study(path: Path, array: npt.NDArray[Any], header: dict[str, Any]) -> Study:
     if header["phases"] == 1:
         array = array[..., None] if array.ndim < 4 else np.moveaxis(array, 0, -1)
     array = array[(None,) * (4 - array.ndim)]  # (z, y, x, t)

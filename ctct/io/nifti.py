@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 from nibabel.wrapstruct import WrapStructError
 
 from ctct.errors import InputError
@@ -114,17 +114,7 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     path = Path(path)
     try:
         image, pixdim = _load(path, max_bytes)
-        header = image.header
-        shape = tuple(int(n) for n in header.get_data_shape())
-        dtype = header.get_data_dtype()
-        if dtype.kind not in "iuf":
-            kind = "RGB" if dtype.names else str(dtype)
-            raise InputError(f"{path}: voxels are {kind}; convert to one gray value per voxel")
-        if len(shape) < 2 or any(n != 1 for n in shape[4:]):
-            raise InputError(
-                f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
-            )
-        array = _read_voxels(image)
+        return _to_study(path, image, pixdim)
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -134,6 +124,52 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     except _HEADER_ERRORS as error:
         raise InputError(f"{path}: not a usable NIfTI file ({_shorten(error)})") from error
 
+
+def study_from_nibabel(image: SpatialImage, name: str = "study") -> Study:
+    """A nibabel image as a study, by the rules of :func:`read_nifti`.
+
+    Args:
+        image: of two to four dimensions (column, row, slice, frame).
+        name: of the study.
+
+    Raises:
+        InputError: it is not an image, or not a scan that ctct can use.
+    """
+    if not isinstance(image, SpatialImage):
+        raise InputError(f"{name}: {type(image).__name__} of nibabel is not an image")
+    try:
+        nifti = image if isinstance(image, nib.Nifti1Pair) else nib.Nifti1Image.from_image(image)
+        study = _to_study(Path(name), nifti, nifti.header["pixdim"])
+    except (OSError, *_HEADER_ERRORS) as error:
+        raise InputError(f"{name}: cannot be read ({_shorten(error)})") from error
+    return replace(study, name=name, path=None)
+
+
+def encode_labels(study: Study, labels: npt.NDArray[np.uint8]) -> bytes:
+    """Labels (T, Z, H, W) of a study as gzip-compressed NIfTI.
+
+    In the geometry and axis order of the file that the study was read from; of a study made in
+    memory, in that of its affine.
+    """
+    encoder = study.label_encoder
+    if encoder is None:
+        sizes_mm = np.nan_to_num((*study.spacing_mm[::-1], study.slice_spacing_mm, 0.0))
+        encoder = make_label_encoder(study.affine, study.voxels.shape, tuple(sizes_mm))
+    return encoder.encode_labels(labels)
+
+
+def _to_study(path: Path, image: nib.Nifti1Image, pixdim: npt.NDArray[np.floating]) -> Study:
+    header = image.header
+    shape = tuple(int(n) for n in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        kind = "RGB" if dtype.names else str(dtype)
+        raise InputError(f"{path}: voxels are {kind}; convert to one gray value per voxel")
+    if len(shape) < 2 or any(n != 1 for n in shape[4:]):
+        raise InputError(
+            f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
+        )
+    array = _read_voxels(image)
     # (x, y, z, t), where any of the first three may be the slice axis
     array = array.reshape(shape[:4] + (1,) * (4 - len(shape)), order="F")
     factor = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
@@ -209,6 +245,8 @@ def read_geometry(path: Path) -> ImageGeometry | None:
 def _read_voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
     """All voxels, scaled in parts, because scaling takes several times the memory of its result."""
     shape = image.shape
+    if isinstance(image.dataobj, np.ndarray):  # made in memory
+        return image.dataobj.astype(np.float32)
     flat = image.dataobj.reshape((int(np.prod(shape)),))  # in order of the file, first axis fastest
     array = np.empty(flat.shape, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity are refused later

@@ -16,7 +16,7 @@ from ctct.cli.messages import StderrHandler
 from ctct.cli.case_progress import case_progress
 from ctct.cli.progress import SpeedColumn, bar, spinner
 from ctct.io.case import Case
-from ctct.predict.run_manifest import DONE, CaseStatus
+from ctct.prediction.run_manifest import DONE, CaseStatus
 
 log = logging.getLogger("ctct")
 log.handlers = [StderrHandler()]

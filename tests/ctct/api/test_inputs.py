@@ -70,7 +70,7 @@ def test_a_tensor_is_an_array() -> None:
         (ramp(3, 40, 50), (8.0, 0.0, 1.5), "0.2 to 5 mm"),
         (ramp(3, 40, 50), (8.0, -1.5, 1.5), "0.2 to 5 mm"),
         (ramp(3, 40, 50), (8.0, float("nan"), 1.5), "0.2 to 5 mm"),
-        (ramp(3, 40, 50), (0.008, 0.0015, 0.0015), "0.2 to 5 mm"),  # metres
+        (ramp(3, 40, 50), (0.008, 0.0015, 0.0015), "0.2 to 50 mm"),  # meters
         (ramp(3, 40, 50), (1.5, 1.5, 8.0), "0.2 to 5 mm"),  # the other way round
         (ramp(3, 40, 50), (800.0, 1.5, 1.5), "0.2 to 50 mm"),
         (ramp(50), SPACING_MM, "2 to 4 dimensions"),

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
+from importlib import import_module
+from importlib.metadata import version
 
-import numpy as np
 import pytest
 
 import ctct
-from ctct.inference.segmenter import Segmenter
-from ctct.io.study import Study
 
 
 def test_importing_ctct_loads_next_to_nothing() -> None:
@@ -21,17 +21,32 @@ def test_importing_ctct_loads_next_to_nothing() -> None:
 
 
 def test_every_public_name_is_there_and_others_are_not() -> None:
+    assert sorted(ctct.__all__) == dir(ctct) == sorted(ctct._HOMES)
     for name in ctct.__all__:
-        assert callable(getattr(ctct, name))
-    with pytest.raises(AttributeError, match="no attribute 'lode_model'"):
+        assert getattr(ctct, name) is not None
+    assert ctct.__version__ == version("ctct")
+    assert ctct.errors.InputError.exit_code == 4
+    with pytest.raises(AttributeError, match="no attribute 'lode_model'; it has Model, "):
         _ = ctct.lode_model
 
 
-def test_measure_a_segmentation(threshold: Segmenter) -> None:
-    voxels = np.zeros((2, 1, 32, 32), np.float32)
-    voxels[0, 0, :4, :5] = 200  # 20 pixels of LV, then 5
-    voxels[1, 0, :1, :5] = 200
-    study = Study("cine", voxels, (2.0, 2.0), 10.0)  # 0.04 mL a voxel
-    indices = ctct.measure(threshold.segment(study)).indices
-    assert indices["LVEDV (mL)"] == pytest.approx(0.8)
-    assert indices["LVEF (%)"] == pytest.approx(75)
+def test_functions_stay_callable_once_everything_is_imported() -> None:
+    """A room of the same name would take the function's place as soon as it is imported."""
+    program = (
+        "import pkgutil, ctct, ctct.prediction.folder, ctct.evaluation.evaluate\n"
+        "import ctct.exporters, ctct.cli.main\n"
+        "for name in ('predict', 'evaluate', 'train', 'export', 'load_model'):\n"
+        "    assert callable(getattr(ctct, name)), name\n"
+        "rooms = {m.name for m in pkgutil.iter_modules(ctct.__path__)}\n"
+        "assert rooms & set(ctct.__all__) == {'errors', 'labels'}, rooms\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_examples_in_docstrings_run() -> None:
+    modules = {ctct, *(sys.modules[home] for home in ctct._HOMES.values() if home in sys.modules)}
+    modules.add(import_module("ctct.api.functions"))
+    for module in modules:
+        failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+        assert not failed, module
+        assert tried or module.__name__ not in ("ctct", "ctct.api.functions")

@@ -36,7 +36,7 @@ def test_numbers() -> None:
 
 def test_jinja_is_loaded_by_the_first_page_and_not_before() -> None:
     program = (
-        "import sys, ctct, ctct.cli.main, ctct.predict.results, ctct.evaluation.files\n"
+        "import sys, ctct, ctct.cli.main, ctct.prediction.results, ctct.evaluation.files\n"
         "assert 'jinja2' not in sys.modules\n"
         "from ctct.report.report_page import cohort_html\n"
         "assert b'No patient' in cohort_html([], {})\n"

@@ -8,8 +8,8 @@ from dataclasses import replace
 from ctct.io.patient_info import patient_and_frame
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import judge
-from ctct.predict.case_result import CaseResult, draw_phases
-from ctct.predict.patients import PatientContext
+from ctct.prediction.case_result import CaseResult, draw_phases
+from ctct.prediction.patients import PatientContext
 
 
 def join_cases(cases: Sequence[CaseResult], context: PatientContext | None = None) -> PatientResult:

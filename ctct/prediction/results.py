@@ -13,11 +13,11 @@ from ctct.io.case import Case
 from ctct.io.dicom.identifiers import read_identifiers
 from ctct.io.patient_info import patient_and_frame
 from ctct.measurement.patient import PatientResult
-from ctct.predict.case_files import PredictOptions
-from ctct.predict.case_result import CaseResult
-from ctct.predict.comparison import indices_by_model
-from ctct.predict.patient_result import add_phases, join_cases
-from ctct.predict.patients import find_context, frame_numbers
+from ctct.prediction.case_files import PredictOptions
+from ctct.prediction.case_result import CaseResult
+from ctct.prediction.comparison import indices_by_model
+from ctct.prediction.patient_result import add_phases, join_cases
+from ctct.prediction.patients import find_context, frame_numbers
 from ctct.report.report_page import cohort_html
 from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
 from ctct.storage import strict_json

@@ -20,9 +20,9 @@ from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.study import Study
-from ctct.predict.case_files import CaseFiles
-from ctct.predict.case_result import CaseResult
-from ctct.predict.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
+from ctct.prediction.case_files import CaseFiles
+from ctct.prediction.case_result import CaseResult
+from ctct.prediction.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from ctct.io.label_maps import read_labels
 from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.measurement.volumes import frame_volumes
-from ctct.predict.case_result import CaseResult, analyze_case, judge_case
-from ctct.predict.patients import Overrides, find_context, frame_numbers
-from ctct.predict.quality_record import disagreement_path, read_indicators, write_indicators
-from ctct.predict.run_manifest import CaseStatus
+from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
+from ctct.prediction.patients import Overrides, find_context, frame_numbers
+from ctct.prediction.quality_record import disagreement_path, read_indicators, write_indicators
+from ctct.prediction.run_manifest import CaseStatus
 from ctct.storage import prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests_support import analyze_phantom
 
-from ctct.predict.patient_result import add_phases, join_cases
-from ctct.predict.patients import PatientContext
+from ctct.prediction.patient_result import add_phases, join_cases
+from ctct.prediction.patients import PatientContext
 
 
 def test_frames_in_separate_files_are_one_patient() -> None:

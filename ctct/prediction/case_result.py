@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct import labels as label_orders
-from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
+from ctct.io.nifti import encode_labels
 from ctct.io.study import Study
 from ctct.measurement.quality_flags import Judgement, judge
 from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
 from ctct.measurement.wall import seen_from_apex, wall_thickness_mm
-from ctct.predict.patients import PatientContext
-from ctct.predict.quality_record import CaseIndicators, case_indicators
+from ctct.prediction.patients import PatientContext
+from ctct.prediction.quality_record import CaseIndicators, case_indicators
 from ctct.report.montage import disagreement_jpeg, montage_jpeg, montage_png
 
 
@@ -74,13 +74,9 @@ class CaseResult:
             label_order: numbering of the structures, a key of ``ctct.labels.ORDERS``.
 
         Raises:
-            InputError: the study was made in memory, so its geometry is not known.
+            InputError: the label order is unknown.
         """
-        if self.study.label_encoder is None:
-            raise InputError(f"{self.name}: made in memory, without the geometry of a file")
-        return self.study.label_encoder.encode_labels(
-            label_orders.remap(self.labels, target=label_order)
-        )
+        return encode_labels(self.study, label_orders.remap(self.labels, target=label_order))
 
     def draw_contours(self) -> bytes:
         """PNG of ED and ES, or of the only frame, with the outline of each structure."""

@@ -15,10 +15,10 @@ from typing import Any
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
-from ctct.predict.pipeline import Observer, run
-from ctct.predict.results import PatientCollector, encode_results
-from ctct.predict.run_manifest import CaseStatus, check_resume, provenance, write_manifest
+from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
+from ctct.prediction.pipeline import Observer, run
+from ctct.prediction.results import PatientCollector, encode_results
+from ctct.prediction.run_manifest import CaseStatus, check_resume, provenance, write_manifest
 from ctct.storage import lock_folder, prepare_folder, remove_partials, write_atomic
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests_support import phantom
 
 from ctct.measurement.volumes import frame_volumes, measure_frames
-from ctct.predict.comparison import indices_by_model
+from ctct.prediction.comparison import indices_by_model
 
 NAMES = ("p_frame01", "p_frame09")
 

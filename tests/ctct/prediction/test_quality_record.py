@@ -7,7 +7,7 @@ from pathlib import Path
 from tests_support import GOOD_SIGNS
 
 from ctct.measurement.quality_flags import Flag
-from ctct.predict.quality_record import (
+from ctct.prediction.quality_record import (
     CaseIndicators,
     disagreement_path,
     indicators_path,

@@ -10,9 +10,9 @@ from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.measurement.subject import Subject
-from ctct.predict import case_result
-from ctct.predict.case_result import analyze_case, draw_phases
-from ctct.predict.patients import PatientContext
+from ctct.prediction import case_result
+from ctct.prediction.case_result import analyze_case, draw_phases
+from ctct.prediction.patients import PatientContext
 
 
 def segmentation(frames: int = 2, size: tuple[int, int] = (40, 50)) -> Segmentation:

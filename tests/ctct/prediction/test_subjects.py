@@ -6,7 +6,7 @@ import pytest
 
 from ctct.errors import InputError
 from ctct.measurement.subject import Subject
-from ctct.predict.patients import read_subjects
+from ctct.prediction.patients import read_subjects
 
 
 def write(folder: Path, text: str) -> Path:

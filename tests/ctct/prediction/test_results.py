@@ -7,10 +7,10 @@ import pytest
 from tests_support import analyze_phantom
 
 from ctct.io.case import Case
-from ctct.predict import results
-from ctct.predict.case_files import PredictOptions
-from ctct.predict.patients import Overrides
-from ctct.predict.results import PatientCollector, encode_results
+from ctct.prediction import results
+from ctct.prediction.case_files import PredictOptions
+from ctct.prediction.patients import Overrides
+from ctct.prediction.results import PatientCollector, encode_results
 
 NAMES = ("p_frame09", "cine", "p_frame01", "q_frame01", "q_frame02")
 CASES = [Case(Path(f"in/{name}.nii.gz"), name) for name in NAMES]

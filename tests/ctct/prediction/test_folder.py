@@ -23,10 +23,10 @@ from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
 from ctct.measurement import volumes
-from ctct.predict import case_files, case_result
-from ctct.predict.case_files import PredictOptions
-from ctct.predict.folder import predict_folder
-from ctct.predict.run_manifest import CaseStatus
+from ctct.prediction import case_files, case_result
+from ctct.prediction.case_files import PredictOptions
+from ctct.prediction.folder import predict_folder
+from ctct.prediction.run_manifest import CaseStatus
 
 
 def run(
@@ -297,7 +297,7 @@ import sys, time
 from pathlib import Path
 from tests_support import ThresholdRuntime
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.folder import predict_folder
+from ctct.prediction.folder import predict_folder
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
 

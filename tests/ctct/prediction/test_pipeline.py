@@ -16,10 +16,10 @@ from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.study import Study
-from ctct.predict.case_files import CaseFiles, PredictOptions
-from ctct.predict.case_result import CaseResult, analyze_case
-from ctct.predict.pipeline import AHEAD, WRITERS, Observer, ahead, run
-from ctct.predict.run_manifest import CaseStatus
+from ctct.prediction.case_files import CaseFiles, PredictOptions
+from ctct.prediction.case_result import CaseResult, analyze_case
+from ctct.prediction.pipeline import AHEAD, WRITERS, Observer, ahead, run
+from ctct.prediction.run_manifest import CaseStatus
 
 CASES = [Case(Path(f"case{n:02}.nii.gz"), f"case{n:02}") for n in range(12)]
 

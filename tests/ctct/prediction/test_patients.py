@@ -7,7 +7,7 @@ import pytest
 from ctct.errors import ConfigError
 from ctct.io.case import Case
 from ctct.measurement.subject import Subject
-from ctct.predict.patients import (
+from ctct.prediction.patients import (
     Overrides,
     PatientContext,
     find_context,
