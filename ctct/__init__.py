@@ -4,7 +4,7 @@
 >>> model = ctct.load_model()
 >>> result = model.segment(ctct.sample_study(frames=2, slices=5))  # or "cine.nii.gz", an array, …
 >>> result.labels.shape
-(2, 5, 216, 256)
+(2, 5, 256, 216)
 >>> round(result.indices["LVEF (%)"]) in range(100)
 True
 

@@ -54,7 +54,7 @@ def downloads_html(files: Mapping[str, bytes]) -> Markup:
 
 def describe_times(answer: Answer, labelled: Labelled) -> str:
     """Time of each stage, speed, runtime and device."""
-    study = labelled.study
+    study = labelled.segmentation.study
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in answer.seconds.items())
     return (
         f"{study.frames} × {study.slices} slices: {stages}; "

@@ -41,7 +41,7 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
 
     >>> import ctct
     >>> ctct.sample_study(frames=2, slices=5).voxels.shape  # frames, slices, rows, columns
-    (2, 5, 216, 256)
+    (2, 5, 256, 216)
     """
     return synthetic_cine(seed, frames, slices)[0]
 

@@ -36,7 +36,7 @@ class Result:
     >>> import ctct
     >>> result = ctct.load_model().segment(ctct.sample_study(frames=2, slices=5))
     >>> result.labels.shape  # frames, slices, rows, columns
-    (2, 5, 216, 256)
+    (2, 5, 256, 216)
     >>> sorted(result.indices)[:3]
     ['LVEDV (mL)', 'LVEF (%)', 'LVESV (mL)']
     >>> result.quality.verdict in ("ok", "review", "reject")

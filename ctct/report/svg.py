@@ -1,10 +1,13 @@
-"""Shapes of inline SVG pictures. Positions are in pixels from the left and from the top."""
+"""Shapes of inline SVG pictures. Positions are in pixels from the left and from the top.
+
+Text is escaped; colors, which come from this program, are not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 Point = tuple[float, float]
 
@@ -27,44 +30,51 @@ def picture(
     """
     width, height = size
     return Markup(
-        '<svg viewBox="0 0 {0} {1}" width="{0}" role="img" font-family="system-ui, sans-serif" '
-        'font-size="{2}"><title>{3}</title>{4}</svg>'
-    ).format(width, height, font_size, title, Markup().join(shapes))
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" '
+        f'font-family="system-ui, sans-serif" font-size="{font_size}">'
+        f"<title>{escape(title)}</title>{''.join(shapes)}</svg>"
+    )
 
 
 def line(start: Point, end: Point, color: str, dash: str = "none") -> Markup:
     """A straight line."""
+    (x1, y1), (x2, y2) = start, end
     return Markup(
-        '<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{}" stroke-dasharray="{}"/>'
-    ).format(*start, *end, color, dash)
+        f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{color}" '
+        f'stroke-dasharray="{dash}"/>'
+    )
 
 
 def polyline(points: Sequence[Point], color: str) -> Markup:
     """A line through several points."""
-    return Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="2"/>').format(
-        " ".join(f"{x},{y}" for x, y in points), color
-    )
+    path = " ".join(f"{x},{y}" for x, y in points)
+    return Markup(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
 
 
 def dot(center: Point, color: str, tooltip: str, radius: float = 3.5) -> Markup:
     """A filled circle."""
-    return Markup('<circle cx="{}" cy="{}" r="{}" fill="{}"><title>{}</title></circle>').format(
-        *center, radius, color, tooltip
+    x, y = center
+    return Markup(
+        f'<circle cx="{x}" cy="{y}" r="{radius}" fill="{color}">'
+        f"<title>{escape(tooltip)}</title></circle>"
     )
 
 
 def square(corner: Point, side: float, color: str, tooltip: str) -> Markup:
     """A filled square with its upper left corner at ``corner``."""
+    x, y = corner
     return Markup(
-        '<rect x="{}" y="{}" width="{}" height="{}" fill="{}"><title>{}</title></rect>'
-    ).format(*corner, side, side, color, tooltip)
+        f'<rect x="{x}" y="{y}" width="{side}" height="{side}" fill="{color}">'
+        f"<title>{escape(tooltip)}</title></rect>"
+    )
 
 
 def area(outline: str, color: str, tooltip: str) -> Markup:
     """A filled area with a white border; ``outline`` is the ``d`` of an SVG path."""
     return Markup(
-        '<path d="{}" fill="{}" stroke="#fff" stroke-width="2"><title>{}</title></path>'
-    ).format(outline, color, tooltip)
+        f'<path d="{outline}" fill="{color}" stroke="#fff" stroke-width="2">'
+        f"<title>{escape(tooltip)}</title></path>"
+    )
 
 
 def label(
@@ -72,7 +82,7 @@ def label(
 ) -> Markup:
     """Text whose start, middle or end (``anchor``) lies at a position; rotation in degrees."""
     x, y = (round(place, 1) for place in position)
-    turn = Markup(' transform="rotate({} {} {})"').format(rotation, x, y) if rotation else ""
-    return Markup('<text x="{}" y="{}" text-anchor="{}" fill="{}"{}>{}</text>').format(
-        x, y, anchor, color, turn, text
+    turn = f' transform="rotate({rotation} {x} {y})"' if rotation else ""
+    return Markup(
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{color}"{turn}>{escape(text)}</text>'
     )
