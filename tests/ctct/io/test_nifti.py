@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 
 from ctct.errors import InputError
-from ctct.io.files import case_name
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 
@@ -363,17 +362,3 @@ def assert_names(error: InputError, path: Path, value: str) -> None:
     assert message.startswith(f"{path}: ")
     assert value in message
     assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("a/patient001.nii.gz", "patient001"),
-        ("a/patient001.nii", "patient001"),
-        ("patient001.NII.GZ", "patient001"),
-        ("a.b/p.1.nii.gz", "p.1"),
-        ("a/IM0001", "IM0001"),
-    ],
-)
-def test_case_name(path: str, name: str) -> None:
-    assert case_name(Path(path)) == name
