@@ -104,3 +104,12 @@ def test_python_m_ctct_is_the_same_command_line() -> None:
         [sys.executable, "-m", "ctct", "--version"], capture_output=True, text=True, check=True
     )
     assert re.fullmatch(r"ctct \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_the_export_precisions_are_those_of_the_exporters() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from ctct.cli.export import ExportPrecisionChoice
+    from ctct.exporters.precision import PRECISIONS
+
+    assert get_args(ExportPrecisionChoice) == PRECISIONS
