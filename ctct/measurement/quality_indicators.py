@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, occupied
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
 
 #: The score of a frame in which nothing can be trusted.
 WORST = 10.0
@@ -88,7 +88,7 @@ def frame_indicators(
     total = float(disagreement.sum(dtype=float))
     rim = np.ones(labels.shape[1:], bool)
     rim[1:-1, 1:-1] = False
-    rows, columns = occupied(labels, margin=1)  # beyond there is nothing to look at
+    rows, columns = bounding_box(labels, margin=1)  # beyond there is nothing to look at
     rim = rim[rows, columns]
     image, labels = image[:, rows, columns], labels[:, rows, columns]
     disagreement = disagreement[:, rows, columns]
