@@ -50,7 +50,7 @@ def test_a_misspelt_command_gets_a_suggestion(ctct: Callable[..., Any]) -> None:
 
 
 def loaded_modules(*arguments: str, **environment: str) -> tuple[str, set[str]]:
-    """What a command line prints, and the modules it has imported at its end."""
+    """The output of a command line, and the modules that it imported."""
     program = (
         "import atexit, sys\n"
         "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr))\n"

@@ -26,7 +26,7 @@ def zipped(folder: Path, path: Path) -> Path:
     return path
 
 
-def test_zip_folder_and_dicomdir_hold_the_same(tmp_path: Path) -> None:
+def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
     folder = write_cine(tmp_path / "x" / "y" / "cine")
     ((from_zip,), _) = discover([zipped(folder, tmp_path / "p1.zip")])
     ((nested,), _) = discover([tmp_path / "x"])
@@ -67,7 +67,7 @@ def test_names_are_those_of_folders_and_never_of_patients(tmp_path: Path) -> Non
     assert not any("Doe" in case.name or "4711" in case.identity for case in cases)
 
 
-def test_a_folder_named_by_dots_has_its_own_name(
+def test_relative_folders_have_their_real_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_cine(tmp_path / "sax")

@@ -72,21 +72,21 @@ def test_a_file_above_the_limit_is_not_opened(
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", b"x"])
-def test_a_file_called_zip_that_is_none(tmp_path: Path, content: bytes) -> None:
+def test_a_zip_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.zip: not a usable zip"):
         read_study(tmp_path / "a.zip")
 
 
 class TestZip:
-    def test_without_dicom(self, tmp_path: Path) -> None:
+    def test_no_dicom_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "notes.txt").write_text("no image")
         path = zipped(tmp_path / "in", tmp_path / "a.zip")
         with pytest.raises(InputError, match=r"a.zip: holds no DICOM"):
             read_study(path)
 
-    def test_names_in_it_are_never_written_to(self, tmp_path: Path) -> None:
+    def test_nothing_is_unpacked_to_its_member_names(self, tmp_path: Path) -> None:
         folder = write_cine(tmp_path / "in" / "cine")
         with zipfile.ZipFile(tmp_path / "in" / "evil.zip", "w") as archive:
             for n, file in enumerate(sorted(folder.iterdir())):
@@ -96,15 +96,13 @@ class TestZip:
         assert read_case(case).frames == 8
         assert sorted(tmp_path.rglob("*")) == before
 
-    def test_that_unpacks_to_too_much(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_too_large_when_unpacked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = zipped(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
         monkeypatch.setattr(dicom_files, "MAX_ZIP_BYTES", 40_000)
         with pytest.raises(InputError, match=r"a.zip: unpacks to .* unpack it yourself"):
             read_study(path)
 
-    def test_cut_short(self, tmp_path: Path) -> None:
+    def test_truncated(self, tmp_path: Path) -> None:
         path = zipped(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
         path.write_bytes(path.read_bytes()[:-200])
         with pytest.raises(InputError, match=r"a\.zip: not a usable zip"):

@@ -1,4 +1,4 @@
-"""A series of DICOM becomes a study: order, geometry, and what of the odd is used."""
+"""Reading a DICOM series: voxels, geometry, rescaling and labels."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_labels_overlay_the_images(tmp_path: Path) -> None:
         np.testing.assert_allclose(affine, study.affine, atol=1e-3)
 
 
-def test_an_enhanced_file_says_the_same(tmp_path: Path) -> None:
+def test_an_enhanced_file_gives_the_same_study(tmp_path: Path) -> None:
     study = read_study(save(enhanced(), tmp_path / "enhanced.dcm"))
     np.testing.assert_array_equal(study.voxels, EXPECTED * 2 + 5)  # rescaled
     assert study.slice_spacing_mm == pytest.approx(8, abs=1e-3)
@@ -76,7 +76,7 @@ def test_an_enhanced_file_says_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(study.affine, single.affine, atol=1e-6)
 
 
-def test_phases_of_an_enhanced_file_by_their_share_of_the_cycle(tmp_path: Path) -> None:
+def test_phases_of_an_enhanced_file_by_percentage_of_the_cycle(tmp_path: Path) -> None:
     dataset = enhanced()
     for one in dataset.PerFrameFunctionalGroupsSequence:
         own = one.CardiacSynchronizationSequence[0]

@@ -1,4 +1,4 @@
-"""Which DICOM series there are, which is the short-axis cine, and where they are looked for."""
+"""Grouping images to series, and finding the short-axis cine among them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctct.io.read import read_case, read_study
 
 
 def reasons(*inputs: Path) -> dict[int, str]:
-    """Why each series is not taken, by its number."""
+    """The reason why each series is not segmented, by its number."""
     scans = list_scans(inputs)
     return {s.first.number: why for s, why in zip(scans.series, scans.rejections, strict=True)}
 
@@ -72,7 +72,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
         discover([tmp_path], ["1.9.99"])
 
 
-def test_of_two_short_axis_cines_the_later_is_taken(tmp_path: Path) -> None:
+def test_the_later_of_two_short_axis_cines_is_taken(tmp_path: Path) -> None:
     write_cine(tmp_path / "a")
     again = {"SeriesNumber": 12, "SeriesInstanceUID": "1.2.12"}
     write_cine(tmp_path / "b", change=lambda t, z: again)
@@ -80,7 +80,7 @@ def test_of_two_short_axis_cines_the_later_is_taken(tmp_path: Path) -> None:
     assert "series 12 is taken" in reasons(tmp_path)[7]
 
 
-def test_a_series_a_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path) -> None:
+def test_one_series_per_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path) -> None:
     def own(z: int, number: int) -> dict[str, Any]:
         return {"SeriesNumber": number, "SeriesInstanceUID": f"1.7.{number}"}
 
@@ -96,12 +96,12 @@ def test_a_series_a_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path
 
 
 def phase_series(t: int, **changes: Any) -> dict[str, Any]:
-    """Series numbers that are in no order."""
+    """Attributes of one series per phase, with numbers in another order than the phases."""
     number = (5 * t) % 8 + 1
     return {"SeriesNumber": number, "SeriesInstanceUID": f"1.8.{number}", **changes}
 
 
-def test_a_series_a_phase_is_joined_in_the_order_of_time(tmp_path: Path) -> None:
+def test_one_series_per_phase_is_joined_in_order_of_time(tmp_path: Path) -> None:
     write_cine(tmp_path, change=lambda t, z: phase_series(t))
     study = read_study(tmp_path)
     expected = [[frame(t, z) for z in range(6)] for t in range(8)]
@@ -111,7 +111,7 @@ def test_a_series_a_phase_is_joined_in_the_order_of_time(tmp_path: Path) -> None
     assert read_case(chosen).frames == 8
 
 
-def test_of_a_series_a_phase_a_slice_may_be_missing(tmp_path: Path) -> None:
+def test_one_series_per_phase_with_a_missing_slice(tmp_path: Path) -> None:
     write_cine(tmp_path, change=lambda t, z: None if (t, z) == (3, 2) else phase_series(t))
     assert read_study(tmp_path).notes == (
         "slice 2 has 7 phases, the others 8: the nearest in time is used",
@@ -121,7 +121,7 @@ def test_of_a_series_a_phase_a_slice_may_be_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"TriggerTime": None}, {"TriggerTime": "0"}, {"ImageType": ["ORIGINAL", "", "P"]}]
 )
-def test_stacks_that_no_time_tells_apart_are_not_joined(
+def test_stacks_without_distinct_times_are_not_joined(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     write_cine(tmp_path, change=lambda t, z: phase_series(t, **changes))
@@ -142,13 +142,13 @@ def test_orientations_that_differ_in_the_last_digit_are_one(tmp_path: Path) -> N
     assert read_study(tmp_path).frames == 8
 
 
-def test_an_enhanced_file_beside_a_report(tmp_path: Path) -> None:
+def test_an_enhanced_file(tmp_path: Path) -> None:
     save(enhanced(), tmp_path / "enhanced.dcm")
     assert read_study(tmp_path).frames == 8
 
 
 @pytest.mark.slow
-def test_damaged_series_end_as_a_study_or_in_an_error() -> None:
+def test_damaged_series_give_a_study_or_an_input_error() -> None:
     tally = fuzz_dicom.run(200)
     assert tally.failures == []
     assert tally.outcomes["Study"] > 20

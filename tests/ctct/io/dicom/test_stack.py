@@ -18,7 +18,7 @@ EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.floa
 
 
 def at(place: float, shift: tuple[float, float, float] = (0, 0, 0)) -> dict[str, Any]:
-    """The attribute that moves an image to a place along the normal."""
+    """The attribute that puts an image at a position along the normal."""
     return {"ImagePositionPatient": [*(ORIGIN + 8 * place * NORMAL + np.array(shift))]}
 
 
@@ -33,7 +33,7 @@ def test_times_that_differ_between_slices_keep_each_slice_in_its_order(tmp_path:
 
 
 class TestIncomplete:
-    def test_a_missing_phase_is_that_next_to_it(self, tmp_path: Path) -> None:
+    def test_a_missing_phase_is_replaced_by_the_nearest(self, tmp_path: Path) -> None:
         write_cine(tmp_path / "cine", change=lambda t, z: None if (t, z) == (0, 2) else {})
         study = read_study(tmp_path / "cine")
         np.testing.assert_array_equal(study.voxels[0, 2], frame(1, 2))
@@ -54,7 +54,7 @@ class TestIncomplete:
             read_study(tmp_path / "cine")
 
     @pytest.mark.parametrize("timed", [True, False])
-    def test_of_a_slice_that_was_repeated_the_later_counts(
+    def test_the_later_images_of_a_repeated_slice_are_used(
         self, tmp_path: Path, timed: bool
     ) -> None:
         times = {} if timed else {"TriggerTime": None}
@@ -67,7 +67,7 @@ class TestIncomplete:
         np.testing.assert_array_equal(study.voxels[:, 2], [frame(t, 9) for t in range(8)])
         assert study.notes == ("images that were there twice: 8; the later ones are used",)
 
-    def test_a_slightly_uneven_spacing_is_used_and_said(self, tmp_path: Path) -> None:
+    def test_a_slightly_uneven_spacing_is_used_and_noted(self, tmp_path: Path) -> None:
         write_cine(tmp_path / "cine", change=lambda t, z: at(z + 0.1 * (z == 3)))
         study = read_study(tmp_path / "cine")
         assert study.slice_spacing_mm == pytest.approx(8)
@@ -78,19 +78,19 @@ class TestIncomplete:
         with pytest.raises(InputError, match=r"8.0 to 16.0 mm apart, so some are missing"):
             read_study(tmp_path / "cine")
 
-    def test_a_shift_within_the_plane_is_said(self, tmp_path: Path) -> None:
+    def test_a_shift_within_the_plane_is_noted(self, tmp_path: Path) -> None:
         write_cine(tmp_path / "cine", change=lambda t, z: at(z, tuple(4.0 * (z == 2) * ROW)))
         study = read_study(tmp_path / "cine")
         assert study.notes == ("slices are shifted by up to 4.0 mm in their plane",)
 
-    def test_a_sheared_stack_keeps_its_places(self, tmp_path: Path) -> None:
+    def test_a_sheared_stack_keeps_its_positions(self, tmp_path: Path) -> None:
         write_cine(tmp_path / "cine", change=lambda t, z: at(z, tuple(3.0 * z * ROW)))
         study = read_study(tmp_path / "cine")
         assert study.slice_spacing_mm == pytest.approx(8)
         lps = ORIGIN + 5 * (8 * NORMAL + 3 * ROW)
         np.testing.assert_allclose((study.affine @ [0, 0, 5, 1])[:3], lps * [-1, -1, 1])
 
-    def test_a_slice_of_another_size_is_left_out_and_said(self, tmp_path: Path) -> None:
+    def test_a_slice_of_another_size_is_left_out_and_noted(self, tmp_path: Path) -> None:
         write_cine(tmp_path / "cine")
         for t in range(8):
             odd = image(t, 6)
