@@ -48,6 +48,7 @@ def private_scans(folder: Path) -> list[Path]:
     return [*names, Path(shutil.make_archive(str(folder / "private-4"), "zip", folder / "dicom"))]
 
 
+@pytest.mark.slow
 def test_the_server_warns_logs_no_names_leaves_no_files_and_never_loads_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

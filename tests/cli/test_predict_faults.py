@@ -23,7 +23,10 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX"),
+]
 
 KILLS = int(os.environ.get("CTCT_KILLS", "4"))
 COMMAND = [sys.executable, "-c", "from ctct.cli.main import run; run()", "predict"]
