@@ -1,6 +1,6 @@
-"""The errors ctct raises on purpose. Each carries the exit code its command ends with.
+"""ctct's own errors, each with the exit code of the command line.
 
-Every message names what was received and how to mend it, on one line.
+Every message is one line that names the value received and the remedy.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ EXIT_INTERRUPTED = 130
 
 
 class CtctError(Exception):
-    """Base of every error a user can cause or mend."""
+    """Base of all errors that a user can cause or correct."""
 
     exit_code = EXIT_INTERNAL
 
 
 class ConfigError(CtctError):
-    """An option or a setting makes no sense."""
+    """An option or a setting has an invalid value."""
 
     exit_code = EXIT_USAGE
 
 
 class InputError(CtctError):
-    """A file, array or folder cannot be used as it is."""
+    """A file, array or folder cannot be used."""
 
     exit_code = 4
 
@@ -33,7 +33,7 @@ class OutputError(CtctError):
     """A result cannot be written.
 
     Attributes:
-        everywhere: whether no other file could be written either: the disk is full or read-only.
+        everywhere: whether no other file can be written either, as on a full or read-only disk.
     """
 
     exit_code = EXIT_USAGE
@@ -44,18 +44,18 @@ class OutputError(CtctError):
 
 
 class RuntimeUnavailableError(CtctError):
-    """The runtime or device asked for is not on this machine."""
+    """The requested runtime or device is not available on this machine."""
 
     exit_code = 5
 
 
 class ParityError(CtctError):
-    """An exported model does not say what the trained one says."""
+    """The outputs of an exported model differ from those of the trained one."""
 
     exit_code = 6
 
 
 class ModelError(CtctError):
-    """A model file is missing, damaged or not one of ctct's."""
+    """A model file is missing, damaged or not made by ctct."""
 
     exit_code = 7

@@ -1,7 +1,7 @@
-"""Label values, names and colors, and remapping between the orders other data sets use.
+"""Label values, names and colors, and remapping between the label orders of data sets.
 
-A label map holds small integers: 0 is background, the rest name a structure. ctct works in the ACDC
-order throughout and converts at the edges with :func:`remap`, always by name, never by number.
+A label map holds small integers: 0 is background, every other value a structure. ctct uses the ACDC
+order internally and converts input and output with :func:`remap`, by name, never by number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLASSES = (BACKGROUND, *STRUCTURES)
 #: Label value of each structure in ctct.
 VALUE: Mapping[str, int] = {name: value for value, name in enumerate(CLASSES)}
 
-#: One color a structure (sRGB, 0-255), distinguishable with the common color-vision deficiencies
+#: Color of each structure (sRGB, 0-255), distinguishable with the common color-vision deficiencies
 #: (blue, green and vermilion of the Okabe-Ito palette).
 COLORS: Mapping[str, tuple[int, int, int]] = {
     RV: (86, 180, 233),
@@ -35,7 +35,7 @@ COLORS: Mapping[str, tuple[int, int, int]] = {
     LV: (230, 97, 0),
 }
 
-#: Label value of each structure in the orders met in the field.
+#: Label value of each structure in the orders of common data sets and tools.
 ORDERS: Mapping[str, Mapping[str, int]] = {
     "acdc": {RV: 1, MYO: 2, LV: 3},
     "mnms": {LV: 1, MYO: 2, RV: 3},
@@ -51,14 +51,14 @@ def remap(
 
     Args:
         label_map: integers, any shape.
-        source: the order the map is in, a key of :data:`ORDERS`.
-        target: the order wanted.
+        source: the order of ``label_map``, a key of :data:`ORDERS`.
+        target: the order of the result, a key of :data:`ORDERS`.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        InputError: an order is unknown, or the map holds a value its order does not name.
+        InputError: an order is unknown, or the map holds a value that its order does not have.
     """
     for order in (source, target):
         if order not in ORDERS:
@@ -72,10 +72,10 @@ def remap(
     low, high = (int(label_map.min()), int(label_map.max())) if label_map.size else (0, 0)
     if low < 0 or high > 255 or not known[low : high + 1].all():
         values = np.unique(label_map)
-        strange = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
-        if strange:
+        unknown = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
+        if unknown:
             raise InputError(
-                f"label map holds {strange}, which the {source!r} order does not name; "
+                f"label map holds {unknown}, which the {source!r} order does not name; "
                 f"expected 0 and {sorted(ORDERS[source].values())}"
             )
     if ORDERS[source] == ORDERS[target]:
@@ -83,18 +83,18 @@ def remap(
     return np.take(lookup, label_map)
 
 
-def occupied(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[slice, slice]:
-    """The rows and columns that hold labels; all of them where there is none.
+def bounding_box(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[slice, slice]:
+    """The smallest rectangle of rows and columns that holds all labels; without labels, all.
 
     Args:
         label_map: (..., H, W).
-        margin: rows and columns more on each side, as far as there are any.
+        margin: further rows and columns on each side, within the image.
     """
-    found: npt.NDArray[np.bool_] = np.any(label_map, axis=tuple(range(label_map.ndim - 2)))
-    if not found.any():
-        return slice(0, found.shape[0]), slice(0, found.shape[1])
+    mask: npt.NDArray[np.bool_] = np.any(label_map, axis=tuple(range(label_map.ndim - 2)))
+    if not mask.any():
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
     rows, columns = (
         slice(max(int(line[0]) - margin, 0), int(line[-1]) + 1 + margin)
-        for line in (np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0)))
+        for line in (np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0)))
     )
     return rows, columns

@@ -1,4 +1,4 @@
-"""What tests of every folder share: a command runner, a quick runtime, a cine, the real data."""
+"""Fixtures for all tests: a command runner, a fast runtime, a cine, the real data."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def scd() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is compiled in tests does not end in the user's cache folder."""
+def _separate_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep compiled models of tests out of the user's cache folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CTCT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_arrives() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and children inherit that."""
+def _restore_ctrl_c() -> None:
+    """A shell starts background jobs with SIGINT ignored, and their children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

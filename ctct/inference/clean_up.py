@@ -6,7 +6,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import STRUCTURES, VALUE, occupied
+from ctct.labels import STRUCTURES, VALUE, bounding_box
 
 
 def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -19,7 +19,7 @@ def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uin
         A new array of the same shape. Voxels that touch at a corner are connected.
     """
     kept = np.zeros_like(labels)
-    rows, columns = occupied(labels)
+    rows, columns = bounding_box(labels)
     cut = np.ascontiguousarray(labels[..., rows, columns])
     for frame, out in zip(cut, kept[..., rows, columns], strict=True):
         components, count = cc3d.connected_components(frame, connectivity=26, return_N=True)

@@ -112,10 +112,10 @@ def discover(
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
     scans = list_scans(inputs)
-    series = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
+    cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
     if uids:
         requested = (_series_with(uid, scans.series) for uid in uids)
-        series = list({one.digest: one for one in requested}.values())
+        cines = list({series.digest: series for series in requested}.values())
     where = ", ".join(map(str, inputs))
     if not scans.files and not scans.stacks:
         if not scans.series:
@@ -123,41 +123,41 @@ def discover(
             raise InputError(
                 f"{where}: no scan found; expected files ending in {expected}, or DICOM"
             )
-        if not series:
+        if not cines:
             raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
     if not uids:
-        _warn_of_studies_without_cine(scans.series, series)
+        _warn_of_studies_without_cine(scans.series, cines)
     # Each case with the path that it is named after.
     cases = [(path, Case(path, "")) for path in scans.files]
     cases += [
         (_stack_label(stack, scans.stacks), Case(stack[0].parent, "", slices=stack))
         for stack in scans.stacks
     ]
-    cases += [(_series_label(one, series), Case(one.path, "", one)) for one in series]
+    cases += [(_series_label(cine, cines), Case(cine.path, "", cine)) for cine in cines]
     cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
-    cases.sort(key=lambda labelled: (labelled[0], labelled[1].identity))
+    cases.sort(key=lambda item: (item[0], item[1].identity))
     names = case_names([label for label, _ in cases], [case.identity for _, case in cases])
     named = [replace(case, name=name) for (_, case), name in zip(cases, names, strict=True)]
     return named, scans.label_maps
 
 
-def _series_with(uid: str, series: Sequence[Series]) -> Series:
+def _series_with(uid: str, all_series: Sequence[Series]) -> Series:
     """The series with this UID; the largest part if parts of it differ in geometry."""
-    matching = [one for one in series if uid in one.uids]
+    matching = [series for series in all_series if uid in series.uids]
     if not matching:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
-    return max(matching, key=lambda one: len(one.images))
+    return max(matching, key=lambda series: len(series.images))
 
 
-def _warn_of_studies_without_cine(series: Sequence[Series], cines: Sequence[Series]) -> None:
+def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[Series]) -> None:
     studies: dict[object, list[Series]] = defaultdict(list)
-    for one in series:
-        studies[study_key(one.first)].append(one)
-    for key in studies.keys() - {study_key(one.first) for one in cines}:
+    for series in all_series:
+        studies[study_key(series.first)].append(series)
+    for key in studies.keys() - {study_key(cine.first) for cine in cines}:
         log.warning("%s: %s", studies[key][0].path, _NO_CINE % len(studies[key]))
 
 
-def _series_label(series: Series, cases: Sequence[Series]) -> Path:
+def _series_label(series: Series, cines: Sequence[Series]) -> Path:
     """The path that a series is named after: its folder or zip, with a number if not the only one.
 
     Where series share their number too, the name has a digest of the UIDs.
@@ -165,7 +165,7 @@ def _series_label(series: Series, cases: Sequence[Series]) -> Path:
     path = Path(os.path.abspath(series.path))
     if not path.name:  # the root of the file system
         path = path / "dicom"
-    numbers = [one.first.number for one in cases if one.path == series.path]
+    numbers = [cine.first.number for cine in cines if cine.path == series.path]
     if len(numbers) == 1:
         return path
     number = series.first.number

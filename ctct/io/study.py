@@ -65,13 +65,13 @@ class Study:
         if not all(low <= s <= high for s in self.spacing_mm):
             raise InputError(
                 f"{where}: pixel spacing is {_format_mm(*self.spacing_mm)}, expected {low:g} to "
-                f"{high:g} mm; mend pixdim and the affine of the header"
+                f"{high:g} mm; correct pixdim and the affine in the header"
             )
         low, high = SLICE_MM
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
                 f"{where}: slice spacing is {_format_mm(self.slice_spacing_mm)}, expected {low:g} "
-                f"to {high:g} mm; mend pixdim and the affine of the header"
+                f"to {high:g} mm; correct pixdim and the affine in the header"
             )
 
         if self.affine is None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, occupied
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
 from ctct.measurement.masks import Mask, shift_to_neighbors
 
 #: The score of a frame in which nothing can be trusted.
@@ -88,7 +88,7 @@ def frame_indicators(
     total = float(disagreement.sum(dtype=float))
     rim = np.ones(labels.shape[1:], bool)
     rim[1:-1, 1:-1] = False
-    rows, columns = occupied(labels, margin=1)  # beyond them nothing is labelled
+    rows, columns = bounding_box(labels, margin=1)  # beyond them nothing is labelled
     rim = rim[rows, columns]
     image, labels = image[:, rows, columns], labels[:, rows, columns]
     disagreement = disagreement[:, rows, columns]

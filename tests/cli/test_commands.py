@@ -50,7 +50,7 @@ def test_a_misspelt_command_gets_a_suggestion(ctct: Callable[..., Any]) -> None:
 
 
 def loaded_modules(*arguments: str, **environment: str) -> tuple[str, set[str]]:
-    """What a command line prints, and the modules it has imported at its end."""
+    """The output of a command line, and the modules that it imported."""
     program = (
         "import atexit, sys\n"
         "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr))\n"
@@ -104,3 +104,12 @@ def test_python_m_ctct_is_the_same_command_line() -> None:
         [sys.executable, "-m", "ctct", "--version"], capture_output=True, text=True, check=True
     )
     assert re.fullmatch(r"ctct \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_the_export_precisions_are_those_of_the_exporters() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from ctct.cli.export import ExportPrecisionChoice
+    from ctct.exporters.precision import PRECISIONS
+
+    assert get_args(ExportPrecisionChoice) == PRECISIONS

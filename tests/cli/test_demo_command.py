@@ -1,4 +1,4 @@
-"""`ctct demo`: what it needs, what it warns of, what it never says, and that it leaves nothing."""
+"""`ctct demo`: its requirements, its warnings, and that it logs no names and leaves no files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_without_gradio_it_says_what_to_install(
 
 
 def private_scans(folder: Path) -> list[Path]:
-    """A scan, two damaged ones, and DICOM with what pydicom warns of."""
+    """A scan, two damaged ones, and DICOM with an attribute that pydicom warns of."""
     dicom_support = pytest.importorskip("dicom_support", reason="needs pip install 'ctct[dicom]'")
     names = [folder / name for name in ("private-1.nii.gz", "private-2.nii", "private-3.zip")]
     write_scan(names[0])
@@ -48,7 +48,8 @@ def private_scans(folder: Path) -> list[Path]:
     return [*names, Path(shutil.make_archive(str(folder / "private-4"), "zip", folder / "dicom"))]
 
 
-def test_it_serves_warns_tells_nothing_leaves_nothing_and_never_loads_torch(
+@pytest.mark.slow
+def test_the_server_warns_logs_no_names_leaves_no_files_and_never_loads_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")

@@ -1,4 +1,4 @@
-"""What every command shares: version, errors in one line, exit codes."""
+"""Version, errors in one line and exit codes, the same for all commands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path: Path)
     )
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_says_how_to_continue(
     ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(name: str) -> object:

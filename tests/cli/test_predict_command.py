@@ -97,7 +97,9 @@ def test_each_bad_file_gets_one_clear_line(
     ]
 
 
-def test_the_others_of_a_batch_are_done(ctct: Callable[..., object], tmp_path: Path) -> None:
+def test_other_scans_are_segmented_despite_bad_ones(
+    ctct: Callable[..., object], tmp_path: Path
+) -> None:
     write_scan(tmp_path / "in" / "good.nii.gz")
     for kind in ("text", "nan", "rgb"):
         BAD[kind][0](tmp_path / "in" / f"{kind}.nii.gz")
@@ -155,7 +157,9 @@ def test_an_output_folder_that_is_a_file(ctct: Callable[..., object], tmp_path: 
     assert "cannot write there" in outcome.err
 
 
-def test_what_is_known_of_the_patients(ctct: Callable[..., object], tmp_path: Path) -> None:
+def test_subjects_and_phases_are_taken_from_options(
+    ctct: Callable[..., object], tmp_path: Path
+) -> None:
     write_scan(tmp_path / "a.nii.gz", (40, 36, 3, 3))
     (tmp_path / "s.csv").write_text(
         "id,sex,height_cm,weight_kg\na,F,160,90\nb,M,1.8,80\nc,M,180,80\n"
@@ -194,7 +198,7 @@ def test_sample_predict_evaluate(ctct: Callable[..., object], tmp_path: Path) ->
 def test_the_heart_crop_can_be_left_out(
     ctct: Callable[..., Any], default_model: ModelFile, tmp_path: Path
 ) -> None:
-    """A cine on the whole grid alone, and on a stand-in for a window's graph: the same one."""
+    """Without the crop the whole grid is used; here both graphs are the same file."""
     model = tmp_path / "m.onnx"
     for path in (model, heart_crop_path(model)):
         shutil.copy(default_model.path, path)

@@ -55,8 +55,8 @@ def test_a_folder_of_dicom_and_nifti(ctct: Callable[..., Any], tmp_path: Path) -
     assert "sax" in results["report.html"].decode()
 
 
-def test_identifiers_only_where_asked_for(ctct: Callable[..., Any], tmp_path: Path) -> None:
-    """A header that names the patient, in a folder and in files that do not."""
+def test_identifiers_only_on_request(ctct: Callable[..., Any], tmp_path: Path) -> None:
+    """The header names the patient, the paths do not."""
     named = {"PatientName": "Doe^J<b>", "PatientBirthDate": "19501231"}
     write_cine(tmp_path / "in" / "sax", change=lambda t, z: named)
     write_scan(tmp_path / "in" / "other.nii.gz")
@@ -80,7 +80,9 @@ def test_identifiers_only_where_asked_for(ctct: Callable[..., Any], tmp_path: Pa
     assert not any(b"19501231" in p.read_bytes() for p in out.rglob("*") if p.is_file())
 
 
-def test_a_run_goes_on_with_what_the_header_said(ctct: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_second_run_keeps_the_data_of_the_header(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
     folder, out = write_cine(tmp_path / "sax", change=body), tmp_path / "out"
     assert ctct("predict", folder, "-o", out).code == 0
     first = rows(out / "measurements.csv")
@@ -94,7 +96,7 @@ def test_a_run_goes_on_with_what_the_header_said(ctct: Callable[..., Any], tmp_p
     assert "holds label maps of another run" in outcome.err
 
 
-def test_a_zip_that_cannot_be_used_does_not_cost_the_others(
+def test_other_scans_are_segmented_despite_a_bad_zip(
     ctct: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04")
@@ -108,7 +110,7 @@ def test_a_zip_that_cannot_be_used_does_not_cost_the_others(
     assert (tmp_path / "out" / "sax_seg.nii.gz").exists()
 
 
-def test_the_series_wished_for(ctct: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_requested_series_is_segmented(ctct: Callable[..., Any], tmp_path: Path) -> None:
     write_cine(tmp_path / "lge", 1, 8)
     outcome = ctct("predict", tmp_path / "lge", "-o", tmp_path / "out")
     assert outcome.code == 4

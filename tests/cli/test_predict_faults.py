@@ -1,4 +1,4 @@
-"""Faults of `ctct predict` as processes of their own: killed, twice at once, disks that are full.
+"""`ctct predict` in separate processes: killed, concurrent, on full and read-only disks.
 
 ``CTCT_KILLS=50 pytest tests/cli/test_predict_faults.py -k killed`` is the long run.
 """
@@ -23,7 +23,10 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX"),
+]
 
 KILLS = int(os.environ.get("CTCT_KILLS", "4"))
 COMMAND = [sys.executable, "-c", "from ctct.cli.main import run; run()", "predict"]
@@ -36,18 +39,18 @@ def predict(*arguments: object, **more: object) -> subprocess.Popen[str]:
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and what was said on the error stream."""
+    """Exit code and standard error."""
     _, said = process.communicate(timeout=120)
     return process.returncode, said
 
 
 def record(out: Path) -> dict[str, dict[str, str]]:
-    """CaseStatus of each case."""
+    """The status of each case."""
     return {case["case"]: case for case in json.loads((out / "run.json").read_text())["cases"]}
 
 
 def check_whole(out: Path) -> None:
-    """Every file under its final name can be read to its end."""
+    """Check that every file under its final name is complete."""
     for path in out.rglob("[!.]*"):
         content = path.read_bytes() if path.is_file() else b""
         if path.name.endswith(".nii.gz"):
@@ -72,7 +75,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seconds(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """Time of a whole run, its model compiled by an earlier one."""
+    """Duration of a complete run with a compiled model in the cache."""
     out = tmp_path_factory.mktemp("whole")
     for name in "ab":
         begun = time.monotonic()
@@ -101,7 +104,7 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
     assert {case["status"] for case in record(tmp_path).values()} <= {"done", "skipped"}
 
 
-def test_what_a_killed_write_left_is_removed(scans: Path, tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "quality").mkdir()
     left = [tmp_path / ".0123.77.partial", tmp_path / "quality" / ".0123.77.partial"]
     for path in left:
@@ -137,7 +140,7 @@ def test_one_corrupt_scan_among_many(scans: Path, tmp_path: Path) -> None:
     assert [n for n, case in record(out).items() if case["status"] == "done"] == ["case05"]
 
 
-def test_a_scan_that_vanishes_once_it_was_found(scans: Path, tmp_path: Path) -> None:
+def test_a_scan_that_vanishes_after_discovery(scans: Path, tmp_path: Path) -> None:
     shutil.copytree(scans, tmp_path / "in")
     (tmp_path / "in" / "case11.nii.gz").unlink()
     (tmp_path / "in" / "case11.nii.gz").symlink_to(tmp_path / "gone")
@@ -146,7 +149,7 @@ def test_a_scan_that_vanishes_once_it_was_found(scans: Path, tmp_path: Path) -> 
 
 
 def test_results_of_one_case_cannot_be_written(scans: Path, tmp_path: Path) -> None:
-    """A folder lies where a file of it should go: the others are done all the same."""
+    """A folder has the name of one of its files; the other cases are completed."""
     (tmp_path / "quality" / "case05.json").mkdir(parents=True)
     code, said = end(predict(scans, "-o", tmp_path))
     assert code == 3
@@ -160,7 +163,7 @@ def test_results_of_one_case_cannot_be_written(scans: Path, tmp_path: Path) -> N
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system of so many bytes in memory."""
+    """Mounts a file system of a given size in memory."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -202,7 +205,7 @@ def test_a_disk_that_is_read_only(
 
 
 def test_files_may_not_grow(scans: Path, tmp_path: Path) -> None:
-    """What needs no right to mount: a limit on the size of a file."""
+    """A limit on the file size needs no right to mount."""
     import resource
 
     process = predict(

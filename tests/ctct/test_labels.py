@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError
-from ctct.labels import CLASSES, COLORS, ORDERS, STRUCTURES, VALUE, occupied, remap
+from ctct.labels import CLASSES, COLORS, ORDERS, STRUCTURES, VALUE, bounding_box, remap
 
 
 def test_ctct_works_in_the_acdc_order() -> None:
@@ -70,8 +70,8 @@ def test_the_rows_and_columns_that_hold_labels() -> None:
     maps = np.zeros((2, 3, 8, 9), np.uint8)
     maps[0, 1, 2, 5] = 1
     maps[1, 2, 6, 7] = 3
-    assert occupied(maps) == (slice(2, 7), slice(5, 8))
-    rows, columns = occupied(maps, margin=2)
+    assert bounding_box(maps) == (slice(2, 7), slice(5, 8))
+    rows, columns = bounding_box(maps, margin=2)
     assert (rows.start, columns.start) == (0, 3)
     assert maps[..., rows, columns].shape == (2, 3, 8, 6)  # no rows or columns beyond the last
-    assert occupied(np.zeros((3, 4, 5), np.uint8), margin=1) == (slice(0, 4), slice(0, 5))
+    assert bounding_box(np.zeros((3, 4, 5), np.uint8), margin=1) == (slice(0, 4), slice(0, 5))

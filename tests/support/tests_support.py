@@ -1,4 +1,4 @@
-"""Helpers that tests import by name: small scans and a quick stand-in for the networks."""
+"""Small scans, and a fast replacement for the networks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.runtimes.base import Prediction
 
-#: A frame in which nothing is wrong.
-GOOD_SIGNS = FrameIndicators(
+#: Quality indicators of a frame without any fault.
+GOOD_INDICATORS = FrameIndicators(
     missing=(),
     open_ring=0.0,
     gaps=0,
@@ -36,7 +36,7 @@ def write_scan(
     zooms: tuple[float, ...] = (1.5, 1.25, 8.0, 0.05),
     dtype: type = np.int16,
 ) -> np.ndarray:
-    """Write a NIfTI scan of random integers 0 to 199 and give its array, (x, y, z[, t])."""
+    """Write a NIfTI scan of random integers 0 to 199 and return its array, (x, y, z[, t])."""
     array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     image = nib.Nifti1Image(array, np.diag([*zooms[:3], 1.0]))
     image.header.set_zooms(zooms[: len(shape)])
@@ -46,7 +46,7 @@ def write_scan(
 
 
 def phantom(height: int, width: int, slices: int = 3) -> npt.NDArray[np.uint8]:
-    """Labels (Z, H, W): a round LV of 6 pixels' radius, its wall of 3, and an RV beside it."""
+    """Labels (Z, H, W): a round LV with a radius of 6 pixels, a wall of 3 pixels, and an RV."""
     rows, columns = np.indices((height, width))
     radius = np.hypot(rows - height / 2, columns - width / 2)
     beside = np.hypot(rows - height / 2, columns - width / 2 + 12)
@@ -66,7 +66,8 @@ def analyze_phantom(name: str, labelled_slices: int = 5, frames: int = 1) -> Cas
 def write_acdc(root: Path) -> None:
     """A folder in the layout of the ACDC download: two training patients and one for validation.
 
-    Their numbers are those of the published split: 99 and 38 are its first two, 2 validates.
+    Their numbers are those of the published split: 99 and 38 are its first two training patients,
+    2 is a validation patient.
     """
     affine = np.diag([1.4, 1.5, 10.0, 1.0])  # columns 1.4 mm apart, rows 1.5 mm
     sizes = {"patient038": (40, 36), "patient099": (44, 48), "patient002": (36, 40)}
@@ -81,7 +82,7 @@ def write_acdc(root: Path) -> None:
 
 
 class ThresholdRuntime:
-    """A stand-in for the networks: bright pixels are LV, middling MYO, the rest background."""
+    """Replaces the networks: pixels from 150 on are LV, from 100 on MYO, all others background."""
 
     name, device = "threshold", "cpu"
 

@@ -63,7 +63,9 @@ def encode_segmentations(series: Series, labels: npt.NDArray[np.uint8]) -> Itera
             except Exception as error:  # highdicom refuses values that the standard forbids
                 log.debug("%s", series.path, exc_info=True)
                 reason = str(error) if isinstance(error, AttributeError) else type(error).__name__
-                raise InputError(f"{series.path}: gets no DICOM-SEG ({reason})") from error
+                raise InputError(
+                    f"{series.path}: cannot be encoded as DICOM-SEG ({reason})"
+                ) from error
             yield stream.getvalue()
 
 

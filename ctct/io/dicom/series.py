@@ -137,22 +137,26 @@ def find_series(images: Iterable[Image]) -> list[Series]:
     return sorted(joined, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
 
 
-def explain_rejections(series: Sequence[Series]) -> list[str]:
+def explain_rejections(all_series: Sequence[Series]) -> list[str]:
     """Why each series is not segmented, "" for the short-axis cine of each study."""
-    reasons = [_why_no_cine(one) for one in series]
+    reasons = [_why_no_cine(series) for series in all_series]
     cines: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for n, one in enumerate(series):
+    for n, series in enumerate(all_series):
         if not reasons[n]:
-            cines[study_key(one.first)].append(n)
+            cines[study_key(series.first)].append(n)
     for candidates in cines.values():
         best = max(
             candidates,
-            key=lambda n: (len(series[n].slices), series[n].phases, series[n].first.number),
+            key=lambda n: (
+                len(all_series[n].slices),
+                all_series[n].phases,
+                all_series[n].first.number,
+            ),
         )
         for n in candidates:
             if n != best:
                 reasons[n] = (
-                    f"a short-axis cine, but series {series[best].first.number} is taken, "
+                    f"a short-axis cine, but series {all_series[best].first.number} is taken, "
                     "which has more slices or phases or is the later one"
                 )
     return reasons
@@ -202,17 +206,17 @@ def _join_parts(study: list[Series]) -> list[Series]:
     study = _join_phases(study)
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
-    for one in study:
-        key = _geometry_key(one.first, directions)
-        is_separate = one.phases < MIN_PHASES or one.first.kind != PLAIN
-        groups[(*key, one.uids if is_separate else None, one.first.modality)].append(one)
+    for series in study:
+        key = _geometry_key(series.first, directions)
+        is_separate = series.phases < MIN_PHASES or series.first.kind != PLAIN
+        groups[(*key, series.uids if is_separate else None, series.first.modality)].append(series)
     result = []
     for group in groups.values():
         is_stack = _is_evenly_spaced(group)
-        parts = group if is_stack else [one for one in group if len(one.slices) == 1]
+        parts = group if is_stack else [series for series in group if len(series.slices) == 1]
         joined = _join(parts)
         if len(parts) > 1 and len(joined.slices) >= MIN_SLICES:
-            result += [one for one in group if one not in parts] + [joined]
+            result += [series for series in group if series not in parts] + [joined]
         else:
             result += group
     return result
@@ -226,14 +230,18 @@ def _join_phases(study: list[Series]) -> list[Series]:
     """
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
-    for one in study:
-        is_phase = one.phases == 1 and len(one.slices) >= MIN_SLICES and one.first.kind == PLAIN
-        key = None if is_phase else one.uids
-        groups[(*_geometry_key(one.first, directions), key, one.first.modality)].append(one)
+    for series in study:
+        is_phase = (
+            series.phases == 1 and len(series.slices) >= MIN_SLICES and series.first.kind == PLAIN
+        )
+        key = None if is_phase else series.uids
+        groups[(*_geometry_key(series.first, directions), key, series.first.modality)].append(
+            series
+        )
     result = []
     for group in groups.values():
         joined = _join(group)
-        has_same_slices = len(joined.slices) == max(len(one.slices) for one in group)
+        has_same_slices = len(joined.slices) == max(len(series.slices) for series in group)
         has_distinct_phases = any(
             all(None not in values and len(values) == len(set(values)) for values in by_slice)
             for by_slice in (
@@ -252,7 +260,7 @@ def _join(parts: Sequence[Series]) -> Series:
 
 
 def _is_evenly_spaced(group: Sequence[Series]) -> bool:
-    positions = sorted(position for one in group for position in one.positions_mm)
+    positions = sorted(position for series in group for position in series.positions_mm)
     gaps = [b - a for a, b in pairwise(positions)]
     return not gaps or (
         min(gaps) > SAME_SLICE_MM

@@ -1,4 +1,4 @@
-"""Files that were damaged or made to do harm, and names that file systems allow."""
+"""Damaged and malicious files, special files, and unusual names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 
 
 @posix
-def test_damaged_files_end_as_studies_or_errors_of_ours() -> None:
+def test_damaged_files_give_a_study_or_an_input_error() -> None:
     tally = fuzz_nifti.run(600)
     assert tally.failures == []
     assert set(tally.outcomes) == {"Study", "InputError"}  # both ways are taken
@@ -48,7 +48,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 def packed_zeros(path: Path, shape: tuple[int, int, int, int], mib: int) -> Path:
-    """A header that promises ``shape`` of 16-bit numbers, and so many MiB of zeros, packed."""
+    """A header for ``shape`` of 16-bit numbers, and ``mib`` MiB of zeros, packed."""
     header = bytearray(
         nib.Nifti1Image(np.zeros((2, 2, 2, 2), np.int16), np.eye(4)).to_bytes()[:352]
     )
@@ -70,7 +70,7 @@ def packed_zeros(path: Path, shape: tuple[int, int, int, int], mib: int) -> Path
         ((512, 512, 16, 40), 10, "truncated", 100),  # promised memory is not taken before it fills
     ],
 )
-def test_memory_is_bounded_whatever_the_header_promises(
+def test_memory_is_bounded_for_any_size_in_the_header(
     shape: tuple[int, int, int, int], mib: int, outcome: str, most_mb: int, tmp_path: Path
 ) -> None:
     path = packed_zeros(tmp_path / "bomb.nii.gz", shape, mib)
@@ -82,8 +82,8 @@ def test_memory_is_bounded_whatever_the_header_promises(
     assert int(said[1]) <= most_mb
 
 
-class TestChanging:
-    """A file of more than one chunk, changed between the first read and the last."""
+class TestChangedWhileRead:
+    """Files of several chunks that change between the first and the last read."""
 
     @pytest.mark.parametrize("change", ["written", "longer"])
     def test_changed_while_read(
@@ -133,8 +133,8 @@ class TestChanging:
 
 
 @posix
-class TestNoFiles:
-    def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path) -> None:
+class TestSpecialFiles:
+    def test_a_pipe_is_refused_without_waiting(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "x.nii.gz")
         ((case,), _) = discover([tmp_path])
         with pytest.raises(InputError, match="a pipe or device; give a regular file"):
@@ -153,7 +153,7 @@ class TestNoFiles:
             with pytest.raises(InputError, match="cannot be read"):
                 read_nifti(case.path)
 
-    def test_what_one_may_not_read(
+    def test_files_and_folders_without_permission(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         write_scan(tmp_path / "closed.nii")
@@ -195,7 +195,7 @@ NAMES = {
 
 @posix
 @pytest.mark.slow
-def test_names_of_every_kind_become_files_and_rows(
+def test_names_of_every_kind_give_files_and_rows(
     ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -222,7 +222,7 @@ def test_names_of_every_kind_become_files_and_rows(
     assert [case.name for case in discover([tmp_path / "in"])[0]] == list(found.values())
 
 
-def test_a_warning_is_one_line_too(
+def test_a_warning_is_one_line_for_any_name(
     ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     path = tmp_path / "two\nlines\x1b[31m.nii"
@@ -235,7 +235,7 @@ def test_a_warning_is_one_line_too(
     assert "\x1b" not in said
 
 
-def test_an_error_is_one_line_whatever_the_name(
+def test_an_error_is_one_line_for_any_name(
     ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     path = tmp_path / "two\nlines\x1b[31m.nii"
@@ -246,7 +246,7 @@ def test_an_error_is_one_line_whatever_the_name(
     assert "\x1b" not in said
 
 
-def test_names_that_differ_in_a_dot_keep_a_file_each(tmp_path: Path) -> None:
+def test_names_that_differ_in_a_dot_give_different_files(tmp_path: Path) -> None:
     for name in ("x.nii", "x.nii.gz", "x_nii.nii"):  # the first alone would be called x_nii
         (tmp_path / name).touch()
     assert len({case.name for case in discover([tmp_path])[0]}) == 3

@@ -1,4 +1,4 @@
-"""MetaImage and NRRD become studies, and read nothing but what lies beside them."""
+"""MetaImage and NRRD files give studies, and read no files of other folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ctct.io.discover import discover
 from ctct.io.itk_files import read_itk
 from ctct.io.read import read_study
 
-#: Directions of x, y and z as columns (LPS), oblique; spacing and place in millimetres.
+#: Directions of x, y and z as columns (LPS), oblique; spacing and position in millimeters.
 DIRECTION = np.array([[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
 SPACING, ORIGIN = (1.5, 1.25, 8.0), (5.0, -6.0, 7.0)
 #: (t, z, y, x): says which voxel it is.
@@ -35,7 +35,7 @@ VOXELS = np.add.outer(
 
 
 def image(array: np.ndarray, vector: bool = False) -> Any:
-    """An image of SimpleITK with the geometry above, of as many dimensions as ``array``."""
+    """A SimpleITK image of ``array`` with the geometry above."""
     made = sitk.GetImageFromArray(array, isVector=vector)
     n = made.GetDimension()
     direction = np.eye(n)
@@ -68,7 +68,7 @@ def test_a_cine_of_four_dimensions(tmp_path: Path, ending: str, packed: bool) ->
 
 
 @pytest.mark.parametrize("ending", ["mha", "nrrd"])
-def test_phases_as_a_vector_a_voxel(tmp_path: Path, ending: str) -> None:
+def test_phases_as_components_of_each_voxel(tmp_path: Path, ending: str) -> None:
     vectors = np.ascontiguousarray(np.moveaxis(VOXELS, 0, -1))
     study = read_study(saved(image(vectors, vector=True), tmp_path / f"cine.{ending}"))
     np.testing.assert_array_equal(study.voxels, VOXELS)
@@ -102,7 +102,7 @@ def test_slices_along_another_axis_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("space", ["right-anterior-superior", "left-anterior-superior"])
 @pytest.mark.parametrize("time", [False, True])
-def test_axes_of_nrrd_are_those_it_names(tmp_path: Path, space: str, time: bool) -> None:
+def test_nrrd_axes_follow_the_space_of_the_header(tmp_path: Path, space: str, time: bool) -> None:
     array = VOXELS if time else VOXELS[0]
     axes = ["(1.5,0,0{})", "(0,1.25,0{})", "(0,0,8{})", "(0,0,0,40)"][: array.ndim]
     lines = [
@@ -146,14 +146,16 @@ def damage(path: Path, change: Callable[[bytes], bytes]) -> Path:
         ("mhd", b"x.raw", b"gone.raw", "is not there"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, ending: str, old: bytes, new: bytes, why: str) -> None:
+def test_unusable_files_are_refused_with_the_reason(
+    tmp_path: Path, ending: str, old: bytes, new: bytes, why: str
+) -> None:
     path = saved(image(VOXELS), tmp_path / f"x.{ending}")
     damage(path, lambda content: content.replace(old, new, 1))
     with pytest.raises(InputError, match=rf"x\.{ending}: .*{why}"):
         read_study(path)
 
 
-def test_a_header_too_long_to_look_through(tmp_path: Path) -> None:
+def test_a_header_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = saved(image(VOXELS), tmp_path / "x.nrrd")
     more = b"# \n" * 2**19 + b"data file: /dev/zero\nkinds:"
     damage(path, lambda content: content.replace(b"kinds:", more, 1))
@@ -163,21 +165,21 @@ def test_a_header_too_long_to_look_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["mha", "nrrd"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_end_is_missing(tmp_path: Path, ending: str, packed: bool) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, ending: str, packed: bool) -> None:
     path = saved(image(VOXELS), tmp_path / f"x.{ending}", packed)
     damage(path, lambda content: content[:-50])
     with pytest.raises(InputError, match=r"damaged, cut short or not what it is called"):
         read_study(path)
 
 
-def test_a_compressed_file_that_holds_less_than_it_promises(tmp_path: Path) -> None:
+def test_a_compressed_file_with_too_few_voxels_is_refused(tmp_path: Path) -> None:
     path = saved(image(VOXELS), tmp_path / "x.mha", True)
     damage(path, lambda content: content.replace(b"36 40 3 7", b"36 40 3 8", 1))
     with pytest.raises(InputError, match="damaged, cut short"):
         read_study(path)
 
 
-def test_colour_is_refused(tmp_path: Path) -> None:
+def test_color_is_refused(tmp_path: Path) -> None:
     color = np.zeros((3, 40, 36, 3), np.uint8)
     with pytest.raises(InputError, match="convert to one gray value"):
         read_study(saved(image(color, vector=True), tmp_path / "x.nrrd"))
@@ -185,7 +187,7 @@ def test_colour_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 @pytest.mark.parametrize("name", ["x.mhd", "x.raw"])
-def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path, name: str) -> None:
     path = saved(image(VOXELS), tmp_path / "x.mhd")
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)
@@ -197,7 +199,7 @@ def test_names_in_any_script(tmp_path: Path) -> None:
     assert read_study(saved(image(VOXELS), tmp_path / "心臓 é.mha")).name == "心臓 é"
 
 
-def test_they_are_found_beside_others(tmp_path: Path) -> None:
+def test_files_are_found_among_other_formats(tmp_path: Path) -> None:
     for name in ("a.mha", "b.NRRD", "c.seg.nrrd", "d_gt.mha"):
         saved(image(VOXELS[0]), tmp_path / name)
     write_scan(tmp_path / "e.nii.gz")
@@ -219,7 +221,7 @@ def test_without_simpleitk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.slow
-def test_damaged_files_end_as_a_study_or_in_an_error() -> None:
+def test_damaged_files_give_a_study_or_an_input_error() -> None:
     tally = fuzz_itk.run(400)
     assert tally.failures == []
     assert tally.outcomes["Study"] > 40

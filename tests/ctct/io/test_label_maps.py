@@ -18,7 +18,7 @@ def write(path: Path, array: np.ndarray, affine: np.ndarray) -> Path:
 AFFINE = np.diag([1.5, 1.25, 8.0, 1.0])
 
 
-def test_whole_numbers_of_any_type_in_the_order_named(tmp_path: Path) -> None:
+def test_integers_of_any_type_and_label_order(tmp_path: Path) -> None:
     array = np.arange(4, dtype=np.float32).reshape(2, 2, 1)
     path = write(tmp_path / "x.nii.gz", array, AFFINE)
     _, labels = read_labels(path, "mnms")
@@ -30,14 +30,14 @@ def test_whole_numbers_of_any_type_in_the_order_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"), [(1.5, "holds 1.5"), (9, r"holds \[9\]"), (np.nan, "holds nan")]
 )
-def test_what_is_no_label(tmp_path: Path, value: float, message: str) -> None:
+def test_other_values_are_refused(tmp_path: Path, value: float, message: str) -> None:
     array = np.zeros((2, 2, 1), np.float32)
     array[0, 0] = value
     with pytest.raises(InputError, match=message):
         read_labels(write(tmp_path / "x.nii.gz", array, AFFINE))
 
 
-def test_a_grid_is_the_same_up_to_rounding(tmp_path: Path) -> None:
+def test_grids_may_differ_by_rounding_only(tmp_path: Path) -> None:
     array = np.zeros((10, 8, 4), np.uint8)
     nudged, turned = AFFINE.copy(), AFFINE.copy()
     nudged[0, 3] = 0.4

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 
 from ctct.errors import InputError
-from ctct.io.files import case_name
 from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 
@@ -84,7 +83,7 @@ class TestAxes:
         ]
 
     @pytest.mark.parametrize("size", [(5, 4), (5, 4, 1)])
-    def test_a_lone_slice_keeps_its_axes_whatever_its_pixels(
+    def test_a_single_slice_keeps_its_axes_for_any_spacing(
         self, save: Save, size: tuple[int, ...]
     ) -> None:
         # 0.8 mm and 1.6 mm: twice as wide one way, and still no slice axis.
@@ -92,7 +91,7 @@ class TestAxes:
         assert study.voxels.shape == (1, 1, 4, 5)
         assert study.spacing_mm == pytest.approx((1.6, 0.8), rel=1e-6)
 
-    def test_slice_spacing_of_a_lone_image_is_not_known(self, save: Save) -> None:
+    def test_slice_spacing_of_a_single_image_is_unknown(self, save: Save) -> None:
         assert math.isnan(read_nifti(save(np.zeros((5, 4), np.int16))).slice_spacing_mm)
 
 
@@ -118,7 +117,7 @@ class TestVoxels:
         np.testing.assert_array_equal(study.voxels[0], VOLUME.T)
         assert study.name == name[:4]
 
-    def test_compression_is_told_by_content_not_by_name(self, save: Save) -> None:
+    def test_compression_is_detected_by_content(self, save: Save) -> None:
         path = save(VOLUME, "scan.nii.gz")
         path = path.rename(path.with_name("scan.nii"))
         np.testing.assert_array_equal(read_nifti(path).voxels[0], VOLUME.T)
@@ -128,14 +127,14 @@ class TestVoxels:
         # Voxel (3, 1, 2) holds 3·12 + 1·3 + 2 = 41; 41 · 0.5 - 3 = 17.5.
         assert read_nifti(tmp_path / "scan.nii").voxels[0, 2, 1, 3] == 17.5
 
-    def test_voxels_that_are_not_finite_stay_as_they_are(self, save: Save) -> None:
+    def test_nan_and_infinity_are_kept(self, save: Save) -> None:
         array = VOLUME.astype(np.float32)
         array[0, 0, 0], array[1, 0, 0] = np.nan, np.inf
         voxels = read_nifti(save(array)).voxels  # the segmenter refuses them, with their number
         assert np.isnan(voxels[0, 0, 0, 0])
         assert np.isposinf(voxels[0, 0, 0, 1])
 
-    def test_a_large_extension_is_stepped_over(self, tmp_path: Path) -> None:
+    def test_a_large_extension_is_skipped(self, tmp_path: Path) -> None:
         image = nib.Nifti1Image(VOLUME, np.diag([1.4, 1.2, 10.0, 1.0]))
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 5000))
         nib.save(image, tmp_path / "scan.nii.gz")
@@ -167,20 +166,20 @@ class TestGeometry:
         assert read_nifti(path).spacing_mm == pytest.approx((1.2, 1.5), rel=1e-6)
         assert f"{path}: pixdim gives 1.5×1.2×10 mm, the affine 1.4×1.2×10 mm" in caplog.text
 
-    def test_no_warning_where_they_agree(
+    def test_no_warning_if_pixdim_and_affine_agree(
         self, save: Save, caplog: pytest.LogCaptureFixture
     ) -> None:
         read_nifti(save(VOLUME))
         assert not caplog.records
 
-    def test_negative_pixdim_is_a_length_all_the_same(self, tmp_path: Path) -> None:
+    def test_the_sign_of_pixdim_is_ignored(self, tmp_path: Path) -> None:
         path = tmp_path / "scan.nii"
         path.write_bytes(patched(PIXDIM, "<2f", 1.0, -1.4))
         assert read_nifti(path).spacing_mm == pytest.approx((1.2, 1.4), rel=1e-6)
 
 
 def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
-    """Turn about x, then y, then z."""
+    """Rotation about x, then y, then z."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -209,7 +208,7 @@ class TestLabels:
     @pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
     @pytest.mark.parametrize("codes", [(1, 1), (0, 2), (1, 0), (0, 0), (4, 3)])
     @pytest.mark.parametrize("image_class", [nib.Nifti1Image, nib.Nifti2Image])
-    def test_geometry_is_that_of_the_source_bit_for_bit(
+    def test_the_geometry_equals_that_of_the_source_bit_for_bit(
         self,
         tmp_path: Path,
         affine: np.ndarray,
@@ -249,21 +248,21 @@ class TestLabels:
         )
         np.testing.assert_array_equal(np.asarray(encoded.dataobj), array)
 
-    def test_header_says_what_the_array_is(self, save: Save) -> None:
+    def test_the_header_describes_the_labels(self, save: Save) -> None:
         path = save(VOLUME, cal_max=500, cal_min=10, descrip=b"cine")
         encoded = nib.Nifti1Image.from_bytes(index_map(read_nifti(path)))
         assert encoded.header.get_data_dtype() == np.uint8
         assert encoded.header.get_slope_inter() in {(1.0, 0.0), (None, None)}
         assert (float(encoded.header["cal_min"]), float(encoded.header["cal_max"])) == (0, 0)
 
-    def test_slope_of_the_source_does_not_touch_the_labels(self, tmp_path: Path) -> None:
+    def test_the_slope_of_the_source_is_not_applied_to_labels(self, tmp_path: Path) -> None:
         (tmp_path / "scan.nii").write_bytes(patched(SLOPE, "<2f", 0.5, -3.0))
         encoded = nib.Nifti1Image.from_bytes(index_map(read_nifti(tmp_path / "scan.nii")))
         assert np.asarray(encoded.dataobj)[3, 1, 2] == 48  # 2·20 + 1·5 + 3
 
 
 def index_map(study: Study) -> bytes:
-    """The unpacked label file whose every voxel holds its index in (T, Z, H, W), modulo 256."""
+    """The unpacked label file in which each voxel holds its index in (T, Z, H, W), modulo 256."""
     assert study.label_encoder is not None
     shape = study.voxels.shape
     labels = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
@@ -363,17 +362,3 @@ def assert_names(error: InputError, path: Path, value: str) -> None:
     assert message.startswith(f"{path}: ")
     assert value in message
     assert "\n" not in message
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("a/patient001.nii.gz", "patient001"),
-        ("a/patient001.nii", "patient001"),
-        ("patient001.NII.GZ", "patient001"),
-        ("a.b/p.1.nii.gz", "p.1"),
-        ("a/IM0001", "IM0001"),
-    ],
-)
-def test_case_name(path: str, name: str) -> None:
-    assert case_name(Path(path)) == name

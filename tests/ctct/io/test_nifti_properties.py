@@ -1,4 +1,4 @@
-"""What holds of every NIfTI scan, whatever its shape, type, spacing, place and scaling."""
+"""Properties of NIfTI scans of any shape, type, spacing, position and scaling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SLICE_MM = st.floats(0.5, 20.0)
 
 @st.composite
 def affines(draw: st.DrawFn) -> tuple[npt.NDArray[np.float64], tuple[float, float, float]]:
-    """An affine, turned and mirrored and moved at will, and its spacings (x, y, z) in mm."""
+    """An affine with any rotation, reflection and shift, and its spacings (x, y, z) in mm."""
     spacing_mm = draw(st.tuples(IN_PLANE_MM, IN_PLANE_MM, SLICE_MM))
     matrix = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(size=(3, 3))
     turned, _ = np.linalg.qr(matrix)  # of either handedness
@@ -40,7 +40,7 @@ def affines(draw: st.DrawFn) -> tuple[npt.NDArray[np.float64], tuple[float, floa
 
 @st.composite
 def images(draw: st.DrawFn) -> tuple[nib.Nifti1Image, npt.NDArray[np.float64]]:
-    """An image in any kind of NIfTI, and its values as they are meant."""
+    """An image in any kind of NIfTI, and its scaled values."""
     shape, dtype = draw(SHAPES), np.dtype(draw(DTYPES))
     stored = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 120, shape).astype(dtype)
     kind = draw(st.sampled_from([nib.Nifti1Image, nib.Nifti2Image]))
@@ -67,7 +67,7 @@ def through_a_file(content: bytes, packed: bool) -> Study:
 
 
 def file_bytes(image: nib.Nifti1Image) -> bytes:
-    """The image as a file with its scaling kept, which nibabel would reckon anew."""
+    """The image as a file with its own scaling, which nibabel would compute anew."""
     slope, inter = image.header.get_slope_inter()
     content = bytearray(image.to_bytes())
     header = image.header.copy()
@@ -118,7 +118,7 @@ def test_a_label_map_lies_on_its_scan_and_is_read_as_written(
 
 @settings(deadline=None, max_examples=50)
 @given(affines(), st.tuples(*[st.integers(1, 6)] * 4), st.integers(0, 99))
-def test_a_study_made_in_memory_comes_back(
+def test_a_study_made_in_memory_is_read_as_written(
     placed: tuple[npt.NDArray[np.float64], tuple[float, float, float]],
     shape: tuple[int, int, int, int],
     seed: int,

@@ -1,4 +1,4 @@
-"""Folders in which each slice is a NIfTI file."""
+"""Stacks with one NIfTI file per slice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NORMAL = np.array([0.0, 0.0, 1.0])
 
 
 def voxels(place: int, phases: int = 1) -> np.ndarray:
-    """(x, y[, 1, t]), values that say which slice and phase it is."""
+    """(x, y[, 1, t]), with values that encode slice and phase."""
     flat = np.full((36, 40), 100 * place, np.int16) + np.arange(40, dtype=np.int16)
     cine = np.stack([flat + 1000 * t for t in range(phases)], -1)[:, :, None]
     return flat if phases == 1 else cine
@@ -29,7 +29,7 @@ def voxels(place: int, phases: int = 1) -> np.ndarray:
 def write(
     folder: Path, places: list[float], phases: int = 1, name: str = "s{}.nii.gz", code: int = 1
 ) -> Path:
-    """A file a place, in millimetres, named in no order."""
+    """One file per position in millimeters, with names in another order."""
     folder.mkdir(parents=True, exist_ok=True)
     for n, place_mm in enumerate(places):
         affine = np.eye(4)
@@ -65,7 +65,7 @@ def test_slices_side_by_side_are_one_scan(tmp_path: Path, phases: int) -> None:
     np.testing.assert_allclose(written.affine, study.affine, atol=1e-5)
 
 
-def test_each_folder_is_a_scan_and_other_files_stay_their_own(tmp_path: Path) -> None:
+def test_each_folder_is_a_scan_and_other_files_are_separate(tmp_path: Path) -> None:
     write(tmp_path / "in" / "p1", [0.0, 8.0, 16.0])
     write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0])
     write_scan(tmp_path / "in" / "p2" / "v.nii")
@@ -73,7 +73,7 @@ def test_each_folder_is_a_scan_and_other_files_stay_their_own(tmp_path: Path) ->
     assert names(tmp_path / "in") == ["p1", "p2", "v"]
 
 
-def test_files_that_are_named_stay_their_own(tmp_path: Path) -> None:
+def test_named_files_are_separate_scans(tmp_path: Path) -> None:
     folder = write(tmp_path / "p1", [0.0, 8.0, 16.0])
     assert names(*folder.iterdir()) == ["s0", "s4", "s7"]
 
@@ -81,11 +81,13 @@ def test_files_that_are_named_stay_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("places", "code"), [([0.0, 8.0, 16.0], 0), ([0.0, 0.0, 0.0], 1), ([0.0, 8.0], 1)]
 )
-def test_without_places_each_file_is_a_scan(tmp_path: Path, places: list[float], code: int) -> None:
+def test_without_distinct_positions_each_file_is_a_scan(
+    tmp_path: Path, places: list[float], code: int
+) -> None:
     assert len(names(write(tmp_path, places, code=code))) == len(places)
 
 
-def test_two_stacks_in_a_folder_are_told_apart(tmp_path: Path) -> None:
+def test_two_stacks_in_a_folder_are_distinguished(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
     write(folder, [0.0, 8.0, 16.0, 24.0], phases=2, name="cine{}.nii")
     cases, _ = discover([folder])
@@ -100,7 +102,7 @@ def test_two_stacks_in_a_folder_are_told_apart(tmp_path: Path) -> None:
         ([0.0, 8.0, 16.0, 40.0], "slices lie 8.0 to 24.0 mm apart, so some are missing"),
     ],
 )
-def test_what_is_no_stack_is_refused_with_the_reason(
+def test_an_incomplete_stack_is_refused_with_the_reason(
     tmp_path: Path, places: list[float], why: str
 ) -> None:
     folder = write(tmp_path / "p", places)
@@ -110,12 +112,12 @@ def test_what_is_no_stack_is_refused_with_the_reason(
         read_study(folder)
 
 
-def test_a_slightly_uneven_spacing_is_said(tmp_path: Path) -> None:
+def test_a_slightly_uneven_spacing_is_noted(tmp_path: Path) -> None:
     study = read_study(write(tmp_path / "p", [0.0, 8.0, 16.8, 24.0]))
     assert study.notes == ("slices lie 7.2 to 8.8 mm apart; the mean, 8.00 mm, is used",)
 
 
-def test_a_damaged_file_among_them_is_a_scan_of_its_own(tmp_path: Path) -> None:
+def test_a_damaged_file_among_slices_is_a_separate_scan(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
     (folder / "x.nii.gz").write_bytes(b"\x1f\x8bno")
     assert names(folder) == ["p", "x"]

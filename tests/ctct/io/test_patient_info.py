@@ -26,7 +26,7 @@ def test_info_cfg(tmp_path: Path) -> None:
     assert read_patient_info(tmp_path) == PatientInfo(ed=1, es=12, height_cm=160.5)
 
 
-def test_phases_are_found_among_the_frames_there_are() -> None:
+def test_phases_among_the_available_frames() -> None:
     assert phase_indices(PatientInfo(ed=1, es=12), [1, 12]) == (0, 1)
     assert phase_indices(PatientInfo(ed=1, es=12), [12]) == (None, 0)
     assert phase_indices(PatientInfo(), [1, 12]) == (None, None)

@@ -19,7 +19,7 @@ def study(
     return Study("case", np.zeros(shape, np.float32), spacing_mm, slice_spacing_mm, path=path)
 
 
-def test_sizes_are_read_off_the_voxels() -> None:
+def test_frames_and_slices() -> None:
     assert (study().frames, study().slices) == (2, 3)
 
 
@@ -28,7 +28,7 @@ def test_volume_of_a_voxel() -> None:
     assert study(spacing_mm=(1.1, 1.2)).voxel_ml == pytest.approx(0.0132, rel=1e-12)
 
 
-def test_volume_of_a_lone_image_is_not_known() -> None:
+def test_volume_of_a_single_image_is_unknown() -> None:
     assert math.isnan(study((1, 1, 4, 5), slice_spacing_mm=math.nan).voxel_ml)
 
 
@@ -60,7 +60,7 @@ def test_shape_must_be_four_dimensional_and_not_empty(shape: tuple[int, ...]) ->
         ((1.2, 1.2), math.nan, "slice spacing is nan mm"),
     ],
 )
-def test_absurd_spacing(
+def test_impossible_spacing_is_refused(
     spacing_mm: tuple[float, float], slice_spacing_mm: float, named: str
 ) -> None:
     with pytest.raises(InputError) as caught:

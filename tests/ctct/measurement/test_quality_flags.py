@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from tests_support import GOOD_SIGNS as GOOD
+from tests_support import GOOD_INDICATORS as GOOD
 
 from ctct.measurement.quality_flags import Flag, frame_flags, image_flags, index_flags, judge
 from ctct.measurement.volumes import FrameVolumes, Measurements

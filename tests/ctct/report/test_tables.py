@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 
-from tests_support import GOOD_SIGNS
+from tests_support import GOOD_INDICATORS
 
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import Flag, Judgement
@@ -25,7 +25,7 @@ CINE = Measurements(
 )
 LONE = Measurements((volumes('odd, "name"', 0, math.nan),), ed=None, es=None)
 
-GOOD = replace(GOOD_SIGNS, disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3})
+GOOD = replace(GOOD_INDICATORS, disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3})
 P = PatientResult("p", CINE, Judgement("ok", 0.2, ()), (None, GOOD))
 Q = PatientResult("q", LONE, Judgement("review", math.nan, ()), (None,))
 

@@ -1,4 +1,4 @@
-"""Compressed images are unpacked as far as their header promises and no further."""
+"""Compressed images are never unpacked to more than their header promises."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_compressed_cine_is_read(tmp_path: Path, kind: str, syntax: UID) -> No
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
-def test_what_a_stream_says_of_its_size(kind: str) -> None:
+def test_the_size_in_the_header_of_a_stream(kind: str) -> None:
     assert coded_size(coded(kind, 33, 57)) == (33, 57, 1)
     with pytest.raises(ValueError, match=r"ends within its header|without a size"):
         coded_size(coded(kind, 33, 57)[:20])
@@ -65,26 +65,26 @@ def test_a_header_that_promises_too_much_is_refused() -> None:
 
 
 def test_more_compressed_bytes_than_pixels_are_refused() -> None:
-    """Each two bytes of run length would unpack to 128."""
+    """Two bytes of run-length code would unpack to 128."""
     with pytest.raises(ValueError, match="compressed, 1440 unpacked"):
         first(packed(RLELossless, bytes(64) + b"\x81\x00" * 5000))
 
 
-def test_frames_beyond_those_wanted_cost_nothing() -> None:
-    """A thousand million frames are promised; the one that is there is read."""
+def test_only_requested_frames_are_unpacked() -> None:
+    """The header promises 10⁹ frames; the only one is read."""
     one = packed(JPEG2000Lossless, coded("JPEG2000"))
     one.NumberOfFrames = 10**9
     with warnings.catch_warnings(action="ignore"):  # pydicom says that they are not there
         assert first(one).shape == (ROWS, COLUMNS)
 
 
-def test_colour_is_refused(tmp_path: Path) -> None:
+def test_color_is_refused(tmp_path: Path) -> None:
     color = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
     write_cine(tmp_path, change=lambda t, z: color)
     with pytest.raises(InputError, match=r"pixels cannot be read .*in color"):
         read_study(tmp_path, "1.2.3")
 
 
-def test_pixels_of_another_kind_than_the_header_says() -> None:
+def test_pixels_in_another_format_than_in_the_header() -> None:
     with pytest.raises(ValueError, match="compressed in another way"):
         first(packed(JPEG2000Lossless, b"GIF89a" + bytes(40)))

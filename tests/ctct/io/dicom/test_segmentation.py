@@ -1,4 +1,4 @@
-"""DICOM segmentations overlay the images they refer to, pixel by pixel."""
+"""DICOM segmentations overlay their source images, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TURNS = {
 
 
 def source_pixels(folder: Path) -> dict[tuple[str, int], np.ndarray]:
-    """The images in a folder by instance and frame, from 1; a file of one image has frame 0."""
+    """The images in a folder by instance and frame from 1; single-frame files have frame 0."""
     found = {}
     for dataset in map(dcmread, folder.iterdir()):
         pixels = dataset.pixel_array
@@ -51,7 +51,7 @@ def source_pixels(folder: Path) -> dict[tuple[str, int], np.ndarray]:
 
 
 def check_overlay(folder: Path) -> list[Dataset]:
-    """Each mask names the image it was drawn on, lies where that lies, and holds its labels."""
+    """Each mask refers to its image, has its position, and holds its labels."""
     ((case,), _) = discover([folder])
     assert case.series is not None
     study, pixels = read_case(case), source_pixels(folder)
@@ -128,7 +128,7 @@ def test_each_series_of_several_is_named(tmp_path: Path, of: str) -> None:
         assert named == [[f"1.9.{t}"] for t in range(6)]
 
 
-def test_anonymised_headers_are_made_do_with(tmp_path: Path) -> None:
+def test_anonymized_headers_are_accepted(tmp_path: Path) -> None:
     def change(t: int, z: int) -> dict[str, object]:
         turned = [f"{v + 1e-6 * (z % 2):.6f}" for v in (*ROW, *COLUMN)]
         return {
@@ -144,16 +144,16 @@ def test_anonymised_headers_are_made_do_with(tmp_path: Path) -> None:
     assert len(list(encode_segmentations(case.series, LABELS))) == 6
 
 
-def test_what_gets_none(tmp_path: Path) -> None:
+def test_a_series_without_a_required_attribute_is_refused(tmp_path: Path) -> None:
     ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5)])  # lacks FrameOfReferenceUID
     assert case.series is not None
-    with pytest.raises(InputError, match=r"gets no DICOM-SEG .*FrameOfReferenceUID"):
+    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG .*FrameOfReferenceUID"):
         next(encode_segmentations(case.series, LABELS))
 
 
-def test_what_gets_none_is_not_told_with_the_value(tmp_path: Path) -> None:
+def test_the_reason_does_not_quote_the_header(tmp_path: Path) -> None:
     own = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
     ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: own)])
     assert case.series is not None
-    with pytest.raises(InputError, match=r"gets no DICOM-SEG \(ValueError\)$"):
+    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\)$"):
         next(encode_segmentations(case.series, LABELS))

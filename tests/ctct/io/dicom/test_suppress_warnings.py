@@ -1,4 +1,4 @@
-"""Warnings that quote a header are hidden while it is read, and no others."""
+"""Warnings that quote a header are suppressed while it is read, and no others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ctct.io.read import read_study
 
 
 def warned() -> list[str]:
-    """What is said of a number that the standard forbids, and of another matter."""
+    """The messages of a warning of pydicom and of another one."""
     with warnings.catch_warnings(record=True) as said:
         UID("1.02", 1)  # 1: warn
         warnings.warn("another matter", stacklevel=1)
     return [str(one.message).split(":")[0] for one in said]
 
 
-def test_a_header_with_odd_values_is_read_without_a_word(tmp_path: Path) -> None:
+def test_a_header_with_invalid_values_gives_no_warning(tmp_path: Path) -> None:
     odd = {"StudyInstanceUID": "1.02", "PatientBirthDate": "1950"}
     with warnings.catch_warnings(action="ignore"):
         write_cine(tmp_path, change=lambda t, z: odd)

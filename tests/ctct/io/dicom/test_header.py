@@ -1,0 +1,113 @@
+"""The headers of single-frame and enhanced images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pydicom")
+from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, image, save, write_cine
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from ctct.io.dicom.files import DicomFile
+from ctct.io.dicom.header import Image, parse_number, read_headers
+from ctct.io.discover import discover
+from ctct.io.patient_info import PatientInfo
+from ctct.io.read import read_study
+
+
+def headers(dataset: Dataset, path: Path) -> list[Image]:
+    return read_headers([DicomFile(save(dataset, path))])
+
+
+def test_an_image_has_the_attributes_of_its_header(tmp_path: Path) -> None:
+    body = {"PatientSex": "f", "PatientSize": "1.70", "PatientWeight": "60", "HeartRate": "75"}
+    dataset = image(3, 2, SeriesDescription="SAX", TemporalPositionIdentifier=4, **body)
+    (header,) = headers(dataset, tmp_path / "a.dcm")
+    assert (header.file, header.frame) == (DicomFile(tmp_path / "a.dcm"), 0)
+    assert (header.study, header.series, header.number) == ("1.2", "1.2.3", 7)
+    assert (header.description, header.modality, header.kind) == ("SAX", "MR", "")
+    assert header.shape == (40, 36)
+    assert header.spacing_mm == (1.25, 1.5)
+    assert header.orientation == pytest.approx((*ROW, *COLUMN))
+    assert header.position == pytest.approx(tuple(ORIGIN + 16 * NORMAL), abs=1e-4)
+    assert (header.time_ms, header.phase, header.instance) == (130, 4, 204)
+    assert header.missing == ""
+    assert header.info == PatientInfo(None, None, 170, 60, "F", 75)
+
+
+def test_an_enhanced_file_has_an_image_per_frame(tmp_path: Path) -> None:
+    images = headers(enhanced(2, 3), tmp_path / "a.dcm")
+    assert [image.frame for image in images] == [0, 1, 2, 3, 4, 5]
+    assert len({image.position for image in images}) == 3
+    assert sorted({image.time_ms for image in images}) == [10, 50]
+    assert {image.spacing_mm for image in images} == {(1.25, 1.5)}  # of the shared group
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "P"]}, "phase map (flow)"),
+        ({"SamplesPerPixel": 3}, "color image"),
+    ],
+)
+def test_images_that_are_no_plain_ones(tmp_path: Path, changes: dict[str, Any], kind: str) -> None:
+    (header,) = headers(image(0, 0, **changes), tmp_path / "a.dcm")
+    assert header.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"PixelSpacing": ["0", "1"]}, "PixelSpacing"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "ImageOrientationPatient"),
+        ({"ImageOrientationPatient": [2, 0, 0, 0, 2, 0]}, "ImageOrientationPatient"),
+        ({"ImagePositionPatient": [1, 2]}, "ImagePositionPatient"),
+        ({"ImagePositionPatient": None}, "ImagePositionPatient"),
+    ],
+)
+def test_an_impossible_geometry_counts_as_missing(
+    tmp_path: Path, changes: dict[str, Any], missing: str
+) -> None:
+    (header,) = headers(image(0, 0, **changes), tmp_path / "a.dcm")
+    assert header.missing == missing
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("1.5", 1.5), (2, 2.0), (None, None), ("x", None), ("nan", None), ("1e999", None), ([], None)],
+)
+def test_numbers_are_finite_or_none(value: object, number: float | None) -> None:
+    assert parse_number(value) == number
+
+
+def test_the_heart_rate_is_the_median_of_all_images(tmp_path: Path) -> None:
+    def change(t: int, z: int) -> dict[str, Any]:
+        body = {"PatientSex": "F", "PatientSize": "1.70", "PatientWeight": "0"}
+        return {**body, "NominalInterval": "1000" if z < 4 else "750"}
+
+    ((case,), _) = discover([write_cine(tmp_path / "cine", change=change)])
+    assert case.series is not None
+    info = case.series.info
+    assert (info.sex, info.height_cm, info.weight_kg) == ("F", 170, None)
+    assert info.heart_rate_bpm == 60
+
+
+def test_files_that_are_damaged_or_no_images_are_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_cine(tmp_path / "cine")
+    report = image(0, 0, Modality="SR", Rows=None, Columns=None, PixelData=None)
+    save(report, folder / "report.dcm")
+    (folder / "damaged.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\0\0\0UL\4\0" + b"\xff" * 50)
+    packed = image(0, 0)
+    packed.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(packed, folder / "deflated.dcm")
+    (folder / "notes.txt").write_text("not DICOM")
+    assert read_study(folder).voxels.shape[:2] == (8, 6)
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
+    assert own == [f"{folder}: 2 DICOM files cannot be read; skipped"]

@@ -1,0 +1,94 @@
+"""DICOM series in folders, zips and DICOMDIRs, among other scans."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests_support import write_scan
+
+pytest.importorskip("pydicom")
+from dicom_support import write_cine
+from pydicom.fileset import FileSet
+
+from ctct.errors import RuntimeUnavailableError
+from ctct.io.discover import discover
+from ctct.io.read import read_case
+
+
+def zipped(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder.parent))
+    return path
+
+
+def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
+    folder = write_cine(tmp_path / "x" / "y" / "cine")
+    ((from_zip,), _) = discover([zipped(folder, tmp_path / "p1.zip")])
+    ((nested,), _) = discover([tmp_path / "x"])
+    files = FileSet()
+    for file in folder.iterdir():
+        files.add(file)
+    files.write(tmp_path / "disc")
+    ((listed,), _) = discover([tmp_path / "disc" / "DICOMDIR"])
+    assert (from_zip.name, nested.name, listed.name) == ("p1", "cine", "SE000000")
+    read = [read_case(case) for case in (from_zip, nested, listed)]
+    for other in read[1:]:
+        np.testing.assert_array_equal(other.voxels, read[0].voxels)
+    assert not any(tmp_path.glob("p1*/")), "a zip is unpacked in memory only"
+
+
+def test_nifti_and_dicom_lie_in_one_folder(tmp_path: Path) -> None:
+    write_scan(tmp_path / "b.nii.gz")
+    folder = write_cine(tmp_path / "c")
+    zipped(folder, tmp_path / "a.zip")
+    cases, _ = discover([tmp_path])
+    assert [case.name for case in cases] == ["a", "b", "c"]
+    assert [read_case(case).slices for case in cases] == [6, 3, 6]
+
+
+def test_names_are_those_of_folders_and_never_of_patients(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        own = {"StudyInstanceUID": f"1.3.{patient[1]}", "SeriesInstanceUID": f"1.4.{patient[1]}"}
+        write_cine(tmp_path / patient / "DICOM", change=lambda t, z, own=own: own)
+    cases, _ = discover([tmp_path])
+    assert [case.name for case in cases] == ["p1_DICOM", "p2_DICOM"]
+    for file in (tmp_path / "p1" / "DICOM").iterdir():
+        file.rename(tmp_path / "p2" / "DICOM" / f"other{file.name}")
+    cases, _ = discover([tmp_path])
+    assert len({case.name for case in cases}) == len({case.identity for case in cases}) == 2
+    assert [case.name for case in cases] == sorted(
+        f"DICOM_{case.series.digest[:8]}" for case in cases if case.series
+    )
+    assert not any("Doe" in case.name or "4711" in case.identity for case in cases)
+
+
+def test_relative_folders_have_their_real_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cine(tmp_path / "sax")
+    (tmp_path / "sax" / "within").mkdir()
+    monkeypatch.chdir(tmp_path / "sax" / "within")
+    ((above,), _) = discover([".."])
+    monkeypatch.chdir(tmp_path / "sax")
+    ((here,), _) = discover(["."])
+    assert above.name == here.name == "sax"
+
+
+def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_cine(tmp_path / "cine")
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[dicom\]'"):
+        discover([folder])
+    write_scan(tmp_path / "scan.nii.gz")
+    assert [case.name for case in discover([tmp_path])[0]] == ["scan"]
+
+
+def test_the_identity_of_a_case_holds_no_uid(tmp_path: Path) -> None:
+    ((case,), _) = discover([write_cine(tmp_path / "cine")])
+    assert case.identity.startswith(f"{tmp_path / 'cine'}#")
+    assert "1.2.3" not in case.identity
