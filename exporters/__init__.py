@@ -1,1 +1,1 @@
-"""Turning a trained pair into files other runtimes can run. Needs torch."""
+"""Export of a trained pair to the files of other runtimes. Needs torch."""

@@ -80,7 +80,7 @@ def precision_fallbacks(
 def to_half(model: onnx.ModelProto, precision: str, members: Sequence[str]) -> onnx.ModelProto:
     """A copy whose networks compute in half precision.
 
-    The types of the graph's tensors say so, which strongly typed runtimes follow.
+    The precision is in the types of the graph's tensors, which strongly typed runtimes follow.
 
     Args:
         model: in float32.

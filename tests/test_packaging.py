@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "demo": "ctct/demo", "exporters": "ctct/exporters"}
-DATA = (".py", ".css", ".html", ".js", ".onnx", ".md", ".txt", ".typed")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_wheel_and_tree_hold_the_same_files(wheel: set[str]) -> None:
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in MAPPED.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in DATA or path.name == "py.typed"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert wheel == expected
 

@@ -143,11 +143,11 @@ def outlines(heart: Heart, phase: float, grid: Grid) -> Outlines:
     wave = _ripple(heart, angle - heart.twist * c * depth)
 
     cavity_ml = heart.lv_edv_ml * (1 - heart.lv_ef * c)
-    whole_ml = cavity_ml + heart.lv_mass_g / MYOCARDIAL_DENSITY_G_PER_ML
+    epicardial_ml = cavity_ml + heart.lv_mass_g / MYOCARDIAL_DENSITY_G_PER_ML
     apex_mm = heart.lv_length_mm + 5
     radius = np.hypot(toward_rv, across)
     inner_mm = _radius_mm(cavity_ml, base_mm, heart.lv_length_mm, grid.z_mm)
-    outer_mm = _radius_mm(whole_ml, base_mm, apex_mm, grid.z_mm)
+    outer_mm = _radius_mm(epicardial_ml, base_mm, apex_mm, grid.z_mm)
     endocardium = radius - inner_mm * (1 + wave)
     epicardium = np.where(outer_mm > 0, radius - outer_mm * (1 + 0.6 * wave), 99.0)
 

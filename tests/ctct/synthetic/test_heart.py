@@ -47,7 +47,7 @@ def test_the_cycle_starts_full_is_emptiest_at_es_and_closes() -> None:
     assert contraction(0.0) == 0.0
     assert contraction(END_SYSTOLE) == pytest.approx(1.0)
     assert contraction(1.0) == pytest.approx(0.0)
-    # Half-way through ejection the eased curve has thrown out half: 3/4 - 2/8 = 1/2.
+    # Half-way through ejection half of the stroke volume is ejected: 3/4 - 2/8 = 1/2.
     assert contraction(END_SYSTOLE / 2) == pytest.approx(0.5)
     curve = [contraction(phase) for phase in np.linspace(0, 1, 200)]
     assert min(curve) >= 0 and max(curve) <= 1
