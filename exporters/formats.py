@@ -75,12 +75,12 @@ def _run_engine(path: Path, rung: Rung) -> Runtime:
     """The engine itself where it can run, otherwise the ONNX graph it was built from."""
     from ctct.model_files.sidecar import read_engine_record
     from ctct.runtimes.cuda import current_gpu
-    from ctct.runtimes.tensorrt.compatibility import find_flavour, mismatch
+    from ctct.runtimes.tensorrt.compatibility import find_mismatch, load_package
 
     gpu, record = current_gpu(), read_engine_record(path)
     reason = "there is no GPU"
     if gpu:
-        reason = mismatch(record, path.read_bytes(), find_flavour(record.package), gpu)
+        reason = find_mismatch(record, path.read_bytes(), load_package(record.package), gpu)
     if not reason:
         from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 
@@ -106,9 +106,9 @@ def _write_triton(
 
 def _triton_loads_engines() -> bool:
     from ctct.model_files.sidecar import TENSORRT
-    from ctct.runtimes.tensorrt.compatibility import find_flavour
+    from ctct.runtimes.tensorrt.compatibility import load_package
 
-    return find_flavour().package == TENSORRT
+    return load_package().name == TENSORRT
 
 
 def _run_triton(path: Path, rung: Rung) -> Runtime:
