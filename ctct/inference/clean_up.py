@@ -28,7 +28,8 @@ def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uin
         value = np.zeros(count + 1, labels.dtype)
         value[components.ravel()] = frame.ravel()
         for structure in STRUCTURES:
-            own = np.flatnonzero(value == VALUE[structure])
-            if own.size:
-                out[components == own[sizes[own].argmax()]] = VALUE[structure]
+            candidates = np.flatnonzero(value == VALUE[structure])
+            if candidates.size:
+                largest = candidates[sizes[candidates].argmax()]
+                out[components == largest] = VALUE[structure]
     return kept
