@@ -52,9 +52,9 @@ class Outcome:
 
 def clean_components(raw: Segmentation) -> Segmentation:
     """Keep only the largest 3-D component of each structure in each frame."""
-    kept = keep_largest_components(raw.labels)
-    removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))
-    return replace(raw, labels=kept, removed=tuple(removed.tolist()))
+    labels = keep_largest_components(raw.labels)
+    removed = np.count_nonzero(raw.labels != labels, axis=(1, 2, 3))
+    return replace(raw, labels=labels, removed=tuple(removed.tolist()))
 
 
 def check_segmentable(study: Study) -> None:

@@ -44,7 +44,7 @@ class ModelFile:
 
     @property
     def is_openvino(self) -> bool:
-        """Whether it is in OpenVINO's own format."""
+        """Whether it is in OpenVINO's format."""
         return self.path.suffix == ".xml"
 
     @property

@@ -50,11 +50,11 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
     pair = _probabilities(graph, producers)
     if pair is None:
         raise ModelError(f"{model.path}: holds no pair of networks; use one that does")
-    kept, dropped = pair if network == "cnn" else pair[::-1]
+    chosen, other = pair if network == "cnn" else pair[::-1]
     for node in graph.node:
         for i, name in enumerate(node.input):
-            if name == dropped:
-                node.input[i] = kept
+            if name == other:
+                node.input[i] = chosen
     _drop_unused(graph, producers)
     write_atomic(path, proto.SerializeToString())
     if model.heart_crop:

@@ -108,10 +108,10 @@ def precision_of(description: dict[str, Any]) -> str:
 
 
 class _Build:
-    """One build, in a thread of its own.
+    """One build, in a separate thread.
 
-    TensorRT calls back from where it works, and an exception must not pass through it. In another
-    thread the callbacks only look at a flag, and Ctrl-C arrives in the waiting one.
+    TensorRT calls back from the thread that builds, and an exception must not pass through it. In a
+    separate thread the callbacks only look at a flag, and Ctrl-C arrives in the waiting thread.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class _Build:
         worker = threading.Thread(target=self._work, name="build-engine")
         try:
             worker.start()
-            # An event of our own: Thread.join takes a thread for ended when Ctrl-C interrupts it.
+            # Not Thread.join: interrupted by Ctrl-C, it takes the thread for ended.
             while not self._done.wait(0.1):
                 pass
         except BaseException:
@@ -157,9 +157,9 @@ class _Build:
         try:
             if not self._stop.is_set():
                 self._result = self._build()
-        except BaseException as error:  # raised again by run, in the thread that asked
-            # Its frames hold what belongs to TensorRT. Left to the garbage collector, that may be
-            # freed while another build starts, which holds the lock that freeing waits for.
+        except BaseException as error:  # raised again by run, in the waiting thread
+            # Its frames hold objects of TensorRT. Left to the garbage collector, they may be freed
+            # while another build starts, which holds the lock that freeing waits for.
             traceback.clear_frames(error.__traceback__)
             self._error = self._error or error
         finally:
@@ -169,8 +169,8 @@ class _Build:
         trt = self._package.module
         logger = make_logger(trt, self._complaints)
         builder = trt.Builder(logger)
-        # Strongly typed: the precision of each layer is what the ONNX file says. TensorRT-RTX and
-        # TensorRT since 11 know no other networks, and the flag may go.
+        # Strongly typed: each layer has the precision of the ONNX file. TensorRT-RTX, and TensorRT
+        # since 11, have no other networks and may drop the flag.
         flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         network = builder.create_network(0 if flag is None else 1 << int(flag))
         parser = trt.OnnxParser(network, logger)
@@ -185,10 +185,9 @@ class _Build:
                 raise KeyboardInterrupt
             raise self._failed("cannot build an engine", self._reason())
         cache.save(config)
-        count = {"input": network.num_inputs, "output": network.num_outputs}
-        tensors = [network.get_input(i) for i in range(count["input"])]
-        tensors += [network.get_output(i) for i in range(count["output"])]
-        # bytes(), because the memory of the build goes with the builder.
+        tensors = [network.get_input(i) for i in range(network.num_inputs)]
+        tensors += [network.get_output(i) for i in range(network.num_outputs)]
+        # A copy, because the memory of the build is freed with the builder.
         return bytes(engine), {t.name: str(trt.nptype(t.dtype)().dtype) for t in tensors}
 
     def _config(self, trt: Any, builder: Any) -> Any:
@@ -202,7 +201,7 @@ class _Build:
             config.num_compute_capabilities = len(self._targets)
             for i, target in enumerate(check_targets(self._package, self._targets)):
                 config.set_compute_capability(target, i)
-        # Kept, because TensorRT does not hold on to it by itself.
+        # An attribute, because TensorRT itself holds no reference to it.
         self._monitor = make_monitor(trt, self._stop, self._observe, self._fail)
         config.progress_monitor = self._monitor
         return config
@@ -220,7 +219,7 @@ class _Build:
 
 
 def make_logger(trt: Any, complaints: list[str]) -> Any:
-    """A TensorRT logger that writes to ours and keeps the errors."""
+    """A TensorRT logger that writes to ours and appends errors to ``complaints``."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -237,7 +236,7 @@ def make_logger(trt: Any, complaints: list[str]) -> Any:
 def make_monitor(
     trt: Any, stop: threading.Event, observe: Observe, fail: Callable[[BaseException], None]
 ) -> Any:
-    """A progress monitor that tells ``observe``, and ends the build when ``stop`` is set."""
+    """A progress monitor that calls ``observe``, and ends the build when ``stop`` is set."""
     totals: dict[str, int] = {}
 
     def tell(done: int, name: str) -> None:
@@ -265,9 +264,9 @@ def make_monitor(
 
 
 class TimingCache:
-    """Times of kernels that TensorRT measured on this GPU, kept for the next build.
+    """Times of kernels that TensorRT measured on this GPU, stored for the next build.
 
-    TensorRT-RTX measures none. A cache that cannot be read or written costs time and nothing else.
+    TensorRT-RTX measures none. A cache that cannot be read or written only costs time.
     """
 
     def __init__(self, package: TensorRTPackage, gpu: Gpu | None, config: Any) -> None:
@@ -277,16 +276,16 @@ class TimingCache:
         name = f"timing-{package.version}-{gpu.target}.cache"
         self._path = cache_folder("engines") / name
         try:
-            before = self._path.read_bytes()
+            stored = self._path.read_bytes()
         except OSError:
-            before = b""
-        cache = config.create_timing_cache(before)
-        # Times of another GPU or version are refused, and then an empty cache takes their place.
+            stored = b""
+        cache = config.create_timing_cache(stored)
+        # Times of another GPU or version are refused, and an empty cache replaces them.
         if cache is None or not config.set_timing_cache(cache, False):
             config.set_timing_cache(config.create_timing_cache(b""), False)
 
     def save(self, config: Any) -> None:
-        """Write what the build has added."""
+        """Store the times, with those that the build added."""
         if self._path is None:
             return
         cache = config.get_timing_cache()
@@ -296,4 +295,4 @@ class TimingCache:
             prepare_folder(self._path.parent)
             write_atomic(self._path, bytes(cache.serialize()))
         except CtctError as error:
-            log.warning("the times of this build are not kept: %s", error)
+            log.warning("the times of this build are not stored: %s", error)

@@ -58,7 +58,7 @@ class EngineSession:
         self._context, self._captures = self._make_context()
         if self._context is None:
             raise RuntimeUnavailableError(
-                f"{name}: no context for it, most likely for want of GPU memory; free some, or "
+                f"{name}: no context for it, probably for lack of GPU memory; free some, or "
                 "build it for smaller --batch and --size"
             )
         self._types = {

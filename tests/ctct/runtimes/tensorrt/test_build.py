@@ -62,7 +62,6 @@ def test_an_engine_and_what_it_says_of_itself(tiny: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_pair_of_networks_becomes_an_engine(tmp_path: Path) -> None:
     from ctct.exporters.onnx_graph import save_onnx, to_onnx
-
     from ctct.models.networks import build_graph
 
     config = {"swin": "nano", "grid_size": 64, "grid_spacing_mm": 3.0, "pretrained": False}
@@ -232,7 +231,7 @@ def test_times_that_cannot_be_kept_are_only_warned_about(
     own_cache.parent.write_bytes(b"a file in the way")
     config = TimingConfig()
     TimingCache(TensorRTPackage(TENSORRT, "10.9", None), Gpu("L4", (8, 9)), config).save(config)
-    assert "the times of this build are not kept" in caplog.text
+    assert "the times of this build are not stored" in caplog.text
 
 
 def test_rtx_measures_no_times(own_cache: Path) -> None:
