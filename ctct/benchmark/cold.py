@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import CtctError
-from ctct.predict.run_manifest import MANIFEST
+from ctct.predict.run_manifest import RECORD
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def cold_start(
             taken = time.perf_counter() - begun
             if ended.returncode:
                 raise CtctError(f"ctct predict {scan} failed: {ended.stderr.strip()[-500:]}")
-            record = json.loads((Path(out) / MANIFEST).read_text())
+            record = json.loads((Path(out) / RECORD).read_text())
         if number:
             seconds.append(taken)
             memory_mb.append(record.get("peak_memory_mb"))
