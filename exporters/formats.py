@@ -103,12 +103,12 @@ def _write_engine(job: ExportJob) -> Path:
 def _load_engine(path: Path, precision: GraphPrecision) -> Runtime:
     """The engine where it can run; otherwise the ONNX graph it was built from."""
     from ctct.runtimes.cuda import current_gpu
-    from ctct.runtimes.tensorrt.compatibility import find_flavour, mismatch
+    from ctct.runtimes.tensorrt.compatibility import find_mismatch, load_package
 
     gpu, record = current_gpu(), read_engine_record(path)
     reason = "there is no GPU"
     if gpu:
-        reason = mismatch(record, path.read_bytes(), find_flavour(record.package), gpu)
+        reason = find_mismatch(record, path.read_bytes(), load_package(record.package), gpu)
     if not reason:
         from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 
@@ -135,9 +135,9 @@ def _write_triton(job: ExportJob) -> Path:
 
 def _triton_loads_engines() -> bool:
     """Whether engines built here are of the TensorRT package that Triton comes with."""
-    from ctct.runtimes.tensorrt.compatibility import find_flavour
+    from ctct.runtimes.tensorrt.compatibility import load_package
 
-    return find_flavour().package == TENSORRT
+    return load_package().name == TENSORRT
 
 
 def _load_triton(path: Path, precision: GraphPrecision) -> Runtime:

@@ -1,1 +1,1 @@
-"""From a study to its label map, on whichever runtime there is. No torch unless asked for."""
+"""From a study to its label map, on any runtime; torch only for the torch runtime."""

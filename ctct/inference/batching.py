@@ -1,4 +1,4 @@
-"""Slices of many studies as batches of few sizes, without work on what the networks never see."""
+"""Slices of many studies in batches of few sizes, cut down to what the networks see."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 @dataclass(eq=False)
 class Job:
-    """A study at work.
+    """A study being segmented.
 
     Attributes:
         study: the study.
-        labels: (T·Z, H, W) found so far.
-        disagreement: (T·Z, H, W) found so far.
-        answered: (T·Z,) slices that have an answer.
-        waiting: slices that are to get one, or a new one.
+        labels: (T·Z, H, W) so far.
+        disagreement: (T·Z, H, W) so far.
+        answered: (T·Z,) whether a slice has an answer.
+        waiting: number of slices queued for an answer, or a better one.
         seconds: its share of the runtime's time.
-        error: why it cannot be finished.
+        error: why it failed.
     """
 
     study: Study
@@ -47,18 +47,18 @@ class Job:
 
     @property
     def nbytes(self) -> int:
-        """Memory of its voxels and answers."""
+        """Memory of its voxels and answers, in bytes."""
         return self.study.voxels.nbytes + self.labels.nbytes + self.disagreement.nbytes
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some slices of a study, and what the networks get of each.
+    """Some slices of a study, and the crop of each for the networks.
 
     Attributes:
         job: the study.
         crop: of the slices.
-        span: which, by numbers that all lie in the study.
+        span: the slices, among the (T·Z) of the study.
     """
 
     job: Job
@@ -68,9 +68,9 @@ class Part:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def first(self, most: int) -> tuple[Part, Part | None]:
-        """The first ``most`` slices, and the others if there are any."""
-        first, rest = self._numbers[:most], self._numbers[most:]
+    def split(self, count: int) -> tuple[Part, Part | None]:
+        """The first ``count`` slices, and the others if there are any."""
+        first, rest = self._numbers[:count], self._numbers[count:]
         return self._of(first), self._of(rest) if rest else None
 
     @property
@@ -83,7 +83,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """Slices of one size for one graph, from one or more studies."""
+    """Slices of one size for one graph, of one or more studies."""
 
     parts: tuple[Part, ...]
 
@@ -92,7 +92,7 @@ class Batch:
 
     @property
     def on_heart(self) -> bool:
-        """Whether they are for the graph of a window."""
+        """Whether they are for the graph for heart crops."""
         return self.parts[0].crop.on_heart
 
     def inputs(self) -> Inputs:
@@ -106,7 +106,7 @@ class Batch:
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))  # type: ignore[return-value]
 
     def store(self, answer: Prediction | Exception, seconds: float) -> None:
-        """Give each job its answers or the error, and its share of the time they took."""
+        """Give each job its answers, or the error, and its share of the time."""
         at = 0
         for part in self.parts:
             job, count = part.job, len(part)
@@ -116,27 +116,27 @@ class Batch:
             if isinstance(answer, Exception):
                 job.error = job.error or answer
                 continue
-            own = slice(at, at + count)
-            if part.crop.on_heart:  # what an earlier answer found beyond it is not the heart's
+            rows = slice(at, at + count)
+            if part.crop.on_heart:  # what an earlier answer found beyond the crop is not the heart
                 job.labels[part.span] = 0
                 job.disagreement[part.span] = 0
-            part.crop.paste(answer.labels[own], job.labels[part.span])
-            part.crop.paste(answer.disagreement[own], job.disagreement[part.span])
+            part.crop.paste(answer.labels[rows], job.labels[part.span])
+            part.crop.paste(answer.disagreement[rows], job.disagreement[part.span])
             at += count
 
     def by_study(self) -> list[Batch]:
-        """A batch of each study's slices."""
+        """One batch per part."""
         return [Batch((part,)) for part in self.parts]
 
-    def pieces(self, most: int) -> list[Batch]:
-        """Batches of ``most`` slices or fewer, each of one study."""
-        found = []
-        for whole in self.parts:
-            rest: Part | None = whole
+    def split(self, max_slices: int) -> list[Batch]:
+        """Batches of at most ``max_slices``, each of one study."""
+        batches = []
+        for part in self.parts:
+            rest: Part | None = part
             while rest:
-                part, rest = rest.first(most)
-                found.append(Batch((part,)))
-        return found
+                first, rest = rest.split(max_slices)
+                batches.append(Batch((first,)))
+        return batches
 
 
 class Batcher:
@@ -147,7 +147,7 @@ class Batcher:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all studies that wait."""
+        """Memory of the studies that wait, in bytes; 0 when none does."""
         return sum(part.job.nbytes for queue in self._queues.values() for part in queue)
 
     def add(self, *parts: Part) -> None:
@@ -157,13 +157,13 @@ class Batcher:
             self._queues.setdefault((part.crop.size, part.crop.on_heart), deque()).append(part)
 
     def full(self, batch: int) -> Iterator[Batch]:
-        """Whole batches, as long as there are any."""
+        """Full batches, as long as there are any."""
         for kind, queue in list(self._queues.items()):
             while sum(map(len, queue)) >= batch:
                 yield self._take(kind, batch)
 
     def oldest(self, batch: int) -> Iterator[Batch]:
-        """All slices of the kind that came first, though they may not fill the last batch."""
+        """All slices of the kind queued first, even if they do not fill the last batch."""
         kind = next(iter(self._queues))
         while kind in self._queues:
             yield self._take(kind, batch)
@@ -171,7 +171,7 @@ class Batcher:
     def _take(self, kind: tuple[tuple[int, int], bool], batch: int) -> Batch:
         queue, parts = self._queues[kind], []
         while queue and batch:
-            part, rest = queue.popleft().first(batch)
+            part, rest = queue.popleft().split(batch)
             parts.append(part)
             batch -= len(part)
             if rest:

@@ -1,12 +1,12 @@
-"""What the networks get of a slice: the rectangle their grid lies on.
+"""The rectangle of a slice that the networks get.
 
-The grid is centered on the rectangle, and beyond a slice everything is zero. So a rectangle around
-the middle of the slice may be cut smaller, down to what the grid sees, or filled up with zeros,
-without any change of the answer.
+The networks' grid is centered on the rectangle, and beyond a slice everything is zero. So a
+rectangle around the middle of the slice may be cut down to the extent visible to the grid, or
+padded with zeros, without any change of the answer.
 
-The heart fills a part of that, and stays where it is from slice to slice and frame to frame. Once a
-few slices have shown where, the others need but a window around it, where a smaller grid of the
-same spacing does, if the model has a graph for that.
+The heart fills a part of that, at nearly the same place in all slices and frames. Once a few slices
+have shown where it is, the others only need a crop around it, for a smaller grid of the same
+spacing, if the model has a graph for that.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import numpy.typing as npt
 from ctct.inference.clean_up import keep_largest_components
 from ctct.labels import LV, VALUE
 
-#: Sizes are rounded up to a multiple of this, or one more, so that slices of most studies meet.
+#: Sizes are rounded up to a multiple of this, or one more, so that most studies share batches.
 STEP = 16
 
-#: Room that a window must leave around the heart that was found, on each side.
+#: Room that a heart crop must leave on each side of the heart.
 MARGIN_MM = 6.0
 
 
@@ -36,7 +36,7 @@ class Crop:
     Attributes:
         start: its first row and column; negative where it begins outside the slice.
         size: its rows and columns.
-        on_heart: whether it is for the graph of a window, or for that of whole slices.
+        on_heart: whether it is for the graph for heart crops, or for that of whole slices.
     """
 
     start: tuple[int, int]
@@ -45,28 +45,28 @@ class Crop:
 
     def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rectangle (…, *size) of ``array`` (…, H, W), zero beyond it."""
-        (rows, columns), own = self._common(array.shape)
-        if own == (slice(0, self.size[0]), slice(0, self.size[1])):
+        (rows, columns), target = self._overlap(array.shape)
+        if target == (slice(0, self.size[0]), slice(0, self.size[1])):
             return array[..., rows, columns]
         out = np.zeros((*array.shape[:-2], *self.size), array.dtype)
-        out[..., own[0], own[1]] = array[..., rows, columns]
+        out[..., target[0], target[1]] = array[..., rows, columns]
         return out
 
     def paste(self, rectangle: npt.NDArray[Any], array: npt.NDArray[Any]) -> None:
         """Put ``rectangle`` (…, *size) where it was cut from; the rest of ``array`` stays."""
-        (rows, columns), own = self._common(array.shape)
-        array[..., rows, columns] = rectangle[..., own[0], own[1]]
+        (rows, columns), source = self._overlap(array.shape)
+        array[..., rows, columns] = rectangle[..., source[0], source[1]]
 
-    def _common(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The rows and columns that both have, in an array of that shape and in the rectangle."""
+    def _overlap(self, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Rows and columns in both an array of that shape and the rectangle, counted in each."""
         low = [max(start, 0) for start in self.start]
         high = [
             min(s + size, n) for s, size, n in zip(self.start, self.size, shape[-2:], strict=True)
         ]
-        inside = (slice(low[0], high[0]), slice(low[1], high[1]))
+        in_array = (slice(low[0], high[0]), slice(low[1], high[1]))
         row, column = self.start
-        own = (slice(low[0] - row, high[0] - row), slice(low[1] - column, high[1] - column))
-        return inside, own
+        in_crop = (slice(low[0] - row, high[0] - row), slice(low[1] - column, high[1] - column))
+        return in_array, in_crop
 
 
 def centered_crop(native: tuple[int, ...], size: tuple[int, ...]) -> Crop:
@@ -79,7 +79,7 @@ def centered_crop(native: tuple[int, ...], size: tuple[int, ...]) -> Crop:
 
 
 def visible_extent(spacing_mm: float, grid: Mapping[str, Any]) -> int:
-    """Rows, or columns, of that spacing that have a part in what a grid gives.
+    """Number of rows, or columns, that have an influence on the answer of a grid.
 
     Args:
         spacing_mm: distance between them.
@@ -94,7 +94,7 @@ def visible_extent(spacing_mm: float, grid: Mapping[str, Any]) -> int:
 def visible_crop(
     native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
 ) -> Crop:
-    """The crop of all that a grid sees of slices, or all of them where no grid is known."""
+    """The crop of the extent visible to a grid; whole slices where the grid is unknown."""
     if grid is None:
         return centered_crop(native, native)
     sizes = []
@@ -107,7 +107,7 @@ def visible_crop(
 def heart_crop(
     labels: npt.NDArray[np.uint8], spacing_mm: tuple[float, float], grid: Mapping[str, Any]
 ) -> Crop | None:
-    """The crop for a smaller grid around the heart.
+    """The crop around the heart for a smaller grid.
 
     Args:
         labels: (Z, H, W) of slices of one frame, in their order, without clean-up.
@@ -115,7 +115,7 @@ def heart_crop(
         grid: ``size`` and ``spacing_mm`` of the grid.
 
     Returns:
-        None where there is no heart, or where it does not fit with :data:`MARGIN_MM` around.
+        None where there is no heart, or it does not fit with :data:`MARGIN_MM` around it.
     """
     heart = keep_largest_components(labels[None])[0]
     if not (heart == VALUE[LV]).any():
@@ -136,12 +136,12 @@ def touches_edge(
     spacing_mm: tuple[float, float],
     grid: Mapping[str, Any],
 ) -> npt.NDArray[np.bool_]:
-    """(N,) which slices of ``labels`` (N, H, W) reach the last two rows or columns of the grid."""
+    """(N,) which of ``labels`` (N, H, W) reach the last two rows or columns of the grid."""
     rectangle = crop.cut(labels) > 0
     near = []
     for n, mm in zip(crop.size, spacing_mm, strict=True):
-        from_centre_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
-        near.append(from_centre_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
+        from_center_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
+        near.append(from_center_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
     above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]
     return np.logical_or(above_or_below.any(axis=(1, 2)), beside.any(axis=(1, 2)))
 

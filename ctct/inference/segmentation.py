@@ -1,4 +1,4 @@
-"""The labels of a study, and which studies can be labelled."""
+"""The labels of a study, and the check whether a study can be segmented."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ctct.errors import InputError
 from ctct.inference.clean_up import keep_largest_components
 from ctct.io.study import Study
 
-#: Fewest pixels a side that can hold a heart.
+#: Pixels per side of the smallest slice that can show a heart.
 MIN_PIXELS = 32
 
 
@@ -20,11 +20,11 @@ class Segmentation:
     """The labels of a study.
 
     Attributes:
-        study: what was segmented.
+        study: the study that was segmented.
         labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
         disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
             probabilities of the CNN and the Transformer.
-        removed: voxels of each frame that the clean-up took away.
+        removed: number of voxels of each frame that the clean-up removed.
     """
 
     study: Study
@@ -35,12 +35,12 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one of many studies.
+    """The result of one of many studies.
 
     Attributes:
-        study: that was given.
+        study: the study.
         segmentation: its labels; None where it failed.
-        error: why it failed.
+        error: why it failed; None where it did not.
         seconds: its share of the runtime's time.
     """
 
@@ -51,14 +51,14 @@ class Outcome:
 
 
 def clean_components(raw: Segmentation) -> Segmentation:
-    """With only the largest 3-D component of each structure in each frame."""
-    kept = keep_largest_components(raw.labels)
-    removed = np.count_nonzero(raw.labels != kept, axis=(1, 2, 3))
-    return replace(raw, labels=kept, removed=tuple(removed.tolist()))
+    """Keep only the largest 3-D component of each structure in each frame."""
+    labels = keep_largest_components(raw.labels)
+    removed = np.count_nonzero(raw.labels != labels, axis=(1, 2, 3))
+    return replace(raw, labels=labels, removed=tuple(removed.tolist()))
 
 
 def check_segmentable(study: Study) -> None:
-    """Refuse images that no network can make sense of.
+    """Refuse studies that no network can segment: too small, not finite, or constant.
 
     Raises:
         InputError: naming the file, what was found and the remedy.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError, CtctError, InputError, ModelError
-from ctct.inference.batch_size import as_batch, best_batch
+from ctct.inference.batch_size import best_batch, parse_batch
 from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
 from ctct.inference.segmentation import Outcome, Segmentation, check_segmentable, clean_components
 from ctct.inference.stages import stages
@@ -121,7 +121,7 @@ class Segmenter:
             plan: from :func:`ctct.runtimes.choose.resolve`.
             batch: slices per call, or "auto".
         """
-        size, small = as_batch(batch), plan.for_heart_crop
+        size, small = parse_batch(batch), plan.for_heart_crop
         runtime = load_runtime(plan)
         size = size or best_batch(plan.model, runtime)
         spec = ModelSpec(
@@ -288,7 +288,7 @@ class Segmenter:
             with self._lock:
                 self.batch = min(self.batch, half)
             log.warning("out of memory: batches of %d slices from here on", half)
-            parts = batch.pieces(half)
+            parts = batch.split(half)
         except Exception as error:
             if isinstance(error, CtctError) and not isinstance(error, InputError):
                 raise

@@ -1,1 +1,1 @@
-"""What a model on disk says of itself; needs neither torch nor a runtime."""
+"""Model files and their descriptions; without torch or a runtime."""

@@ -1,6 +1,6 @@
-"""Names that files written by version 0.1 use, and what they are called today.
+"""Names in files written by version 0.1, and the current ones.
 
-The bundled model is such a file: writing 17 MB again for a new spelling is not worth it.
+The bundled model is such a file: a new spelling is not worth another 17 MB in the history.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SETTINGS = {
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a training run under the names of today."""
+    """Settings of a training run under the current names."""
     return {SETTINGS.get(name, name): value for name, value in settings.items()}
 
 
 def current_description(description: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's description under the names of today, the settings in its ``config`` too."""
+    """A model's description under the current names, with the settings in its ``config``."""
     values = {METADATA.get(name, name): value for name, value in description.items()}
     if isinstance(values.get("config"), Mapping):
         values["config"] = current_settings(values["config"])

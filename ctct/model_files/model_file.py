@@ -1,8 +1,4 @@
-"""A model on disk: which kind of file it is and what it says of itself.
-
-The description of an ONNX file is read straight from its protocol buffer, so that neither a runtime
-nor the onnx package has to be loaded for it.
-"""
+"""A model on disk: its kind of file, its description and its digest."""
 
 from __future__ import annotations
 
@@ -31,9 +27,9 @@ class ModelFile:
         path: an ``.onnx`` file, OpenVINO's ``.xml``, a TensorRT ``.engine``, or a checkpoint of a
             training run.
         description: metadata, see :mod:`ctct.runtimes.base`; empty for a checkpoint.
-        sha256: digest of the file, to name it in results.
-        heart_crop: the same model on a smaller grid around the heart, ``X.heart_crop.onnx`` beside
-            ``X.onnx``; None where there is none.
+        sha256: digest of the file, which names it in results.
+        heart_crop: the same model on the smaller grid of heart crops, ``X.heart_crop.onnx`` beside
+            ``X.onnx``; None without one.
     """
 
     path: Path
@@ -43,12 +39,12 @@ class ModelFile:
 
     @property
     def is_onnx(self) -> bool:
-        """Whether every runtime can run it, not just PyTorch."""
+        """Whether it is an ONNX file, which every runtime can run."""
         return self.path.suffix == ".onnx"
 
     @property
     def is_openvino(self) -> bool:
-        """Whether it is in OpenVINO's own format."""
+        """Whether it is in OpenVINO's format."""
         return self.path.suffix == ".xml"
 
     @property
@@ -139,24 +135,24 @@ def _describe_onnx(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _check_inside(model: Path, location: str) -> None:
-    """Refuse weights in a file that is not in the model's own folder.
+    """Refuse weights in a file outside the model's folder.
 
-    A model from elsewhere could have any file of this machine read as weights, and given out again
-    as labels; runtimes have not always refused that.
+    A malicious model could have any file of this machine read as weights and copied into its
+    labels. ONNX Runtime before 1.24 reads such files, and TensorRT-RTX 1.7 follows a link.
     """
     folder = model.parent.resolve()
     try:
         file = (folder / location).resolve()
         inside = file.is_relative_to(folder) and file.is_file()
-    except (OSError, ValueError):  # a link in a circle, a name with a zero byte
+    except (OSError, ValueError):  # links in a circle, a name with a zero byte
         inside = False
     if not inside:
         raise ModelError(
             f"{model}: its weights are in {location!r}, which is no file in its folder; "
-            "use it only if you trust where it is from, with its weights beside it"
+            "if you trust its source, put its weights beside it"
         )
 
 
 def default_model_path() -> Path:
-    """Where the bundled model lies."""
+    """Path of the bundled model."""
     return Path(str(resources.files("ctct.weights") / _DEFAULT_FILE))

@@ -1,4 +1,9 @@
-"""What an ONNX file says of itself, read from its protocol buffer."""
+"""The metadata of an ONNX file and the files it refers to, read from its protocol buffer.
+
+Read here in milliseconds: the onnx package, with protobuf, is not part of the base install and
+takes 57 MB and 0.4 s to import. See https://protobuf.dev/programming-guides/encoding for the wire
+format and onnx.proto3 for the field numbers.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-# Field numbers of the ONNX ModelProto and its StringStringEntryProto (onnx.proto3).
-_METADATA_PROPS, _KEY, _VALUE = 14, 1, 2
-_EXTERNAL_DATA = 13
-#: Which fields of a message of ONNX hold messages that may lead to a tensor.
-_LEADING_TO_TENSORS = {
+# Fields of ModelProto, TensorProto and StringStringEntryProto.
+_METADATA_PROPS, _EXTERNAL_DATA = 14, 13
+_KEY, _VALUE = 1, 2
+
+#: The messages that may contain a tensor: which of their fields hold which kind of message.
+_CHILDREN = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "function": {7: "node"},
@@ -20,9 +26,20 @@ _LEADING_TO_TENSORS = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 
+# Wire types, the lower three bits of a field's key.
+_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
+
 
 def read_metadata(content: bytes) -> Iterator[tuple[str, Any]]:
-    """Key and value, parsed from JSON, of each entry of the metadata of an ONNX file."""
+    """Key and value, parsed from JSON, of each entry of the metadata.
+
+    Args:
+        content: of the ONNX file.
+
+    Raises:
+        ValueError, IndexError, KeyError: it is no ONNX file, or a value is no JSON.
+    """
     for number, value in _fields(content):
         if number == _METADATA_PROPS:
             entry = dict(_fields(value))
@@ -30,11 +47,16 @@ def read_metadata(content: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def external_locations(message: bytes, kind: str = "model") -> Iterator[str]:
-    """Files outside an ONNX file in which it says that its tensors lie."""
-    inner = _LEADING_TO_TENSORS.get(kind, {})
+    """Paths of the files in which tensors of an ONNX file are stored outside it.
+
+    Args:
+        message: the ONNX file, or a message in it.
+        kind: of the message.
+    """
+    children = _CHILDREN.get(kind, {})
     for number, value in _fields(message):
-        if number in inner:
-            yield from external_locations(value, inner[number])
+        if number in children:
+            yield from external_locations(value, children[number])
         elif kind == "tensor" and number == _EXTERNAL_DATA:
             entry = dict(_fields(value))
             if entry.get(_KEY) == b"location":
@@ -42,26 +64,27 @@ def external_locations(message: bytes, kind: str = "model") -> Iterator[str]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each length-delimited field of a protocol-buffer message."""
+    """Number and content of each length-delimited field of a message; others are passed over."""
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
-        wire = key & 7
-        if wire == 0:
-            _, at = _varint(message, at)
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-        elif wire == 2:
-            length, at = _varint(message, at)
+        key, at = _read_varint(message, at)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            _, at = _read_varint(message, at)
+        elif wire_type in _FIXED_BYTES:
+            at += _FIXED_BYTES[wire_type]
+        elif wire_type == _LENGTH_DELIMITED:
+            length, at = _read_varint(message, at)
             if at + length > len(message):
                 raise ValueError("truncated")
-            yield key >> 3, message[at : at + length]
+            yield number, message[at : at + length]
             at += length
         else:
             raise ValueError("not a protocol buffer")
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """A variable-length integer at a position, seven bits per byte, and the position after it."""
     value = shift = 0
     while True:
         byte = message[at]

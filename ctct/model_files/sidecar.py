@@ -1,7 +1,7 @@
-"""What an engine says of itself, in ``<engine>.json`` beside it.
+"""The sidecar ``<file>.json`` beside a model that cannot describe itself.
 
-TensorRT keeps no metadata of ours in an engine, and refuses one made elsewhere with an error that
-names neither side. So both are kept beside it, in a file that people can read too.
+A TensorRT engine stores no metadata, and TensorRT refuses an engine of another machine with an
+error that names neither side. So the sidecar describes the model and where the engine runs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ctct.storage import write_atomic
 
 REMEDY = "build it again with ctct export"
 TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
-#: The oldest GPUs that an engine of TensorRT-RTX runs on when it was built for no target: Ampere.
+#: The oldest GPUs (Ampere) that an engine of TensorRT-RTX built without targets runs on.
 OLDEST_RTX = (8, 0)
 
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """Where an engine comes from and what it is for.
+    """Origin and purpose of an engine.
 
     Attributes:
         engine_sha256: digest of the engine.
@@ -33,12 +33,12 @@ class EngineRecord:
         version: of that package.
         gpu: name of the GPU it was built on; empty where there was none.
         capability: compute capability of that GPU, as in (8, 9); None where there was none.
-        targets: GPUs it was built for, as in ("sm80", "sm89"); empty when it was for no particular.
-        precision: of the ONNX file, "fp32" unless its description says otherwise.
-        profile: batches and sizes it takes.
+        targets: GPUs it was built for, as in ("sm80", "sm89"); empty without targets.
+        precision: of the ONNX file, "fp32" unless its description names another.
+        profile: batches and slice sizes it takes.
         types: NumPy's name of the type of each input and output.
-        description: the model's own, see :mod:`ctct.runtimes.base`.
-        verification: what comparing it with the model gave; filled by the exporter.
+        description: of the model, see :mod:`ctct.runtimes.base`.
+        verification: results of the comparison with the model; filled by the exporter.
     """
 
     engine_sha256: str
@@ -55,7 +55,7 @@ class EngineRecord:
     verification: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """A text that :meth:`from_json` reads back equal."""
+        """The record as text for :meth:`from_json`."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -63,7 +63,7 @@ class EngineRecord:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: the text is damaged or holds other fields.
+            ValueError: the text is damaged or has other fields.
         """
         try:
             values = json.loads(text)
@@ -81,7 +81,7 @@ class EngineRecord:
 
     @property
     def place(self) -> str:
-        """The GPUs it was built for, in words."""
+        """The GPUs that it runs on, in words."""
         if self.targets:
             return ", ".join(self.targets)
         if self.package == RTX:
@@ -117,12 +117,16 @@ def write_engine_record(engine: Path, record: EngineRecord) -> None:
 
 
 def sidecar_path(model: Path) -> Path:
-    """What describes a model that cannot describe itself, or says how it was verified."""
+    """Path of the sidecar of a model."""
     return model.with_name(f"{model.name}.json")
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What ``<file>.json`` beside a file of another format says of the model in it."""
+    """The model's description in the sidecar of a file of another format.
+
+    Raises:
+        ModelError: the sidecar is missing or damaged.
+    """
     sidecar = sidecar_path(path)
     try:
         description = json.loads(sidecar.read_bytes())["description"]

@@ -14,12 +14,12 @@ MEMBERS = ("cnn", "transformer")
 
 @dataclass(frozen=True)
 class Variant:
-    """What a graph does beyond, or short of, the mean of its two networks.
+    """How a graph differs from the plain mean of its two networks.
 
     Attributes:
-        members: the networks that run. With one alone there is no disagreement: it is NaN.
-        tta: test-time augmentation: each network sees the slice in its eight orientations (four
-            right angles, mirrored or not), and their mean counts.
+        members: the networks that run. With only one the disagreement is NaN.
+        tta: test-time augmentation: each network predicts the slice in its eight orientations
+            (four right angles, mirrored or not), and the mean is taken.
         probabilities: also return the class probabilities.
     """
 
@@ -36,15 +36,15 @@ class Variant:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; ``Variant(**d)`` gives an equal variant back."""
+        """Plain values for JSON, of which ``Variant(**values)`` makes an equal variant."""
         return {**vars(self), "members": list(self.members)}
 
 
 def bf16_path(path: Path) -> Path:
-    """Where the bf16 variant of an ``.onnx`` file lies, if it has one: ``X.bf16.onnx``."""
+    """Path of the bf16 variant of an ``.onnx`` file, if there is one: ``X.bf16.onnx``."""
     return path.with_suffix(".bf16.onnx")
 
 
 def heart_crop_path(path: Path) -> Path:
-    """Where the graph for heart crops lies, if there is one: ``X.heart_crop.onnx``."""
+    """Path of the graph for heart crops, if there is one: ``X.heart_crop.onnx``."""
     return path.with_suffix(f".heart_crop{path.suffix}")

@@ -1,4 +1,4 @@
-"""What every runtime agrees on: the names and types of the fused graph's inputs and outputs.
+"""The interface of every runtime: the inputs and outputs of the fused graph.
 
 | name           | shape         | type    | meaning                                            |
 |----------------|---------------|---------|----------------------------------------------------|
@@ -7,9 +7,9 @@
 | `labels`       | (N, H, W)     | uint8   | 0 background, 1 RV, 2 MYO, 3 LV, native resolution |
 | `disagreement` | (N, H, W)     | float32 | ½·Σ|p_cnn − p_transformer|, 0…1                    |
 
-The file's metadata holds, each as JSON: ``ctct_version``, ``labels`` (name to value), ``grid``
-(``size``, ``spacing_mm``), ``member_weights``, ``validation_dice``, ``training_data``, ``license``,
-``config`` (of the training) and ``step``.
+The metadata of the file has these entries, each as JSON: ``ctct_version``, ``labels`` (name to
+value), ``grid`` (``size``, ``spacing_mm``), ``member_weights``, ``validation_dice``,
+``training_data``, ``license``, ``config`` (of the training) and ``step``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTPUTS = ["labels", "disagreement"]
 
 
 class Prediction(NamedTuple):
-    """What the graph says of a batch of slices."""
+    """The graph's answer to a batch of slices."""
 
     labels: npt.NDArray[np.uint8]  # (N, H, W)
     disagreement: npt.NDArray[np.float32]  # (N, H, W)

@@ -1,6 +1,7 @@
-"""The few calls of the CUDA runtime that running an engine takes, through cuda-python.
+"""The GPUs of this machine, and the calls of the CUDA runtime that an engine needs.
 
-The module of the bindings is an argument everywhere: tests put a stand-in in its place.
+The calls go through cuda-python. Its module is an argument everywhere, so that tests can replace
+it.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ def load_cuda() -> Any:
 
 
 def call(cuda: Any, result: Sequence[Any]) -> Any:
-    """What a call of cuda-python returned, without its error code: each returns both in a tuple.
+    """The values that a call of cuda-python returned, after a check of its error code.
 
     Args:
         cuda: the module called.
         result: (code, value, ...) as returned.
 
     Returns:
-        None, the one value, or a tuple of them.
+        None, the single value, or a tuple of values.
 
     Raises:
-        RuntimeUnavailableError: the code is not that of success.
+        RuntimeUnavailableError: the call failed.
     """
     code, *values = result
     if code != cuda.cudaError_t.cudaSuccess:
@@ -59,11 +60,11 @@ def call(cuda: Any, result: Sequence[Any]) -> Any:
 
 
 class Buffer:
-    """Memory on the GPU and as much page-locked memory beside it, which copies run fastest from.
+    """Memory on the GPU and page-locked memory of the same size, from which copies run fastest.
 
     Args:
         cuda: ``cuda.bindings.runtime``.
-        nbytes: size of each; kept until :meth:`free`, so that addresses never change.
+        nbytes: size of each. The addresses never change until :meth:`free`.
     """
 
     def __init__(self, cuda: Any, nbytes: int) -> None:
@@ -77,7 +78,7 @@ class Buffer:
             raise
 
     def array(self, shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """The page-locked memory, its first bytes, as an array of that shape; not a copy."""
+        """The first bytes of the page-locked memory as an array of that shape; not a copy."""
         kind = np.dtype(dtype)
         needed = nbytes(shape, kind)
         if needed > self.nbytes:
@@ -97,7 +98,7 @@ class Buffer:
         call(self._cuda, self._cuda.cudaMemcpyAsync(self.host, self.device, count, kind, stream))
 
     def free(self) -> None:
-        """Give both memories back; a second time is nothing."""
+        """Free both; a second call does nothing."""
         if self.nbytes:
             self.nbytes = 0
             self._cuda.cudaFree(self.device)
@@ -124,14 +125,14 @@ def cuda_devices() -> int:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU by its name and its compute capability, as in (8, 9)."""
+    """A GPU: its name and its compute capability, as in (8, 9)."""
 
     name: str
     capability: tuple[int, int]
 
     @property
     def target(self) -> str:
-        """Its compute capability in the form of ``--target``: sm89."""
+        """Its compute capability as for ``--target``: sm89."""
         return "sm{}{}".format(*self.capability)
 
     def __str__(self) -> str:
@@ -146,8 +147,6 @@ def current_gpu() -> Gpu | None:
     """
     if not cuda_devices():
         return None
-    from ctct.runtimes.cuda import call, load_cuda
-
     cuda = load_cuda()
     properties = call(cuda, cuda.cudaGetDeviceProperties(0))
     name = properties.name

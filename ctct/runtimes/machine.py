@@ -30,7 +30,7 @@ DISTRIBUTIONS = {
 
 
 class Machine:
-    """The machine at hand. Each question is asked when it first matters, and only once."""
+    """Facts about the machine, each looked up when it first matters, and only once."""
 
     @cached_property
     def runtimes(self) -> tuple[str, ...]:

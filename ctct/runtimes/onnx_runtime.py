@@ -32,13 +32,13 @@ _WORDS = {_TENSORRT: "TensorRT", _CUDA: "CUDA", _CPU: "the CPU"}
 class OnnxRuntime:
     """The fused graph in an ONNX Runtime session.
 
-    Where what was asked for cannot start, the session runs on the next of TensorRT, CUDA and the
-    CPU, and a warning says so.
+    Where the requested provider cannot start, the session runs on the next of TensorRT, CUDA and
+    the CPU, and a warning says so.
 
     Args:
         path: an ``.onnx`` file.
         device: "cpu" or "cuda".
-        with_tensorrt: run what TensorRT takes with it.
+        with_tensorrt: run the parts of the graph that TensorRT supports with TensorRT.
         gpu: number of the GPU.
     """
 
@@ -52,10 +52,10 @@ class OnnxRuntime:
         if device == "cuda":
             providers.insert(0, (_CUDA, {"device_id": str(gpu)}))
             if with_tensorrt:
-                kept = tensorrt_options(cache_folder("engines") / "onnxruntime")
-                providers.insert(0, (_TENSORRT, {**kept, "device_id": str(gpu)}))
-        wanted = _TENSORRT if with_tensorrt else _CUDA if device == "cuda" else _CPU
-        # What ONNX Runtime prints about libraries it does not find must not get into our output.
+                cached = tensorrt_options(cache_folder("engines") / "onnxruntime")
+                providers.insert(0, (_TENSORRT, {**cached, "device_id": str(gpu)}))
+        requested = _TENSORRT if with_tensorrt else _CUDA if device == "cuda" else _CPU
+        # ONNX Runtime prints about missing libraries, which must not get into our output.
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 if device == "cuda":
@@ -63,13 +63,13 @@ class OnnxRuntime:
                 self._session = ort.InferenceSession(str(path), options, providers=providers)
             except Exception as error:  # its exceptions share no public base class
                 raise ModelError(f"{path}: ONNX Runtime cannot load it ({error})") from error
-        got = self._session.get_providers()[0]
-        self.device = "cpu" if got == _CPU else "cuda"
-        if got != wanted:
+        actual = self._session.get_providers()[0]
+        self.device = "cpu" if actual == _CPU else "cuda"
+        if actual != requested:
             log.warning(
                 "ONNX Runtime could not start %s; running on %s instead",
-                _WORDS[wanted],
-                _WORDS.get(got, got),
+                _WORDS[requested],
+                _WORDS.get(actual, actual),
             )
 
     def __call__(
@@ -86,9 +86,9 @@ class OnnxRuntime:
 
 
 def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict[str, str]:
-    """Options of ONNX Runtime's TensorRT provider: engines for ``profile``, kept in ``folder``.
+    """Options of ONNX Runtime's TensorRT provider: engines for ``profile``, stored in ``folder``.
 
-    Without them it builds an engine at every start, and another one for every new shape.
+    Without them it builds an engine at every start, and another for every new shape.
     """
     shapes = (profile or EngineProfile()).shapes()
 
@@ -107,7 +107,7 @@ def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict
 
 
 def _load_libraries(with_tensorrt: bool) -> None:
-    """Load the libraries of CUDA and TensorRT that pip installed, unknown to the linker."""
+    """Load the libraries of CUDA and TensorRT that pip installed where the linker does not look."""
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
     if with_tensorrt:

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the default, small and the fastest of the three there."""
+"""OpenVINO on the CPU: the default, and the fastest runtime there."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 def core() -> ov.Core:
     """The one Core of this process.
 
-    Each sets a signal stack of its own on CPUs with AMX, and gives back the one before when it
-    ends. Of two that end in the order they began, the second gives back what is freed already, and
-    the next Ctrl-C is a segmentation fault (OpenVINO 2026.4).
+    Each Core sets its own signal stack on CPUs with AMX, and restores the previous one when it
+    ends. If two end in the order they began, the second restores a stack that is already freed,
+    and the next Ctrl-C is a segmentation fault (OpenVINO 2026.4).
     """
     return ov.Core()
 
@@ -33,7 +33,7 @@ class OpenVinoRuntime:
 
     Args:
         path: an ``.onnx`` or ``.xml`` file.
-        keep: keep the compiled graph in the cache folder, so that the next start is quicker.
+        keep: store the compiled graph in the cache folder, so that the next start is faster.
     """
 
     name = "openvino"
@@ -54,12 +54,12 @@ class OpenVinoRuntime:
     ) -> Prediction:
         """See :class:`ctct.runtimes.base.Runtime`."""
         outputs = self._request.infer(dict(zip(INPUTS, (slices, spacing_mm), strict=True)))
-        # The request reuses its output buffers, so what is returned must be a copy.
+        # Copies, because the request reuses its output buffers.
         return Prediction(*(np.array(outputs[name]) for name in OUTPUTS))
 
 
 def _writable(folder: Path) -> Path | None:
-    """``folder``, made where it is missing; None where nothing can be kept there."""
+    """``folder``, made where it is missing; None where it cannot be written."""
     try:
         prepare_folder(folder)
     except OutputError as error:

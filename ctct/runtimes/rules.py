@@ -69,7 +69,7 @@ class Request:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether a GPU may be used and there is one. The driver is asked only if it may."""
+        """Whether a GPU may be used and there is one. The driver is asked only where it may."""
         return self.device != "cpu" and self.machine.gpu_count > 0
 
     @property
@@ -81,7 +81,7 @@ class Request:
     def why_cpu(self) -> str:
         """Why the CPU is used where the runtime is free."""
         if self.device == "cpu":
-            return "device cpu asked for"
+            return "device cpu requested"
         return "no GPU runtime installed" if self.has_gpu else "no CUDA GPU found"
 
     @property
@@ -227,7 +227,7 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
         Choice("openvino", "cpu", "the model is {r.file_kind}"),
     ),
     Rule(
-        "GPU asked for without one",
+        "GPU requested without one",
         lambda r: r.device == "cuda" and not r.has_gpu,
         Refusal(RuntimeUnavailableError, "--device cuda: no CUDA GPU or driver on this machine"),
     ),
@@ -253,12 +253,12 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
     Rule(
         "OpenVINO by name",
         lambda r: r.runtime == "openvino",
-        Choice("openvino", "cpu", "as asked"),
+        Choice("openvino", "cpu", "as requested"),
     ),
     Rule(
         "another runtime by name",
         lambda r: r.runtime != "auto",
-        Choice("{r.runtime}", "{r.place}", "as asked"),
+        Choice("{r.runtime}", "{r.place}", "as requested"),
     ),
     Rule(
         "ONNX Runtime on the GPU",
@@ -271,7 +271,7 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
         Choice("torch", "cuda", "{r.machine.gpu_count} CUDA GPU found"),
     ),
     Rule(
-        "GPU asked for without a runtime for it",
+        "GPU requested without a runtime for it",
         lambda r: r.device == "cuda",
         Refusal(RuntimeUnavailableError, "--device cuda: pip install 'ctct[gpu]' to use the GPU"),
     ),

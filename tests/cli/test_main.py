@@ -21,10 +21,10 @@ def test_version(ctct: Callable[..., object]) -> None:
 def test_an_internal_error_is_one_line_and_code_1(
     ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(name: str) -> object:
+    def broken(*args: object, **options: object) -> object:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("ctct.model_files.model_file.find_model", broken)
+    monkeypatch.setattr("ctct.runtimes.choose.resolve", broken)
     outcome = ctct("info")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].startswith("ctct: internal error, ZeroDivisionError: oh")
@@ -46,10 +46,10 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path: Path)
 def test_ctrl_c_says_how_to_continue(
     ctct: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(name: str) -> object:
+    def interrupted(*args: object, **options: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ctct.model_files.model_file.find_model", interrupted)
+    monkeypatch.setattr("ctct.runtimes.choose.resolve", interrupted)
     outcome = ctct("info")
     assert outcome.code == 130
     assert "run the same command again to continue" in outcome.err

@@ -16,13 +16,18 @@ from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import find_model
 from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_engine_record
 from ctct.runtimes.cuda import Gpu, current_gpu
-from ctct.runtimes.tensorrt.compatibility import INSTALL, Flavour, check_targets, find_flavour
+from ctct.runtimes.tensorrt.compatibility import (
+    INSTALL,
+    TensorRTPackage,
+    check_targets,
+    load_package,
+)
 from ctct.runtimes.tensorrt.constant_folding import fold_constants
 from ctct.storage import cache_folder, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
-#: Told the steps done of a phase of the build, all of them, and the phase's name. Phases nest, and
-#: it is called from another thread.
+#: Told the steps done in a phase of the build, their total, and the phase's name. Phases nest, and
+#: the calls come from another thread.
 Observe = Callable[[int, int, str], object]
 
 
@@ -31,7 +36,7 @@ def build_engine(
     engine_path: str | Path,
     profile: EngineProfile | None = None,
     targets: Sequence[str] = (),
-    flavour: str | None = None,
+    package: str | None = None,
     observe: Observe = lambda done, total, phase: None,
 ) -> EngineRecord:
     """Build an engine of the fused graph and write it and its sidecar.
@@ -41,19 +46,19 @@ def build_engine(
     Args:
         onnx_path: a model that ``ctct export`` wrote.
         engine_path: the file to write.
-        profile: batches and sizes it is to take.
-        targets: GPUs to build for, as in ("sm80", "sm89"); TensorRT-RTX only. For the GPU at hand
-            when left out, or with TensorRT-RTX for any since Ampere.
-        flavour: "tensorrt" or "tensorrt_rtx", as of
-            :func:`~ctct.runtimes.tensorrt.compatibility.find_flavour`.
+        profile: batches and slice sizes that the engine takes.
+        targets: GPUs to build for, as in ("sm80", "sm89"); TensorRT-RTX only. When left out, the
+            GPU of this machine, or with TensorRT-RTX any GPU since Ampere.
+        package: "tensorrt" or "tensorrt_rtx"; see
+            :func:`~ctct.runtimes.tensorrt.compatibility.load_package`.
         observe: told how the build goes on.
 
     Returns:
-        What the sidecar says.
+        The engine's record, as written to the sidecar.
 
     Raises:
         ModelError: the file is not a model of ctct's, or TensorRT cannot make an engine of it.
-        ConfigError: a target is unknown, or the flavour builds for none.
+        ConfigError: a target is unknown, or this package builds for no targets.
         RuntimeUnavailableError: TensorRT is not installed, or needs a GPU that is not there.
         OutputError: the engine cannot be written.
     """
@@ -61,7 +66,7 @@ def build_engine(
     model = find_model(onnx_path)
     if not model.is_onnx:
         raise ModelError(f"{onnx_path}: not an .onnx file; make one with ctct export first")
-    tensorrt = find_flavour(flavour)
+    tensorrt = load_package(package)
     check_targets(tensorrt, targets)
     gpu = current_gpu()
     if gpu is None and not tensorrt.is_rtx:
@@ -71,12 +76,12 @@ def build_engine(
         )
     prepare_folder(engine_path.parent)  # before minutes of work are lost for want of it
     content = fold_constants(onnx_path.read_bytes(), str(onnx_path))
-    job = _Build(tensorrt, gpu, content, profile, tuple(targets), observe, str(onnx_path))
-    engine, types = job.run()
+    build = _Build(tensorrt, gpu, content, profile, tuple(targets), observe, str(onnx_path))
+    engine, types = build.run()
     record = EngineRecord(
         engine_sha256=hashlib.sha256(engine).hexdigest(),
         model_sha256=model.sha256,
-        package=tensorrt.package,
+        package=tensorrt.name,
         version=tensorrt.version,
         gpu=gpu.name if gpu else "",
         capability=gpu.capability if gpu else None,
@@ -98,20 +103,20 @@ def build_engine(
 
 
 def precision_of(description: dict[str, Any]) -> str:
-    """The precision a model's description names; engines are strongly typed and take it over."""
+    """The precision in a model's description, which its engine has too: it is strongly typed."""
     return str(description.get("precision", "fp32"))
 
 
 class _Build:
-    """One build, in a thread of its own.
+    """One build, in a separate thread.
 
-    TensorRT calls back from where it works, and an exception must not pass through it. In another
-    thread the callbacks only look at a flag, and Ctrl-C arrives in the waiting one.
+    TensorRT calls back from the thread that builds, and an exception must not pass through it. In a
+    separate thread the callbacks only look at a flag, and Ctrl-C arrives in the waiting thread.
     """
 
     def __init__(
         self,
-        flavour: Flavour,
+        package: TensorRTPackage,
         gpu: Gpu | None,
         content: bytes,
         profile: EngineProfile,
@@ -119,7 +124,7 @@ class _Build:
         observe: Observe,
         name: str,
     ) -> None:
-        self._flavour, self._gpu = flavour, gpu
+        self._package, self._gpu = package, gpu
         self._content, self._profile, self._targets = content, profile, targets
         self._observe, self._name = observe, name
         self._stop, self._done = threading.Event(), threading.Event()
@@ -133,7 +138,7 @@ class _Build:
         worker = threading.Thread(target=self._work, name="build-engine")
         try:
             worker.start()
-            # An event of our own: Thread.join takes a thread for ended when Ctrl-C interrupts it.
+            # Not Thread.join: interrupted by Ctrl-C, it takes the thread for ended.
             while not self._done.wait(0.1):
                 pass
         except BaseException:
@@ -145,27 +150,27 @@ class _Build:
         if self._error is not None:
             raise self._error
         if self._result is None:
-            raise ModelError(f"{self._name}: {self._flavour.package} gave no engine")
+            raise ModelError(f"{self._name}: {self._package.name} gave no engine")
         return self._result
 
     def _work(self) -> None:
         try:
             if not self._stop.is_set():
                 self._result = self._build()
-        except BaseException as error:  # raised again by run, in the thread that asked
-            # Its frames hold what belongs to TensorRT. Left to the garbage collector, that may be
-            # freed while another build starts, which holds the lock that freeing waits for.
+        except BaseException as error:  # raised again by run, in the waiting thread
+            # Its frames hold objects of TensorRT. Left to the garbage collector, they may be freed
+            # while another build starts, which holds the lock that freeing waits for.
             traceback.clear_frames(error.__traceback__)
             self._error = self._error or error
         finally:
             self._done.set()
 
     def _build(self) -> tuple[bytes, dict[str, str]]:
-        trt = self._flavour.module
+        trt = self._package.module
         logger = make_logger(trt, self._complaints)
         builder = trt.Builder(logger)
-        # Strongly typed: the precision of each layer is what the ONNX file says. TensorRT-RTX and
-        # TensorRT since 11 know no other networks, and the flag may go.
+        # Strongly typed: each layer has the precision of the ONNX file. TensorRT-RTX, and TensorRT
+        # since 11, have no other networks and may drop the flag.
         flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         network = builder.create_network(0 if flag is None else 1 << int(flag))
         parser = trt.OnnxParser(network, logger)
@@ -173,17 +178,16 @@ class _Build:
             reason = str(parser.get_error(0)) if parser.num_errors else self._reason()
             raise self._failed("cannot read the graph", reason)
         config = self._config(trt, builder)
-        cache = TimingCache(self._flavour, self._gpu, config)
+        cache = TimingCache(self._package, self._gpu, config)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
             if self._stop.is_set():
                 raise KeyboardInterrupt
             raise self._failed("cannot build an engine", self._reason())
         cache.save(config)
-        count = {"input": network.num_inputs, "output": network.num_outputs}
-        tensors = [network.get_input(i) for i in range(count["input"])]
-        tensors += [network.get_output(i) for i in range(count["output"])]
-        # bytes(), because the memory of the build goes with the builder.
+        tensors = [network.get_input(i) for i in range(network.num_inputs)]
+        tensors += [network.get_output(i) for i in range(network.num_outputs)]
+        # A copy, because the memory of the build is freed with the builder.
         return bytes(engine), {t.name: str(trt.nptype(t.dtype)().dtype) for t in tensors}
 
     def _config(self, trt: Any, builder: Any) -> Any:
@@ -195,9 +199,9 @@ class _Build:
             raise self._failed(f"does not take {self._profile}", self._reason())
         if self._targets:
             config.num_compute_capabilities = len(self._targets)
-            for i, target in enumerate(check_targets(self._flavour, self._targets)):
+            for i, target in enumerate(check_targets(self._package, self._targets)):
                 config.set_compute_capability(target, i)
-        # Kept, because TensorRT does not hold on to it by itself.
+        # An attribute, because TensorRT itself holds no reference to it.
         self._monitor = make_monitor(trt, self._stop, self._observe, self._fail)
         config.progress_monitor = self._monitor
         return config
@@ -211,12 +215,11 @@ class _Build:
 
     def _failed(self, what: str, reason: str) -> ModelError:
         line = " ".join(reason.split())
-        package = f"{self._flavour.package} {self._flavour.version}"
-        return ModelError(f"{self._name}: {package} {what} ({line})")
+        return ModelError(f"{self._name}: {self._package} {what} ({line})")
 
 
 def make_logger(trt: Any, complaints: list[str]) -> Any:
-    """A TensorRT logger that writes to ours and keeps the errors."""
+    """A TensorRT logger that writes to ours and appends errors to ``complaints``."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -233,7 +236,7 @@ def make_logger(trt: Any, complaints: list[str]) -> Any:
 def make_monitor(
     trt: Any, stop: threading.Event, observe: Observe, fail: Callable[[BaseException], None]
 ) -> Any:
-    """A progress monitor that tells ``observe``, and ends the build when ``stop`` is set."""
+    """A progress monitor that calls ``observe``, and ends the build when ``stop`` is set."""
     totals: dict[str, int] = {}
 
     def tell(done: int, name: str) -> None:
@@ -261,28 +264,28 @@ def make_monitor(
 
 
 class TimingCache:
-    """Times of kernels that TensorRT measured on this GPU, kept for the next build.
+    """Times of kernels that TensorRT measured on this GPU, stored for the next build.
 
-    TensorRT-RTX measures none. A cache that cannot be read or written costs time and nothing else.
+    TensorRT-RTX measures none. A cache that cannot be read or written only costs time.
     """
 
-    def __init__(self, flavour: Flavour, gpu: Gpu | None, config: Any) -> None:
+    def __init__(self, package: TensorRTPackage, gpu: Gpu | None, config: Any) -> None:
         self._path: Path | None = None
-        if flavour.is_rtx or gpu is None:
+        if package.is_rtx or gpu is None:
             return
-        name = f"timing-{flavour.version}-{gpu.target}.cache"
+        name = f"timing-{package.version}-{gpu.target}.cache"
         self._path = cache_folder("engines") / name
         try:
-            before = self._path.read_bytes()
+            stored = self._path.read_bytes()
         except OSError:
-            before = b""
-        cache = config.create_timing_cache(before)
-        # Times of another GPU or version are refused, and then an empty cache takes their place.
+            stored = b""
+        cache = config.create_timing_cache(stored)
+        # Times of another GPU or version are refused, and an empty cache replaces them.
         if cache is None or not config.set_timing_cache(cache, False):
             config.set_timing_cache(config.create_timing_cache(b""), False)
 
     def save(self, config: Any) -> None:
-        """Write what the build has added."""
+        """Store the times, with those that the build added."""
         if self._path is None:
             return
         cache = config.get_timing_cache()
@@ -292,4 +295,4 @@ class TimingCache:
             prepare_folder(self._path.parent)
             write_atomic(self._path, bytes(cache.serialize()))
         except CtctError as error:
-            log.warning("the times of this build are not kept: %s", error)
+            log.warning("the times of this build are not stored: %s", error)

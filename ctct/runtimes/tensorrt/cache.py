@@ -1,4 +1,4 @@
-"""Engines built on this machine, each built once."""
+"""A cache of the engines built on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from ctct.model_files.model_file import ModelFile
 from ctct.model_files.sidecar import sidecar_path
 from ctct.runtimes.cuda import Gpu, current_gpu
 from ctct.runtimes.tensorrt.build import Observe, build_engine, precision_of
-from ctct.runtimes.tensorrt.compatibility import Flavour, check, find_flavour
+from ctct.runtimes.tensorrt.compatibility import (
+    TensorRTPackage,
+    load_package,
+    read_compatible_engine,
+)
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
@@ -28,16 +32,16 @@ log = logging.getLogger(__name__)
 
 def cache_key(
     model: ModelFile,
-    flavour: Flavour,
+    package: TensorRTPackage,
     gpu: Gpu | None,
     profile: EngineProfile,
     targets: Sequence[str] = (),
 ) -> str:
-    """Name of the engine that these make; whatever changes the engine changes it."""
+    """Name of an engine; it differs for all that makes the engine differ."""
     parts = {
         "model": model.sha256,
-        "package": flavour.package,
-        "version": flavour.version,
+        "package": package.name,
+        "version": package.version,
         "gpu": str(gpu or ""),
         "targets": list(targets),
         "precision": precision_of(model.description),
@@ -50,7 +54,7 @@ def cached_engine(
     model: ModelFile,
     profile: EngineProfile | None = None,
     targets: Sequence[str] = (),
-    flavour: str | None = None,
+    package: str | None = None,
     observe: Observe = lambda done, total, phase: None,
 ) -> Path:
     """The engine of an ONNX model in the cache, built where it is missing or damaged.
@@ -60,16 +64,16 @@ def cached_engine(
 
     Args:
         model: an ``.onnx`` file.
-        profile: batches and sizes the engine is to take.
-        targets: as of :func:`~ctct.runtimes.tensorrt.build.build_engine`.
-        flavour: as there.
-        observe: as there; not called when nothing is built.
+        profile: batches and slice sizes that the engine takes.
+        targets: see :func:`~ctct.runtimes.tensorrt.build.build_engine`.
+        package: see there.
+        observe: see there; not called when nothing is built.
 
     Raises:
-        As ``build_engine``.
+        CtctError: as ``build_engine``.
     """
     profile = profile or EngineProfile()
-    tensorrt, gpu = find_flavour(flavour), current_gpu()
+    tensorrt, gpu = load_package(package), current_gpu()
     folder = cache_folder("engines")
     engine = folder / f"{cache_key(model, tensorrt, gpu, profile, targets)}.engine"
     if _usable(engine, tensorrt, gpu, model):
@@ -84,22 +88,22 @@ def cached_engine(
             model.path.name,
         )
         begun = time.monotonic()
-        build_engine(model.path, engine, profile, targets, tensorrt.package, observe)
+        build_engine(model.path, engine, profile, targets, tensorrt.name, observe)
         log.info("built in %.0f s: %s", time.monotonic() - begun, engine)
     return engine
 
 
-def discard(engine: Path) -> None:
-    """Remove an engine from the cache, its sidecar first: without that it counts as none."""
+def remove_engine(engine: Path) -> None:
+    """Remove an engine from the cache, its sidecar first: an engine without one is ignored."""
     sidecar_path(engine).unlink(missing_ok=True)
     engine.unlink(missing_ok=True)
 
 
-def _usable(engine: Path, flavour: Flavour, gpu: Gpu | None, model: ModelFile) -> bool:
+def _usable(engine: Path, package: TensorRTPackage, gpu: Gpu | None, model: ModelFile) -> bool:
     if not engine.exists():
         return False
     try:
-        check(engine, flavour, gpu, model.sha256)
+        read_compatible_engine(engine, package, gpu, model.sha256)
     except ModelError as error:
         log.info("%s; building it again", str(error).split("; ")[0])
         return False
@@ -108,13 +112,13 @@ def _usable(engine: Path, flavour: Flavour, gpu: Gpu | None, model: ModelFile) -
 
 def _clear(engine: Path) -> None:
     """Remove what an interrupted or damaged build left. Only with the lock held."""
-    discard(engine)
+    remove_engine(engine)
     for partial in engine.parent.glob(f".{engine.stem}.*.partial"):
         partial.unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> AbstractContextManager[Any]:
-    """The lock of one engine; the system frees it when its holder ends in whatever way."""
+    """The lock of one engine; the system frees it when the process that holds it ends."""
     lock = FileLock(path)
     try:
         return lock.acquire(timeout=0)

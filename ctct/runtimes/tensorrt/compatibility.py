@@ -1,8 +1,8 @@
-"""Which TensorRT is used, and the GPU it is used on.
+"""The installed TensorRT packages, and which engines run with them on which GPU.
 
-There are two with one interface: TensorRT, which times kernels on the GPU it builds for and so
-needs it, and TensorRT-RTX, which leaves the choice of kernels to the machine that runs the engine
-and so builds without any GPU.
+There are two packages with one interface: TensorRT, which times kernels on the GPU it builds for
+and so needs it, and TensorRT-RTX, which leaves the choice of kernels to the machine that runs the
+engine and so builds without a GPU.
 """
 
 from __future__ import annotations
@@ -28,90 +28,94 @@ from ctct.model_files.sidecar import (
 from ctct.runtimes import cuda
 from ctct.runtimes.cuda import Gpu
 
-FLAVOURS = (TENSORRT, RTX)
-#: What brings each; the extra has the one that needs no GPU to build.
+PACKAGES = (TENSORRT, RTX)
+#: Installs the package that needs no GPU to build.
 INSTALL = "pip install 'ctct[tensorrt]'"
 _INSTALL = {TENSORRT: "pip install tensorrt", RTX: INSTALL, None: INSTALL}
-#: The first major version of TensorRT that has strongly typed networks and named tensors alone.
+#: The first major version of TensorRT whose networks are all strongly typed, with named tensors.
 _MIN_TENSORRT = 10
 
 
 @dataclass(frozen=True)
-class Flavour:
-    """An installed TensorRT: the name of its module, its version, and the module itself."""
+class TensorRTPackage:
+    """An installed TensorRT package: the name of its module, its version, and the module."""
 
-    package: str
+    name: str
     version: str
     module: Any
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
     @property
     def is_rtx(self) -> bool:
-        """Whether it builds without a GPU, and for other GPUs than the one at hand."""
-        return self.package == RTX
+        """Whether it builds without a GPU, and for other GPUs than this machine's."""
+        return self.name == RTX
 
 
-def installed() -> list[str]:
-    """The TensorRT packages found, without loading them."""
-    return [name for name in FLAVOURS if importlib.util.find_spec(name)]
+def installed_packages() -> list[str]:
+    """Names of the installed TensorRT packages; none is loaded."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name)]
 
 
-def find_flavour(name: str | None = None) -> Flavour:
-    """Load the TensorRT called ``name``; when left out, the one that suits this machine.
+def load_package(name: str | None = None) -> TensorRTPackage:
+    """Load a TensorRT package.
 
-    TensorRT is preferred where there is a GPU to build for, TensorRT-RTX otherwise.
+    Args:
+        name: "tensorrt" or "tensorrt_rtx"; when left out, TensorRT where there is a GPU to build
+            for and TensorRT-RTX otherwise, or whichever is installed.
 
     Raises:
-        ConfigError: there is no such package.
-        RuntimeUnavailableError: it is not installed, or cannot be loaded.
+        ConfigError: there is no package of that name.
+        RuntimeUnavailableError: it is not installed, too old, or cannot be loaded.
     """
-    if name not in (None, *FLAVOURS):
-        raise ConfigError(f"{name}: no TensorRT of that name; choose {' or '.join(FLAVOURS)}")
-    found, wanted = installed(), name
-    if wanted is None:
-        order = FLAVOURS if cuda.cuda_devices() else FLAVOURS[::-1]
-        wanted = next((package for package in order if package in found), None)
-    if wanted is None or wanted not in found:
-        raise RuntimeUnavailableError(f"{wanted or 'TensorRT'}: not installed; {_INSTALL[wanted]}")
+    if name not in (None, *PACKAGES):
+        raise ConfigError(f"{name}: no TensorRT of that name; choose {' or '.join(PACKAGES)}")
+    installed = installed_packages()
+    if name is None:
+        preferred = PACKAGES if cuda.cuda_devices() else PACKAGES[::-1]
+        name = next((package for package in preferred if package in installed), None)
+    if name is None or name not in installed:
+        raise RuntimeUnavailableError(f"{name or 'TensorRT'}: not installed; {_INSTALL[name]}")
     try:
-        module = importlib.import_module(wanted)
+        module = importlib.import_module(name)
     except (ImportError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RuntimeUnavailableError(
-            f"{wanted}: installed, but cannot be loaded ({reason}); {_INSTALL[wanted]}"
+            f"{name}: installed, but cannot be loaded ({reason}); {_INSTALL[name]}"
         ) from error
-    found_version = str(module.__version__)
-    if wanted == TENSORRT and int(found_version.split(".")[0]) < _MIN_TENSORRT:
+    package = TensorRTPackage(name, str(module.__version__), module)
+    if name == TENSORRT and int(package.version.split(".")[0]) < _MIN_TENSORRT:
         raise RuntimeUnavailableError(
-            f"{wanted} {found_version}: too old, expected {_MIN_TENSORRT} or newer; "
-            f"{_INSTALL[wanted]} --upgrade"
+            f"{package}: too old, expected {_MIN_TENSORRT} or newer; {_INSTALL[name]} --upgrade"
         )
-    return Flavour(wanted, found_version, module)
+    return package
 
 
 def known_targets(module: Any) -> dict[str, Any]:
     """The targets a TensorRT-RTX module can build for: sm89 → its ``ComputeCapability.SM89``."""
-    kinds = module.ComputeCapability.__members__
-    found = {name.lower(): kind for name, kind in kinds.items() if name.startswith("SM")}
-    return dict(sorted(found.items(), key=lambda item: int(item[0][2:])))
+    members = module.ComputeCapability.__members__
+    targets = {name.lower(): value for name, value in members.items() if name.startswith("SM")}
+    return dict(sorted(targets.items(), key=lambda item: int(item[0][2:])))
 
 
-def check_targets(flavour: Flavour, targets: Sequence[str]) -> list[Any]:
-    """The module's own constants for ``targets``, as in ("sm80", "sm89").
+def check_targets(package: TensorRTPackage, targets: Sequence[str]) -> list[Any]:
+    """The module's constants for ``targets``, as in ("sm80", "sm89").
 
     Raises:
-        ConfigError: a target is unknown or named twice, or this TensorRT builds for none but its
-            own GPU.
+        ConfigError: a target is unknown or named twice, or this package builds only for the GPU of
+            this machine.
     """
     if not targets:
         return []
-    if not flavour.is_rtx:
+    if not package.is_rtx:
         raise ConfigError(
-            f"--target {','.join(targets)}: {flavour.package} builds for the GPU it runs on only; "
+            f"--target {','.join(targets)}: {package.name} builds for the GPU it runs on only; "
             f"leave --target out, or use {RTX}"
         )
     known: dict[str, Any] = {}
     with contextlib.suppress(AttributeError):
-        known = known_targets(flavour.module)
+        known = known_targets(package.module)
     for target in targets:
         if target not in known:
             raise ConfigError(f"--target {target}: choose from {', '.join(known) or 'none'}")
@@ -120,30 +124,30 @@ def check_targets(flavour: Flavour, targets: Sequence[str]) -> list[Any]:
     return [known[target] for target in targets]
 
 
-def mismatch(
+def find_mismatch(
     record: EngineRecord,
     content: bytes,
-    flavour: Flavour,
+    package: TensorRTPackage,
     gpu: Gpu | None,
     model_sha256: str | None = None,
 ) -> str:
-    """Why an engine cannot be used here, both sides named; empty when it can.
+    """Why an engine cannot be used on this machine, naming both sides; empty when it can.
 
     Args:
-        record: what its sidecar says.
+        record: the engine's sidecar.
         content: the engine.
-        flavour: the TensorRT here.
-        gpu: the GPU here; None where there is none, and then GPUs are not compared.
-        model_sha256: of the ONNX file at hand; left out for a bare engine.
+        package: the TensorRT package of this machine.
+        gpu: the GPU of this machine; None compares no GPUs.
+        model_sha256: digest of the ONNX file it should be built from; None for a bare engine.
     """
-    here = hashlib.sha256(content).hexdigest()
-    if here != record.engine_sha256:
-        return f"damaged: its sidecar names {record.engine_sha256[:12]}…, it is {here[:12]}…"
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != record.engine_sha256:
+        return f"damaged: its sidecar names {record.engine_sha256[:12]}…, it is {digest[:12]}…"
     if model_sha256 is not None and model_sha256 != record.model_sha256:
         return f"made from model {record.model_sha256[:12]}…, here is {model_sha256[:12]}…"
-    made, have = f"{record.package} {record.version}", f"{flavour.package} {flavour.version}"
-    if made != have:
-        return f"made with {made}, here is {have}"
+    builder = f"{record.package} {record.version}"
+    if builder != str(package):
+        return f"made with {builder}, here is {package}"
     if gpu is not None and not _runs_on(record, gpu):
         return f"made for {record.place}, here is {gpu}"
     return ""
@@ -157,22 +161,22 @@ def _runs_on(record: EngineRecord, gpu: Gpu) -> bool:
     return (gpu.name, gpu.capability) == (record.gpu, record.capability)
 
 
-def check(
+def read_compatible_engine(
     engine: Path,
-    flavour: Flavour,
+    package: TensorRTPackage,
     gpu: Gpu | None,
     model_sha256: str | None = None,
 ) -> tuple[EngineRecord, bytes]:
-    """Record and content of an engine that can be used here; arguments as of :func:`mismatch`.
+    """Record and content of an engine that runs here; arguments as of :func:`find_mismatch`.
 
     Raises:
-        ModelError: it cannot be read, or was made for another place; both sides are named.
+        ModelError: it cannot be read, or does not fit this machine; both sides are named.
     """
     record = read_engine_record(engine)
     try:
         content = engine.read_bytes()
     except OSError as error:
         raise ModelError(f"{engine}: cannot be read ({error.strerror}); {REMEDY}") from error
-    if reason := mismatch(record, content, flavour, gpu, model_sha256):
+    if reason := find_mismatch(record, content, package, gpu, model_sha256):
         raise ModelError(f"{engine}: {reason}; {REMEDY} on this machine")
     return record, content

@@ -14,8 +14,13 @@ from ctct.model_files.sidecar import read_engine_record
 from ctct.runtimes import cuda
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
 from ctct.runtimes.cuda import current_gpu, load_cuda
-from ctct.runtimes.tensorrt.cache import cached_engine, discard
-from ctct.runtimes.tensorrt.compatibility import Flavour, check, find_flavour, installed
+from ctct.runtimes.tensorrt.cache import cached_engine, remove_engine
+from ctct.runtimes.tensorrt.compatibility import (
+    TensorRTPackage,
+    installed_packages,
+    load_package,
+    read_compatible_engine,
+)
 from ctct.runtimes.tensorrt.session import EngineSession
 
 log = logging.getLogger(__name__)
@@ -24,16 +29,16 @@ log = logging.getLogger(__name__)
 class TensorRtRuntime:
     """The fused graph as a TensorRT engine.
 
-    Larger batches than the engine takes are run in parts. Slices beyond the sizes it takes make a
-    wider engine where the model is an ONNX file; a bare engine cannot be changed and says so.
+    A batch larger than the engine takes is run in parts. For slices beyond the engine's sizes a
+    wider engine is built where the model is an ONNX file; a bare engine raises an error.
 
     Args:
         model: an ``.onnx`` file or an ``.engine``.
-        profile: what to build for, from an ONNX file.
+        profile: batches and slice sizes to build for, from an ONNX file.
 
     Raises:
         RuntimeUnavailableError: no GPU, or no TensorRT.
-        ModelError: the engine is damaged, or was made for another place; both sides are named.
+        ModelError: the engine is damaged, or does not fit this machine; both sides are named.
     """
 
     name = "tensorrt"
@@ -57,10 +62,10 @@ class TensorRtRuntime:
             InputError: the slices are larger or smaller than a bare engine takes.
         """
         session = self._session_for(slices.shape[2:])
-        least, _, most = session.profile.batch
+        min_batch, _, max_batch = session.profile.batch
         parts = [
-            run_padded(session, slices[part], spacing_mm[part], least)
-            for part in batch_parts(len(slices), most)
+            run_padded(session, slices[part], spacing_mm[part], min_batch)
+            for part in batch_parts(len(slices), max_batch)
         ]
         labels, disagreement = (
             np.concatenate([part[name] for part in parts]) if len(parts) > 1 else parts[0][name]
@@ -77,48 +82,48 @@ class TensorRtRuntime:
             low, _, high = self._profile.size
             raise InputError(
                 f"slices are {size[0]}×{size[1]} pixels, {self._model.path.name} takes {low} to "
-                f"{high} a side; build it with a wider --size, or use the .onnx file"
+                f"{high} per side; build it with a wider --size, or use the .onnx file"
             )
         log.info("slices of %d×%d pixels need a wider engine", *size)
         self._profile = self._profile.widened(size)
         if self._session is not None:
-            self._session.close()  # first, because both may not fit
-            self._session = None  # and if the next line fails there is none
+            self._session.close()  # before the next one is loaded, because both may not fit
+            self._session = None
         self._session = self._load()
         return self._session
 
     def _load(self) -> EngineSession:
         if self._model.is_engine:
-            # The TensorRT that made it, where it is here; otherwise the check names both sides.
-            made_with = read_engine_record(self._model.path).package
-            flavour = find_flavour(made_with if made_with in installed() else None)
-            record, content = check(self._model.path, flavour, current_gpu())
+            # Where the package that built it is missing, the error names both sides.
+            builder = read_engine_record(self._model.path).package
+            package = load_package(builder if builder in installed_packages() else None)
+            record, content = read_compatible_engine(self._model.path, package, current_gpu())
             self._profile = record.profile
-            return self._start(content, flavour)
-        flavour = find_flavour()
-        engine = cached_engine(self._model, self._profile, flavour=flavour.package)
+            return self._start(content, package)
+        package = load_package()
+        engine = cached_engine(self._model, self._profile, package=package.name)
         try:
-            return self._start(engine.read_bytes(), flavour)
+            return self._start(engine.read_bytes(), package)
         except ModelError as error:
-            # Whole by its digest and yet refused, after a change of driver for instance.
+            # Undamaged by its digest and yet refused, after a change of driver for instance.
             log.warning("%s", error)
-            discard(engine)
-        engine = cached_engine(self._model, self._profile, flavour=flavour.package)
-        return self._start(engine.read_bytes(), flavour)
+            remove_engine(engine)
+        engine = cached_engine(self._model, self._profile, package=package.name)
+        return self._start(engine.read_bytes(), package)
 
-    def _start(self, content: bytes, flavour: Flavour) -> EngineSession:
+    def _start(self, content: bytes, package: TensorRTPackage) -> EngineSession:
         name = self._model.path.name
-        return EngineSession(content, self._profile, flavour.module, load_cuda(), name)
+        return EngineSession(content, self._profile, package.module, load_cuda(), name)
 
 
 def run_padded(
     session: EngineSession,
     slices: npt.NDArray[np.float32],
     spacing_mm: npt.NDArray[np.float32],
-    least: int,
+    min_batch: int,
 ) -> dict[str, npt.NDArray[np.generic]]:
-    """Run ``slices``, the last one repeated where there are fewer than ``least``; drop the rest."""
-    missing = least - len(slices)
+    """Run ``slices``, padded to ``min_batch`` by copies of the last; their results are dropped."""
+    missing = min_batch - len(slices)
     if missing <= 0:
         return session(slices, spacing_mm)
     inputs = {

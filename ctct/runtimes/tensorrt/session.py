@@ -1,6 +1,6 @@
-"""One engine on the GPU with its memory, run a batch at a time.
+"""One engine on the GPU with its memory, run batch by batch.
 
-The modules of TensorRT and of the CUDA bindings are arguments: tests put stand-ins in their place.
+The modules of TensorRT and of the CUDA bindings are arguments, so that tests can replace them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Arrays = dict[str, npt.NDArray[Any]]
 class EngineSession:
     """An engine loaded on the current GPU.
 
-    All memory is taken once, for the largest call the profile allows, so that its addresses never
-    change. That is what a CUDA graph, which holds addresses, needs.
+    All memory is allocated once, for the largest call of the profile. So its addresses never
+    change, which a CUDA graph requires.
 
     Args:
         content: the engine.
-        profile: that it was built for.
+        profile: the profile it was built for.
         trt: the module ``tensorrt`` or ``tensorrt_rtx`` that built it.
         cuda: the module ``cuda.bindings.runtime``.
         name: of the engine, for errors.
@@ -58,7 +58,7 @@ class EngineSession:
         self._context, self._captures = self._make_context()
         if self._context is None:
             raise RuntimeUnavailableError(
-                f"{name}: no context for it, most likely for want of GPU memory; free some, or "
+                f"{name}: no context for it, probably for lack of GPU memory; free some, or "
                 "build it for smaller --batch and --size"
             )
         self._types = {
@@ -81,7 +81,7 @@ class EngineSession:
     def __call__(
         self, slices: npt.NDArray[np.float32], spacing_mm: npt.NDArray[np.float32]
     ) -> Arrays:
-        """Outputs by name for one call within the profile; copies, so they stay as they are.
+        """Outputs by name for one call within the profile, as copies.
 
         Args:
             slices: (N, 1, H, W).
@@ -102,7 +102,7 @@ class EngineSession:
         }
 
     def close(self) -> None:
-        """Give the memory back; the session cannot be used afterwards."""
+        """Free the memory; the session cannot be used afterwards."""
         self._drop_graph()
         for buffer in self._buffers.values():
             buffer.free()
@@ -142,14 +142,14 @@ class EngineSession:
         return shapes
 
     def _enqueue(self, shape: tuple[int, ...]) -> None:
-        """Start the engine, through a CUDA graph where the usual batch comes again and again.
+        """Start the engine, through a CUDA graph where the typical batch is repeated.
 
-        One graph is kept, of the last shape alone: a context's own memory may hold another shape's
-        values once that shape was set. It is captured on the second call, because the first with a
-        shape may still take memory, which a capture must not.
+        Only the graph of the last shape is kept: the context's memory may hold values of another
+        shape once that shape was set. It is captured on the second call, because the first call
+        with a shape may allocate memory, which a capture must not.
         """
-        again, self._last = shape == self._last, shape
-        if not again:
+        repeated, self._last = shape == self._last, shape
+        if not repeated:
             self._drop_graph()
         elif self._graph is None and self._captures and shape[0] == self.profile.batch[1]:
             self._graph = self._capture()
@@ -162,12 +162,12 @@ class EngineSession:
         self._require(self._context.execute_async_v3(int(self._stream)), "run")
 
     def _capture(self) -> Any:
-        """The engine's work as a CUDA graph; None when it cannot be captured, which is said once.
+        """The engine's work as a CUDA graph; None, and a log line, where it cannot be captured.
 
-        Whatever was begun is ended, so that the stream works on as before.
+        A capture that fails is ended, so that the stream works as before.
         """
         cuda = self._cuda
-        # Copies are under way on the stream; they are not part of the graph.
+        # The copies running on the stream are not part of the graph.
         call(cuda, cuda.cudaStreamSynchronize(self._stream))
         graph = None
         try:
@@ -180,7 +180,7 @@ class EngineSession:
             return call(cuda, cuda.cudaGraphInstantiate(graph, 0))
         except (ModelError, RuntimeUnavailableError) as error:
             self._captures = False
-            cuda.cudaGetLastError()  # clears it, or the next call would report it as its own
+            cuda.cudaGetLastError()  # clears it, or the next call would report it
             log.info("running without CUDA graphs (%s)", str(error).split("; ")[0])
             return None
         finally:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import ConfigError
-from ctct.inference.batch_size import as_batch, best_batch, quickest
+from ctct.inference.batch_size import best_batch, fastest, parse_batch
 from ctct.inference.segmenter import Segmenter
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Prediction
@@ -43,7 +43,7 @@ class Costly:
     ],
 )
 def test_a_larger_batch_must_be_worth_it(milliseconds: dict[int, float], best: int) -> None:
-    assert quickest(milliseconds) == best
+    assert fastest(milliseconds) == best
 
 
 def test_it_is_looked_for_once_and_up_to_what_fits(
@@ -62,15 +62,15 @@ def test_it_is_looked_for_once_and_up_to_what_fits(
 
 
 def test_words_for_a_batch() -> None:
-    assert (as_batch(3), as_batch("16"), as_batch("auto")) == (3, 16, None)
+    assert (parse_batch(3), parse_batch("16"), parse_batch("auto")) == (3, 16, None)
     for strange in ("0", -1, "many"):
         with pytest.raises(ConfigError, match="give a number of slices, 1 or more, or auto"):
-            as_batch(strange)
+            parse_batch(strange)
 
 
 def test_a_segmenter_takes_it(
     default_model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
-    monkeypatch.setattr("ctct.inference.batch_size.TRIED", (2, 3))
+    monkeypatch.setattr("ctct.inference.batch_size.CANDIDATES", (2, 3))
     assert Segmenter.load(resolve(default_model, "openvino", "cpu"), "auto").batch in (2, 3)

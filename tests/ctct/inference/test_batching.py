@@ -21,7 +21,7 @@ def part(job: Job, slices: slice | None = None) -> Part:
     return Part(job, Crop((0, 0), (rows, columns)), slices or slice(0, len(job.labels)))
 
 
-def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
+def test_slices_of_several_studies_share_a_batch_and_come_back_to_their_study() -> None:
     jobs = [job(3), job(2), job(4, rows=6)]
     batcher = Batcher()
     for each in jobs:
@@ -47,11 +47,11 @@ def test_slices_of_several_studies_share_a_batch_and_find_home() -> None:
         assert each.seconds == pytest.approx(len(each.labels))  # a second a slice
 
 
-def test_every_third_slice_finds_home() -> None:
+def test_every_third_slice_comes_back_in_its_place() -> None:
     a = job(8)
     batch = Batch((part(a, slice(1, 8, 3)),))
     assert len(batch) == 3
-    assert [p.parts[0].span for p in batch.pieces(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
+    assert [p.parts[0].span for p in batch.split(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
     slices, _ = batch.inputs()
     batch.store(Prediction((slices[:, 0] % 4).astype(np.uint8), slices[:, 0]), seconds=1.0)
     own = a.study.voxels[0].astype(int) % 4
@@ -59,9 +59,9 @@ def test_every_third_slice_finds_home() -> None:
     assert not np.delete(a.labels, [1, 4, 7], axis=0).any()
 
 
-def test_pieces_hold_every_slice_once() -> None:
+def test_a_batch_is_split_without_losing_a_slice() -> None:
     a, b = job(3), job(5)
-    pieces = Batch((part(a), part(b, slice(1, 5)))).pieces(2)
+    pieces = Batch((part(a), part(b, slice(1, 5)))).split(2)
     assert [(p.parts[0].job is a, p.parts[0].span) for p in pieces] == [
         (True, slice(0, 2, 1)),
         (True, slice(2, 3, 1)),
@@ -70,7 +70,7 @@ def test_pieces_hold_every_slice_once() -> None:
     ]
 
 
-def test_an_error_is_the_jobs_and_not_its_neighbours() -> None:
+def test_an_error_fails_one_job_and_not_its_neighbors() -> None:
     a, b = job(1), job(1)
     first, second = Batch((part(a), part(b))).by_study()
     error = ValueError("no")
@@ -83,17 +83,17 @@ def test_an_error_is_the_jobs_and_not_its_neighbours() -> None:
 
 def test_graphs_do_not_share_a_batch() -> None:
     batcher, crop = Batcher(), Crop((0, 0), (4, 4))
-    for window in (False, True):
-        batcher.add(Part(job(2), Crop(crop.start, crop.size, window), slice(0, 2)))
+    for on_heart in (False, True):
+        batcher.add(Part(job(2), Crop(crop.start, crop.size, on_heart), slice(0, 2)))
     assert list(batcher.full(4)) == []
     batches = [*batcher.oldest(4), *batcher.oldest(4)]
     assert [(len(batch), batch.on_heart) for batch in batches] == [(2, False), (2, True)]
 
 
-def test_a_window_replaces_an_earlier_answer() -> None:
+def test_a_heart_crop_replaces_an_earlier_answer() -> None:
     one = job(1)
-    whole, window = part(one), Part(one, Crop((1, 1), (2, 2), on_heart=True), slice(0, 1))
-    for each, value in ((whole, 3), (window, 2)):
+    whole, heart = part(one), Part(one, Crop((1, 1), (2, 2), on_heart=True), slice(0, 1))
+    for each, value in ((whole, 3), (heart, 2)):
         shape = (1, *each.crop.size)
         answer = Prediction(np.full(shape, value, np.uint8), np.full(shape, 0.5, np.float32))
         Batch((each,)).store(answer, 0.0)

@@ -188,4 +188,4 @@ def test_one_line_says_which_runtime_and_why(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO, "ctct"):
         load_runtime(plan)
         load_runtime(plan, announce=False)
-    assert caplog.messages == ["runtime openvino on cpu (as asked)"]
+    assert caplog.messages == ["runtime openvino on cpu (as requested)"]

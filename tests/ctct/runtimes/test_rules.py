@@ -149,7 +149,7 @@ REFUSALS = [
         "use an .onnx file of the model",
     ),
     (
-        "GPU asked for without one",
+        "GPU requested without one",
         request(ONNX, "auto", "cuda"),
         RuntimeUnavailableError,
         "--device cuda: no CUDA GPU or driver",
@@ -167,7 +167,7 @@ REFUSALS = [
         "a.engine: no CUDA GPU or driver on this machine for tensorrt; use an .onnx file",
     ),
     (
-        "GPU asked for without a runtime for it",
+        "GPU requested without a runtime for it",
         request(ONNX, "auto", "cuda", ("openvino",), 1),
         RuntimeUnavailableError,
         r"--device cuda: pip install 'ctct\[gpu\]'",
@@ -204,11 +204,11 @@ def test_every_rule_for_runtimes_has_a_row_here() -> None:
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        (request(ONNX, "auto", "cpu", ALL, 1), "device cpu asked for"),
+        (request(ONNX, "auto", "cpu", ALL, 1), "device cpu requested"),
         (request(ONNX, "auto", "auto", ALL, 0), "no CUDA GPU found"),
         (request(ONNX, "auto", "auto", ("openvino",), 1), "no GPU runtime installed"),
         (request(ONNX, "auto", "auto", ALL, 2), "2 CUDA GPU found"),
-        (request(ONNX, "torch", "cpu"), "as asked"),
+        (request(ONNX, "torch", "cpu"), "as requested"),
         (request(CHECKPOINT, "auto", "cpu"), "the model is a checkpoint"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Real engines, built by TensorRT-RTX without a GPU."""
+"""Real engines, built by TensorRT-RTX without a GPU, and the cache of kernel times."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from trt_support import write_tiny_onnx
@@ -19,9 +20,10 @@ from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import find_model
 from ctct.model_files.sidecar import RTX, TENSORRT, read_engine_record
 from ctct.runtimes import cuda
+from ctct.runtimes.cuda import Gpu
 from ctct.runtimes.tensorrt import build
-from ctct.runtimes.tensorrt.build import build_engine
-from ctct.runtimes.tensorrt.compatibility import Flavour
+from ctct.runtimes.tensorrt.build import TimingCache, build_engine
+from ctct.runtimes.tensorrt.compatibility import TensorRTPackage
 
 pytest.importorskip(RTX)
 PROFILE = EngineProfile((1, 2, 4), (32, 64, 96))
@@ -60,20 +62,19 @@ def test_an_engine_and_what_it_says_of_itself(tiny: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_pair_of_networks_becomes_an_engine(tmp_path: Path) -> None:
     from ctct.exporters.onnx_graph import save_onnx, to_onnx
-
     from ctct.models.networks import build_graph
 
     config = {"swin": "nano", "grid_size": 64, "grid_spacing_mm": 3.0, "pretrained": False}
     metadata = {"grid": {"size": 64, "spacing_mm": 3.0}, "precision": "fp32"}
     save_onnx(to_onnx(build_graph(config), metadata), tmp_path / "pair.onnx")
-    record = build_engine(tmp_path / "pair.onnx", tmp_path / "pair.engine", PROFILE, flavour=RTX)
+    record = build_engine(tmp_path / "pair.onnx", tmp_path / "pair.engine", PROFILE, package=RTX)
     assert record.types["labels"] == "uint8"
     assert find_model(tmp_path / "pair.engine").description == metadata
 
 
 def test_the_precision_is_that_of_the_model(tmp_path: Path) -> None:
     path = write_tiny_onnx(tmp_path / "half.onnx", precision="fp16")
-    assert build_engine(path, tmp_path / "half.engine", PROFILE, flavour=RTX).precision == "fp16"
+    assert build_engine(path, tmp_path / "half.engine", PROFILE, package=RTX).precision == "fp16"
 
 
 def test_what_tensorrt_cannot_read_is_a_model_error_with_its_reason(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_what_tensorrt_cannot_read_is_a_model_error_with_its_reason(tmp_path: Pa
     model.graph.node[1].op_type = "Unheard"
     onnx.save(model, path)
     with pytest.raises(ModelError, match=r"odd\.onnx: tensorrt_rtx .* cannot read .*Unheard") as e:
-        build_engine(path, tmp_path / "odd.engine", flavour=RTX)
+        build_engine(path, tmp_path / "odd.engine", package=RTX)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.glob("odd.engine*"))
 
@@ -96,7 +97,7 @@ def test_the_error_of_a_failed_build_keeps_nothing_of_tensorrts(tmp_path: Path) 
     model.graph.node[1].op_type = "Unheard"
     onnx.save(model, path)
     with pytest.raises(ModelError) as caught:
-        build_engine(path, tmp_path / "odd.engine", flavour=RTX)
+        build_engine(path, tmp_path / "odd.engine", package=RTX)
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     (worked,) = (frame for frame in frames if frame.f_code.co_name == "_build")
     assert worked.f_locals == {}
@@ -104,18 +105,18 @@ def test_the_error_of_a_failed_build_keeps_nothing_of_tensorrts(tmp_path: Path) 
 
 def test_what_cannot_be_built_for(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--target sm1: choose from sm75"):
-        build_engine(tiny, tmp_path / "a.engine", targets=("sm1",), flavour=RTX)
+        build_engine(tiny, tmp_path / "a.engine", targets=("sm1",), package=RTX)
     checkpoint = tmp_path / "model.safetensors"
     checkpoint.write_bytes(b"weights")
     with pytest.raises(ModelError, match=r"not an \.onnx file; make one with ctct export first"):
-        build_engine(checkpoint, tmp_path / "a.engine", flavour=RTX)
+        build_engine(checkpoint, tmp_path / "a.engine", package=RTX)
 
 
 def test_tensorrt_proper_needs_the_gpu(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cuda, "cuda_devices", lambda: 0)
-    monkeypatch.setattr(build, "find_flavour", lambda name: Flavour(TENSORRT, "10", None))
+    monkeypatch.setattr(build, "load_package", lambda name: TensorRTPackage(TENSORRT, "10", None))
     with pytest.raises(RuntimeUnavailableError, match="needs the GPU it builds for"):
         build_engine(tiny, tmp_path / "a.engine")
 
@@ -133,7 +134,7 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        build_engine(tiny, tmp_path / "out" / "tiny.engine", PROFILE, flavour=RTX)
+        build_engine(tiny, tmp_path / "out" / "tiny.engine", PROFILE, package=RTX)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -144,7 +145,7 @@ def test_an_observer_that_fails_ends_the_build_with_its_own_error(
         raise ZeroDivisionError("oh")
 
     with pytest.raises(ZeroDivisionError, match="oh"):
-        build_engine(tiny, tmp_path / "tiny.engine", PROFILE, flavour=RTX, observe=observe)
+        build_engine(tiny, tmp_path / "tiny.engine", PROFILE, package=RTX, observe=observe)
     assert not (tmp_path / "tiny.engine").exists()
 
 
@@ -155,7 +156,7 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing(tiny: Path, tmp_path: Path) -> 
         "def observe(done, total, phase):\n"
         "    print('started', flush=True)\n"
         "    time.sleep(0.05)\n"  # a slow build: there are dozens of steps
-        f"build_engine({str(tiny)!r}, 'tiny.engine', flavour={RTX!r}, observe=observe)\n"
+        f"build_engine({str(tiny)!r}, 'tiny.engine', package={RTX!r}, observe=observe)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
@@ -187,3 +188,54 @@ def test_tensorrt_is_not_loaded_by_a_prediction_on_the_cpu() -> None:
         "    assert name not in sys.modules, name\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+class TimingConfig:
+    """A build's settings for the times of kernels; refuses times of another version."""
+
+    def __init__(self) -> None:
+        self.cache: SimpleNamespace | None = None
+
+    def create_timing_cache(self, content: bytes) -> SimpleNamespace | None:
+        if content not in (b"", b"times"):
+            return None
+        return SimpleNamespace(before=content, serialize=lambda: b"times")
+
+    def set_timing_cache(self, cache: SimpleNamespace, ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        self.cache = cache
+        return True
+
+    def get_timing_cache(self) -> SimpleNamespace | None:
+        return self.cache
+
+
+def test_times_of_kernels_are_kept_for_the_next_build(own_cache: Path) -> None:
+    package, gpu, seen = TensorRTPackage(TENSORRT, "10.9", None), Gpu("L4", (8, 9)), []
+    path = own_cache / "timing-10.9-sm89.cache"
+    for content in (None, b"times", b"of another version"):
+        if content is not None:
+            path.write_bytes(content)
+        config = TimingConfig()
+        cache = TimingCache(package, gpu, config)
+        assert config.cache is not None
+        seen.append(config.cache.before)
+        cache.save(config)
+        assert path.read_bytes() == b"times"
+    assert seen == [b"", b"times", b""]
+
+
+def test_times_that_cannot_be_kept_are_only_warned_about(
+    own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_cache.parent.write_bytes(b"a file in the way")
+    config = TimingConfig()
+    TimingCache(TensorRTPackage(TENSORRT, "10.9", None), Gpu("L4", (8, 9)), config).save(config)
+    assert "the times of this build are not stored" in caplog.text
+
+
+def test_rtx_measures_no_times(own_cache: Path) -> None:
+    config = TimingConfig()
+    TimingCache(TensorRTPackage(RTX, "1.7", None), Gpu("L4", (8, 9)), config).save(config)
+    assert config.cache is None
+    assert not own_cache.exists()

@@ -16,8 +16,8 @@ from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
 from ctct.model_files.sidecar import RTX, read_engine_record, sidecar_path
 from ctct.runtimes.cuda import Gpu
-from ctct.runtimes.tensorrt.cache import cache_key, cached_engine, discard
-from ctct.runtimes.tensorrt.compatibility import Flavour
+from ctct.runtimes.tensorrt.cache import cache_key, cached_engine, remove_engine
+from ctct.runtimes.tensorrt.compatibility import TensorRTPackage
 
 pytest.importorskip(RTX)
 PROFILE = EngineProfile((1, 2, 4), (32, 64, 96))
@@ -55,13 +55,13 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def test_the_key_changes_with_whatever_changes_the_engine(tiny: Path) -> None:
-    model, rtx, gpu = find_model(tiny), Flavour(RTX, "1.7", None), Gpu("L4", (8, 9))
+    model, rtx, gpu = find_model(tiny), TensorRTPackage(RTX, "1.7", None), Gpu("L4", (8, 9))
     keys = [
         cache_key(model, rtx, gpu, PROFILE),
         cache_key(replace(model, sha256="0"), rtx, gpu, PROFILE),
         cache_key(replace(model, description={"precision": "fp16"}), rtx, gpu, PROFILE),
         cache_key(model, replace(rtx, version="1.8"), gpu, PROFILE),
-        cache_key(model, replace(rtx, package="tensorrt"), gpu, PROFILE),
+        cache_key(model, replace(rtx, name="tensorrt"), gpu, PROFILE),
         cache_key(model, rtx, None, PROFILE),
         cache_key(model, rtx, replace(gpu, name="L40"), PROFILE),
         cache_key(model, rtx, gpu, replace(PROFILE, batch=(1, 2, 5))),
@@ -75,8 +75,8 @@ def test_the_key_changes_with_whatever_changes_the_engine(tiny: Path) -> None:
 def test_built_once(tiny: Path, own_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = find_model(tiny)
     with caplog.at_level(logging.INFO, "ctct"):
-        engine = cached_engine(model, PROFILE, flavour=RTX)
-        again = cached_engine(model, PROFILE, flavour=RTX)
+        engine = cached_engine(model, PROFILE, package=RTX)
+        again = cached_engine(model, PROFILE, package=RTX)
     assert engine == again
     assert engine.parent == own_cache
     assert [message.split()[0] for message in caplog.messages] == ["building", "built"]
@@ -86,20 +86,20 @@ def test_built_once(tiny: Path, own_cache: Path, caplog: pytest.LogCaptureFixtur
 @pytest.mark.parametrize("damage", ["cut engine", "no engine", "cut sidecar", "no sidecar"])
 def test_a_damaged_engine_is_built_again(damage: str, tiny: Path, own_cache: Path) -> None:
     model = find_model(tiny)
-    engine = cached_engine(model, PROFILE, flavour=RTX)
+    engine = cached_engine(model, PROFILE, package=RTX)
     victim = engine if damage.endswith("engine") else sidecar_path(engine)
     whole = victim.read_bytes()
     if damage.startswith("cut"):
         victim.write_bytes(whole[: len(whole) // 2])
     else:
         victim.unlink()
-    assert cached_engine(model, PROFILE, flavour=RTX) == engine
+    assert cached_engine(model, PROFILE, package=RTX) == engine
     assert read_engine_record(engine).model_sha256 == model.sha256
     assert files(own_cache) == [".engine", ".json"]
 
 
 def test_a_discarded_engine_is_gone(tiny: Path, own_cache: Path) -> None:
-    discard(cached_engine(find_model(tiny), PROFILE, flavour=RTX))
+    remove_engine(cached_engine(find_model(tiny), PROFILE, package=RTX))
     assert files(own_cache) == []
 
 
@@ -129,17 +129,17 @@ def test_an_interrupted_build_leaves_no_engine_and_the_next_one_builds(
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert files(own_cache) == []
-    engine = cached_engine(find_model(tiny), PROFILE, flavour=RTX)
+    engine = cached_engine(find_model(tiny), PROFILE, package=RTX)
     assert engine.exists()
 
 
 def test_what_a_killed_write_left_is_cleared(tiny: Path, own_cache: Path) -> None:
     model = find_model(tiny)
-    engine = cached_engine(model, PROFILE, flavour=RTX)
-    discard(engine)
+    engine = cached_engine(model, PROFILE, package=RTX)
+    remove_engine(engine)
     (own_cache / f".{engine.name}.123.partial").write_bytes(b"half")
     (own_cache / f".{engine.name}.json.123.partial").write_bytes(b"half")
-    cached_engine(model, PROFILE, flavour=RTX)
+    cached_engine(model, PROFILE, package=RTX)
     assert files(own_cache) == [".engine", ".json"]
 
 
@@ -148,4 +148,4 @@ def test_a_cache_that_cannot_be_written_is_one_line(
 ) -> None:
     own_cache.parent.write_bytes(b"a file in the way")
     with pytest.raises(OutputError, match="cannot write there"):
-        cached_engine(ModelFile(tiny, {}, "0"), PROFILE, flavour=RTX)
+        cached_engine(ModelFile(tiny, {}, "0"), PROFILE, package=RTX)

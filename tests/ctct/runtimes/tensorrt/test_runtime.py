@@ -21,7 +21,7 @@ from ctct.runtimes import cuda
 from ctct.runtimes.choose import load_runtime, resolve
 from ctct.runtimes.cuda import Gpu
 from ctct.runtimes.tensorrt import runtime as tensorrt_engine
-from ctct.runtimes.tensorrt.compatibility import Flavour
+from ctct.runtimes.tensorrt.compatibility import TensorRTPackage
 from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 from ctct.runtimes.tensorrt.session import EngineSession
 
@@ -39,8 +39,8 @@ class Machine:
         self.built: list[EngineProfile] = []
         self.content = [b"engine"] * 9  # of the engines that are built, in turn
 
-    def cached_engine(self, model: ModelFile, profile: EngineProfile, flavour: str) -> Path:
-        assert flavour == "tensorrt"
+    def cached_engine(self, model: ModelFile, profile: EngineProfile, package: str) -> Path:
+        assert package == "tensorrt"
         path = self.folder / "cached.engine"
         if not path.exists() or profile not in self.built:
             self.built.append(profile)
@@ -70,13 +70,13 @@ class Machine:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
-    flavour = Flavour("tensorrt", "10.9", machine.trt)
+    package = TensorRTPackage("tensorrt", "10.9", machine.trt)
     monkeypatch.setattr(
         "ctct.runtimes.machine.installed_runtimes", lambda: ["onnxruntime", "tensorrt"]
     )
     monkeypatch.setattr(cuda, "cuda_devices", lambda: 1)
-    monkeypatch.setattr(tensorrt_engine, "installed", lambda: ["tensorrt"])
-    monkeypatch.setattr(tensorrt_engine, "find_flavour", lambda name=None: flavour)
+    monkeypatch.setattr(tensorrt_engine, "installed_packages", lambda: ["tensorrt"])
+    monkeypatch.setattr(tensorrt_engine, "load_package", lambda name=None: package)
     monkeypatch.setattr(tensorrt_engine, "current_gpu", lambda: GPU)
     monkeypatch.setattr(tensorrt_engine, "load_cuda", lambda: machine.cuda)
     monkeypatch.setattr(tensorrt_engine, "cached_engine", machine.cached_engine)

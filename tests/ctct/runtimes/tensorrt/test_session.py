@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import re
@@ -112,11 +113,20 @@ def test_memory_is_taken_once_for_the_largest_call(cuda: FakeCuda, session: Engi
     assert set(cuda.memory) == before
 
 
-def test_all_is_given_back(cuda: FakeCuda, session: EngineSession) -> None:
+def test_close_frees_everything(cuda: FakeCuda, session: EngineSession) -> None:
     for _ in range(3):
         session(*inputs(2))
     session.close()
     session.close()
+    assert not cuda.memory
+    assert set(cuda.open.values()) == {0}
+
+
+def test_the_memory_is_freed_with_the_last_reference(cuda: FakeCuda, trt: FakeTensorRt) -> None:
+    opened = EngineSession(b"engine", PROFILE, trt, cuda, "a.engine")
+    opened(*inputs(2))
+    del opened
+    gc.collect()
     assert not cuda.memory
     assert set(cuda.open.values()) == {0}
 
