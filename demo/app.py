@@ -130,17 +130,15 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             """Fill the page, the viewer first; the scan is deleted whatever happens."""
             if not Path(path).is_file():  # replaced by this visitor's next before its turn came
                 return
-            request = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
+            chosen = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
             with scans.in_use(path) as file:
                 try:
                     yield {more: gr.update(visible=False)}
                     url = str(request.request.base_url)
-                    for found in fill(
-                        file, request, engines, url, lambda s, n: progress(n, desc=s)
-                    ):
+                    for found in fill(file, chosen, engines, url, lambda s, n: progress(n, desc=s)):
                         yield {parts[name]: html for name, html in found.items()}
                     yield {
-                        compared: gr.update(visible=bool(request.compare)),
+                        compared: gr.update(visible=bool(chosen.compare)),
                         more: gr.update(visible=True),
                     }
                 except Exception as error:
