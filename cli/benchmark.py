@@ -9,24 +9,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME, PrecisionChoice
 
 if TYPE_CHECKING:
-    from ctct.benchmark.prediction import Row as PredictionRow
-    from ctct.benchmark.runtimes import Row as RuntimeRow
+    from ctct.benchmark.prediction import PredictionRow
+    from ctct.benchmark.runtimes import RuntimeRow
     from ctct.io.case import Case
 
 INPUTS = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[INPUT]...", help="Scans, as for ctct predict. Default: synthetic."),
+    typer.Argument(metavar="INPUT", help="Scans, as for ctct predict. Default: synthetic cines."),
 ]
 OUT = Annotated[
-    Path | None, typer.Option("-o", "--out", help="Folder for speed.json and speed.png.")
+    Path | None,
+    typer.Option(
+        "-o", "--out", help="Folder for speed.json and speed.png.", rich_help_panel=OUTPUT
+    ),
 ]
-REFERENCE_HELP = "Pair of the reference: a run folder, a file or 'default'."
+REFERENCE = Annotated[
+    str,
+    typer.Option(
+        help="Pair that the reference runs: a run folder, a file or 'default'.",
+        rich_help_panel=MODEL,
+    ),
+]
+MEASURING = "Measuring"
+ROUNDS = Annotated[
+    int,
+    typer.Option(min=1, help="Rounds that count; one more warms up.", rich_help_panel=MEASURING),
+]
 
 benchmark = typer.Typer(
     name="benchmark",
-    help="Measure speed, each time as a ratio to a reference in the same run, and quality flags.",
+    help="Measure speed and quality flags against a reference.\n\n"
+    "Each speed is given as a ratio to a reference timed in the same run.",
+    add_completion=False,
+    rich_markup_mode="rich",
 )
 
 
@@ -34,17 +52,37 @@ benchmark = typer.Typer(
 def training(
     data: Annotated[Path, typer.Argument(help="Folder of patients, or a packed file.")],
     preset: Annotated[
-        str | None, typer.Option(help="Whose networks, grid and batch. Default: best on a GPU.")
+        str | None,
+        typer.Option(
+            help="Preset of the networks, grid and batch. Default: best on a GPU, small on a CPU.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
-    labelled: Annotated[int, typer.Option(help="Patients that keep their labels.")] = 7,
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32; of ctct's steps.")] = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="Of each way a round.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 5,
-    workers: Annotated[int, typer.Option(min=0, help="That prepare the reference's data.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    labelled: Annotated[
+        int, typer.Option(help="Patients that keep their labels.", rich_help_panel=MODEL)
+    ] = 7,
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="Precision of ctct's steps.", rich_help_panel=MODEL)
+    ] = "auto",
+    device: DEVICE = "auto",
+    steps: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Steps of each implementation per round.", rich_help_panel=MEASURING
+        ),
+    ] = 4,
+    rounds: ROUNDS = 5,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes that prepare the reference's data.",
+            rich_help_panel=MEASURING,
+        ),
+    ] = 2,
 ) -> None:
-    """Steps a second of cross teaching, beside the way research code is usually written."""
-    from ctct.cli.progress import Spinner
+    """Training steps per second, compared with typical research code."""
+    from ctct.cli.progress import spinner
 
     from ctct.benchmark.training import PUBLISHED, training_speed
     from ctct.training.config import make_config
@@ -52,12 +90,13 @@ def training(
 
     settings = {"data": str(data), "labelled": labelled, "precision": precision, **PUBLISHED}
     config = make_config(preset or default_preset(device), settings)
-    with Spinner() as spinner:
-        own, reference, used = training_speed(config, device, steps, rounds, workers, spinner.say)
+    with spinner() as say:
+        speed, reference, used = training_speed(config, device, steps, rounds, workers, say)
     typer.echo(
-        f"{' and '.join(config.networks)}, batch {config.batch}, {config.grid_size}²: "
-        f"ctct {own.rate:.2f} steps/s ({used}), reference {reference.rate:.2f} steps/s, "
-        f"{own.times_as_fast_as(reference):.1f} times as fast"
+        f"{' and '.join(config.pair.networks)}, batch {config.batches.batch}, "
+        f"{config.pair.grid_size}²: "
+        f"ctct {speed.rate:.2f} steps/s ({used}), reference {reference.rate:.2f} steps/s, "
+        f"{speed.times_as_fast_as(reference):.1f} times as fast"
     )
 
 
@@ -66,25 +105,26 @@ def runtimes(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...", help="'default', exported .onnx, .xml or .engine files."
+            metavar="MODEL", help="'default', or exported .onnx, .xml or .engine files."
         ),
     ] = None,
-    reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "default",
+    reference: REFERENCE = "default",
+    device: DEVICE = "auto",
     batch: Annotated[
-        list[int] | None, typer.Option(help="Slices a call, 16 unless given; several allowed.")
+        list[int] | None,
+        typer.Option(
+            help="Slices per call; repeat it for several. Default: 16.", rich_help_panel=MEASURING
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 7,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    rounds: ROUNDS = 7,
 ) -> None:
-    """Models on every runtime here, beside the same pair in PyTorch and float32."""
-    from ctct.cli.progress import Spinner
+    """Models on every runtime here, compared with the same pair in PyTorch and float32."""
+    from ctct.cli.progress import spinner
 
     from ctct.benchmark.runtimes import runtime_speed
 
-    with Spinner() as spinner:
-        rows = runtime_speed(
-            reference, models or ["default"], device, batch or [16], rounds, spinner.say
-        )
+    with spinner() as say:
+        rows = runtime_speed(reference, models or ["default"], device, batch or [16], rounds, say)
     _say_runtimes(rows)
 
 
@@ -92,26 +132,29 @@ def runtimes(
 def prediction(
     inputs: INPUTS = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="'default' or an exported file; several allowed.")
+        list[str] | None,
+        typer.Option(
+            help="'default' or an exported file; repeat it for several.", rich_help_panel=MODEL
+        ),
     ] = None,
-    reference: Annotated[str, typer.Option(help=REFERENCE_HELP)] = "default",
-    batch: Annotated[int, typer.Option(min=1, help="Slices a call.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="That count; one more warms up.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    reference: REFERENCE = "default",
+    device: DEVICE = "auto",
+    batch: Annotated[
+        int, typer.Option(min=1, help="Slices per call.", rich_help_panel=MEASURING)
+    ] = 16,
+    rounds: ROUNDS = 3,
     out: OUT = None,
 ) -> None:
-    """Whole runs of ctct predict, files in and out, beside the way research code does it.
+    """Complete runs of ctct predict, from file to file, compared with typical research code.
 
-    Where manual labels, CASE_gt.nii.gz, lie beside the scans, the Dice of each is measured too.
+    Measures the Dice too where manual labels, CASE_gt.nii.gz, lie next to the scans.
     """
-    from ctct.cli.progress import Spinner
+    from ctct.cli.progress import spinner
 
     from ctct.benchmark.prediction import prediction_speed
 
-    with Spinner() as spinner, _scans(inputs) as cases:
-        rows = prediction_speed(
-            cases, model or ["default"], reference, device, batch, rounds, spinner.say
-        )
+    with spinner() as say, _scans(inputs) as cases:
+        rows = prediction_speed(cases, model or ["default"], reference, device, batch, rounds, say)
     _say_prediction(rows)
     if out:
         _write(out, {"cases": len(cases), "rows": [row.to_dict() for row in rows]}, rows)
@@ -120,30 +163,32 @@ def prediction(
 @benchmark.command("all")
 def everything(
     inputs: INPUTS = None,
-    model: Annotated[str, typer.Option(help="'default' or an .onnx file.")] = "default",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    model: Annotated[
+        str, typer.Option(help="'default' or an .onnx file.", rich_help_panel=MODEL)
+    ] = "default",
+    device: DEVICE = "auto",
     out: OUT = None,
 ) -> None:
-    """Every runtime, precision and batch; whole runs by stage; a cold start. Some minutes.
+    """Every runtime, precision and batch; complete runs by stage; a cold start.
 
-    The default of ctct benchmark.
+    It takes some minutes. ctct benchmark without a command does the same.
     """
-    from ctct.cli.progress import Spinner
+    from ctct.cli.progress import spinner
 
-    from ctct.benchmark.cold import cold_start
+    from ctct.benchmark.cold_start import cold_start
     from ctct.benchmark.prediction import prediction_speed
     from ctct.benchmark.runtimes import runtime_speed
 
-    with Spinner() as spinner, _scans(inputs) as cases:
-        cold = cold_start(cases[0].path, observe=spinner.say)
-        by_runtime = runtime_speed(model, [model], device, (1, 4, 16, 32), observe=spinner.say)
-        runs = prediction_speed(cases, [model], model, device, observe=spinner.say)
-    typer.echo("The networks alone, slices of a synthetic cine")
+    with spinner() as say, _scans(inputs) as cases:
+        cold = cold_start(cases[0].path, on_stage=say)
+        by_runtime = runtime_speed(model, [model], device, (1, 4, 16, 32), on_stage=say)
+        runs = prediction_speed(cases, [model], model, device, on_stage=say)
+    typer.echo("The networks only, on slices of a synthetic cine")
     _say_runtimes(by_runtime)
-    typer.echo(f"\nWhole runs over {len(cases)} scans, files in and out")
+    typer.echo(f"\nComplete runs over {len(cases)} scans, from file to file")
     _say_prediction(runs)
-    memory = "" if cold.peak_memory_mb is None else f", {cold.peak_memory_mb:.0f} MiB at most"
-    typer.echo(f"\nA process of its own for {cases[0].name}: {cold.median_s:.2f} s{memory}")
+    memory = "" if cold.peak_memory_mb is None else f", peak memory {cold.peak_memory_mb:.0f} MiB"
+    typer.echo(f"\nA new process for {cases[0].name}: {cold.median_s:.2f} s{memory}")
     if out:
         content = {
             "cases": len(cases),
@@ -155,14 +200,14 @@ def everything(
 
 
 @benchmark.callback(invoke_without_command=True)
-def _all_unless_told(context: typer.Context) -> None:
+def _default_to_all(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         context.invoke(everything)
 
 
 @contextmanager
 def _scans(inputs: list[Path] | None) -> Iterator[list[Case]]:
-    """What was given, or synthetic cines for as long as this lasts."""
+    """The cases in ``inputs``, or else synthetic cines in a temporary folder."""
     from ctct.benchmark.prediction import write_synthetic
     from ctct.io.discover import discover
 
@@ -176,9 +221,9 @@ def _say_runtimes(rows: Sequence[RuntimeRow]) -> None:
     for row in rows:
         rate = row.timing.rate
         typer.echo(
-            f"{row.timing.name}, batch {row.timing.amount}: {1000 / rate:.1f} ms a slice, "
-            f"{rate:.1f} slices/s, {row.times_as_fast:.1f} times as fast; a call "
-            f"{row.call_ms(50):.0f} ms (p50), {row.call_ms(95):.0f} ms (p95)"
+            f"{row.timing.name}, batch {row.timing.amount}: {1000 / rate:.1f} ms per slice, "
+            f"{rate:.1f} slices/s, {row.times_as_fast:.1f} times as fast; "
+            f"{row.call_ms(50):.0f} ms per call (p50), {row.call_ms(95):.0f} ms (p95)"
         )
 
 
@@ -188,7 +233,7 @@ def _say_prediction(rows: Sequence[PredictionRow]) -> None:
         busy = "" if row.busy is None else f", runtime busy {100 * row.busy:.0f} %"
         stages = "".join(f", {stage} {seconds:.2f} s" for stage, seconds in row.stages_s.items())
         typer.echo(
-            f"{row.timing.name}: {1000 / row.timing.rate:.1f} ms a slice, "
+            f"{row.timing.name}: {1000 / row.timing.rate:.1f} ms per slice, "
             f"{row.times_as_fast:.1f} times as fast{dice}{busy}{stages}"
             f"{'' if row.valid else ', INVALID: the Dice is lower'}"
         )
@@ -196,42 +241,48 @@ def _say_prediction(rows: Sequence[PredictionRow]) -> None:
 
 def _write(out: Path, content: dict[str, Any], rows: Sequence[PredictionRow]) -> None:
     from ctct.benchmark.picture import speed_png
-    from ctct.benchmark.prediction import machine
+    from ctct.benchmark.prediction import describe_machine
     from ctct.storage import prepare_folder, strict_json, write_atomic
 
     prepare_folder(out)
-    write_atomic(out / "speed.json", strict_json({"machine": machine(), **content}))
+    write_atomic(out / "speed.json", strict_json({"machine": describe_machine(), **content}))
     write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))
 
 
 @benchmark.command()
 def quality(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folders of CASE.nii.gz with CASE_gt.nii.gz beside them.")
+        list[Path], typer.Argument(help="Folders of CASE.nii.gz and CASE_gt.nii.gz.")
     ],
-    model: Annotated[str, typer.Option(help="'default', a file or a run folder.")] = "default",
-    runtime: Annotated[str, typer.Option(help="As for ctct predict.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the damage.")] = 0,
+    model: Annotated[
+        str, typer.Option(help="'default', a file or a run folder.", rich_help_panel=MODEL)
+    ] = "default",
+    runtime: RUNTIME = "auto",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the corruption.", rich_help_panel=MEASURING)
+    ] = 0,
 ) -> None:
-    """Whether the quality score tells bad labels from good: on scans and on spoilt copies."""
-    from ctct.cli.progress import Spinner
+    """How well the quality score tells bad labels from good, on scans and corrupted copies."""
+    from ctct.cli.progress import spinner
 
     from ctct.benchmark.quality import GOOD_DICE, auroc, quality_trials
     from ctct.inference.segmenter import load_model
 
-    with Spinner() as spinner:
-        trials = quality_trials(load_model(model, runtime), folders, seed, spinner.say)
+    with spinner() as say:
+        trials = quality_trials(load_model(model, runtime), folders, seed, say)
     for damage in dict.fromkeys(trial.damage for trial in trials):
-        own = [trial for trial in trials if trial.damage == damage]
-        bad = [trial for trial in own if trial.dice < GOOD_DICE]
+        damaged = [trial for trial in trials if trial.damage == damage]
+        bad = [trial for trial in damaged if trial.dice < GOOD_DICE]
+        good = [trial for trial in damaged if trial.dice >= GOOD_DICE]
+        mean = sum(trial.dice for trial in damaged) / len(damaged)
         typer.echo(
-            f"{damage:20} {len(own)} frames, mean Dice {sum(t.dice for t in own) / len(own):.3f}, "
-            f"{len(bad)} below {GOOD_DICE}; flagged: {sum(bool(t.level) for t in bad)} of these, "
-            f"{sum(bool(t.level) for t in own if t not in bad)} of the others"
+            f"{damage:20} {len(damaged)} frames, mean Dice {mean:.3f}, {len(bad)} below "
+            f"{GOOD_DICE}; flagged: {sum(bool(trial.level) for trial in bad)} of these, "
+            f"{sum(bool(trial.level) for trial in good)} of the others"
         )
-    bad_ones = [trial.dice < GOOD_DICE for trial in trials]
+    is_bad = [trial.dice < GOOD_DICE for trial in trials]
     typer.echo(
         f"AUROC of the score for Dice < {GOOD_DICE}: "
-        f"{auroc([t.score for t in trials], bad_ones):.3f} of {len(trials)} frames, "
-        f"{sum(bad_ones)} bad"
+        f"{auroc([trial.score for trial in trials], is_bad):.3f} of {len(trials)} frames, "
+        f"{sum(is_bad)} bad"
     )

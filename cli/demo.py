@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from ctct.cli.options import DEVICE, MODEL, RUNTIME
+
+SERVER = "Server"
 
 
 def demo(
@@ -12,22 +15,29 @@ def demo(
         list[str] | None,
         typer.Option(
             "--model",
-            help="'default', or any model that ctct predict takes; several to choose from.",
+            help="'default', or any model that ctct predict takes. Repeat it to offer several.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(
-            help="To begin with: auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."
-        ),
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    runtime: RUNTIME = "auto",
+    device: DEVICE = "auto",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", rich_help_panel=SERVER)
+    ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="The first free one from 7860.")
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Default: the first free port from 7860.",
+            rich_help_panel=SERVER,
+        ),
     ] = None,
 ) -> None:
-    """Open a web page: drop a cine, see it beat with its labels, and read its numbers."""
+    """Open a web page that segments the scans dropped on it.
+
+    It shows the beating heart with its labels, and its measurements.
+    """
     import logging
     import signal
     import sys
@@ -46,7 +56,7 @@ def demo(
 
     engines = Engines(models or ["default"], runtime, device)
     if not logging.getLogger("ctct").isEnabledFor(logging.DEBUG):
-        # From here on lines, whoever's, would name visitors' files or quote what is in them.
+        # From here on, messages of any package would name visitors' files or quote their content.
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
     if not is_loopback(host):
@@ -55,7 +65,7 @@ def demo(
             "password and no encryption",
             err=True,
         )
-    # A service manager's way to stop it: what visitors uploaded is deleted then, too.
+    # Service managers stop it by SIGTERM; visitors' uploads are deleted then, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     with serving(engines, host, port) as url:
         typer.echo(f"{url} (Ctrl-C to stop)")

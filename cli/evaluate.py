@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from ctct.cli.options import OUTPUT, LabelOrderChoice
 
 if TYPE_CHECKING:
     from ctct.evaluation.summary import Findings
+
+COMPARISON = "Comparison"
 
 
 def evaluate(
@@ -21,53 +24,66 @@ def evaluate(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="Folder for scores.csv, indices.csv, JSON and HTML."),
+        typer.Option(
+            "-o",
+            "--out",
+            help="Folder for scores.csv, indices.csv, evaluation.json and evaluation.html.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(help="Other predictions of the same cases: paired differences, Wilcoxon p."),
+        typer.Option(
+            help="Other predictions of the same cases: paired differences and Wilcoxon p.",
+            rich_help_panel=COMPARISON,
+        ),
     ] = None,
     voxel_units: Annotated[
         bool,
-        typer.Option("--voxel-units", help="Distances in voxels, as where spacing is left out."),
+        typer.Option(
+            "--voxel-units",
+            help="Distances in voxels, for comparison with papers that ignore the spacing.",
+            rich_help_panel=COMPARISON,
+        ),
     ] = False,
     label_order: Annotated[
-        str, typer.Option(help="Numbering of the predictions: acdc, mnms, ukbb or monai.")
+        LabelOrderChoice,
+        typer.Option(help="Numbering of the predictions.", rich_help_panel=COMPARISON),
     ] = "acdc",
-    reference_order: Annotated[str, typer.Option(help="Numbering of the references.")] = "acdc",
+    reference_order: Annotated[
+        LabelOrderChoice,
+        typer.Option(help="Numbering of the references.", rich_help_panel=COMPARISON),
+    ] = "acdc",
 ) -> None:
     """Compare label maps with manual ones, at native resolution.
 
-    Prints the Dice of each structure. With -o also Jaccard, HD95, ASSD, each by ED, ES, base, mid
-    and apex, and how volumes and EF agree.
+    Prints the Dice of each structure. -o adds Jaccard, HD95 and ASSD, all by ED, ES, base, mid and
+    apex, and the agreement of volumes and EF.
     """
-    from ctct.cli.progress import CaseBar
+    from ctct.cli.progress import bar
 
-    from ctct.errors import EXIT_SOME_FAILED, ConfigError
+    from ctct.errors import EXIT_SOME_FAILED
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, comparisons
-    from ctct.labels import ORDERS
+    from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
-    for flag, order in (("--label-order", label_order), ("--reference-order", reference_order)):
-        if order not in ORDERS:
-            raise ConfigError(f"{flag} {order}: choose one of {', '.join(ORDERS)}")
     if out is not None:
         prepare_folder(out)
-    wanted = out is not None or compare is not None
-    options = EvaluationOptions(wanted, voxel_units, label_order, reference_order)
-    with CaseBar() as bar:
-        own = evaluate_folder(predictions, references, options, bar.done)
-        other = evaluate_folder(compare, references, options, bar.done) if compare else None
-    findings = Findings.of(own, str(compare or ""), comparisons(own, other) if other else {})
+    with_distances = out is not None or compare is not None
+    options = EvaluationOptions(with_distances, voxel_units, label_order, reference_order)
+    with bar() as observe:
+        evaluation = evaluate_folder(predictions, references, options, observe)
+        other = evaluate_folder(compare, references, options, observe) if compare else None
+    compared = compare_evaluations(evaluation, other) if other else {}
+    findings = Findings.from_evaluation(evaluation, str(compare or ""), compared)
     if out is not None:
         for name, content in evaluation_files(findings).items():
             write_atomic(out / name, content)
-    _print(findings, wanted)
-    for reason in own.failed.values():
+    _print(findings, with_distances)
+    for reason in evaluation.failed.values():
         typer.echo(f"ctct: {reason}", err=True)
-    if own.failed:
+    if evaluation.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -80,18 +96,18 @@ def _print(findings: Findings, distances: bool) -> None:
     say = typer.echo
     say(f"Dice of {len(evaluation.scores)} frames, mean ± standard deviation over frames")
     for structure in (*STRUCTURES, MEAN):
-        found = findings.averages[Quantity(ALL, structure, DICE)]
+        average = findings.averages[Quantity(ALL, structure, DICE)]
         worst = min(
             score.mean_dice if structure == MEAN else score.metrics[structure][DICE]
             for score in evaluation.scores
         )
-        say(f"  {structure:5} {found.mean:.4f} ± {found.sd:.4f}   worst {worst:.4f}")
+        say(f"  {structure:5} {average.mean:.4f} ± {average.sd:.4f}   worst {worst:.4f}")
     if distances:
         for metric in METRICS[2:]:
             say(f"{metric} in {evaluation.unit}, mean ± standard deviation, frames without")
             for structure in STRUCTURES:
-                found = findings.averages[Quantity(ALL, structure, metric)]
-                say(f"  {structure:5} {found.mean:.2f} ± {found.sd:.2f}   {found.undefined}")
+                average = findings.averages[Quantity(ALL, structure, metric)]
+                say(f"  {structure:5} {average.mean:.2f} ± {average.sd:.2f}   {average.undefined}")
         for column, a in findings.agreements.items():
             limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}, r {a.correlation:.4f}"
             say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {a.count} patients")

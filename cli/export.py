@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from ctct.cli.options import BOTH, MEMBERS, TTA
+from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, TTA, VERIFICATION
 
 if TYPE_CHECKING:
     from ctct.exporters.export import Artefact
+
+ENGINE = "TensorRT and Triton"
+ExportPrecisionChoice = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 def export(
@@ -17,61 +20,108 @@ def export(
         str,
         typer.Argument(metavar="RUN_OR_MODEL", help="Folder of ctct train, a file, or 'default'."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the exported files.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="Folder for the exported files.", rich_help_panel=OUTPUT),
+    ],
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Of onnx, openvino, engine, triton, with commas; default: onnx."
+            "--format",
+            help="onnx, openvino, engine, triton, separated by commas. Default: onnx.",
+            autocompletion=lambda: ["onnx", "openvino", "engine", "triton"],
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    trt: Annotated[bool, typer.Option("--trt", help="The same as --format engine.")] = False,
+    trt: Annotated[
+        bool, typer.Option("--trt", help="The same as --format engine.", rich_help_panel=OUTPUT)
+    ] = False,
     precision: Annotated[
-        str, typer.Option(help="fp32, fp16, bf16 or int8; kept only where the gate is passed.")
+        ExportPrecisionChoice,
+        typer.Option(
+            help="A lower precision is kept only where it passes verification.",
+            rich_help_panel=MODEL,
+        ),
     ] = "fp32",
     members: MEMBERS = BOTH,
     tta: TTA = False,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Class probabilities as a third output.")
+        bool,
+        typer.Option(
+            "--probabilities",
+            help="Class probabilities as a third output.",
+            rich_help_panel=MODEL,
+        ),
     ] = False,
     batch: Annotated[
-        str, typer.Option(metavar="MIN,OPT,MAX", help="Slices a call of an engine or of Triton.")
+        str,
+        typer.Option(
+            metavar="MIN,OPT,MAX",
+            help="Slices per call of an engine or of Triton.",
+            rich_help_panel=ENGINE,
+        ),
     ] = "1,16,32",
     size: Annotated[
-        str, typer.Option(metavar="MIN,OPT,MAX", help="Pixels a side that an engine takes.")
+        str,
+        typer.Option(
+            metavar="MIN,OPT,MAX",
+            help="Pixels per side that an engine takes.",
+            rich_help_panel=ENGINE,
+        ),
     ] = "32,256,512",
     target: Annotated[
         str,
-        typer.Option(help="GPUs an engine is for, as in sm80,sm89; default: the one here."),
+        typer.Option(
+            help="GPUs an engine is built for, as in sm80,sm89. Default: the GPU here.",
+            rich_help_panel=ENGINE,
+        ),
     ] = "",
     verify_on: Annotated[
-        Path | None, typer.Option(help="Folder of scans for the gate; default: synthetic cines.")
+        Path | None,
+        typer.Option(
+            help="Folder of scans to verify on. Default: synthetic cines.",
+            rich_help_panel=VERIFICATION,
+        ),
     ] = None,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Write without proof that nothing changed.")
+        bool,
+        typer.Option(
+            "--no-verify",
+            help="Write files without comparing them with PyTorch.",
+            rich_help_panel=VERIFICATION,
+        ),
     ] = False,
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of scans for int8; default: synthetic cines.")
+        Path | None,
+        typer.Option(
+            help="Folder of scans to calibrate int8 on. Default: synthetic cines.",
+            rich_help_panel=VERIFICATION,
+        ),
     ] = None,
     training_data: Annotated[
-        str | None, typer.Option(help="What the weights were trained on; kept in the file.")
+        str | None,
+        typer.Option(
+            help="Data the weights were trained on; stored in the file.", rich_help_panel=METADATA
+        ),
     ] = None,
     license: Annotated[
-        str | None, typer.Option(help="Licence of the weights; kept in the file.")
+        str | None,
+        typer.Option(help="License of the weights; stored in the file.", rich_help_panel=METADATA),
     ] = None,
 ) -> None:
-    """Write a trained pair as files that other runtimes run, each proven to say the same.
+    """Write a trained pair as files that other runtimes run.
 
-    Every file is run beside the pair in PyTorch and float32; one that differs by more than its
-    precision may is not written.
+    Each file is compared with the pair in PyTorch and float32. A file that differs by more than its
+    precision allows is not written.
     """
-    from ctct.cli.progress import Spinner
+    from ctct.cli.progress import spinner
     from ctct.exporters.export import export as run
     from ctct.exporters.request import ExportRequest
 
     from ctct.model_files.engine_profile import EngineProfile
     from ctct.model_files.variant import Variant
 
-    given = {"training_data": training_data, "license": license}
+    metadata = {"training_data": training_data, "license": license}
     request = ExportRequest(
         formats=_names(formats, trt),
         precision=precision,
@@ -79,12 +129,12 @@ def export(
         verify=not no_verify,
         verify_on=verify_on,
         calibration=calibration,
-        given={key: value for key, value in given.items() if value is not None},
+        metadata={key: value for key, value in metadata.items() if value is not None},
         profile=EngineProfile(_numbers("--batch", batch), _numbers("--size", size)),
         targets=tuple(filter(None, target.split(","))),
     )
-    with Spinner() as spinner:
-        artefacts = run(source, out, request, spinner.say)
+    with spinner() as say:
+        artefacts = run(source, out, request, say)
     for artefact in artefacts:
         typer.echo(_summary(artefact))
 
@@ -100,10 +150,10 @@ def _numbers(flag: str, text: str) -> tuple[int, int, int]:
     from ctct.errors import ConfigError
 
     try:
-        least, usual, most = map(int, text.split(","))
+        minimum, optimum, maximum = map(int, text.split(","))
     except ValueError as error:
         raise ConfigError(f"{flag} {text}: give MIN,OPT,MAX as whole numbers") from error
-    return least, usual, most
+    return minimum, optimum, maximum
 
 
 def _summary(artefact: Artefact) -> str:

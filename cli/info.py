@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def info(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="List the scans there instead."),
+        typer.Argument(metavar="PATH", help="List the scans there instead."),
     ] = None,
     model: Annotated[
         str,
@@ -23,12 +23,13 @@ def info(
         ),
     ] = "default",
     card: Annotated[
-        bool, typer.Option("--card", help="Print the bundled model's card too.")
+        bool, typer.Option("--card", help="Also print the bundled model's card.")
     ] = False,
 ) -> None:
-    """Print versions, the runtimes and devices found, and what the model says of itself.
+    """Print versions, runtimes, devices and the model's description.
 
-    Or, of every DICOM series in PATH, whether ctct predict takes it as short-axis cine and why not.
+    Given PATH, lists its scans and DICOM series instead, and says why ctct predict would not
+    segment a series.
     """
     if paths:
         _list_scans(paths)
@@ -39,24 +40,23 @@ def info(
 
     from ctct.errors import RuntimeUnavailableError
     from ctct.model_files.model_file import find_model
-    from ctct.runtimes import choose as runtimes
-    from ctct.runtimes import cuda
-    from ctct.runtimes.precision import in_precision
+    from ctct.runtimes.choose import resolve
+    from ctct.runtimes.machine import PACKAGES, Machine, install_command, installed_version
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
-    found = runtimes.available()
-    for name in runtimes.PACKAGES:
-        if name not in found:
-            typer.echo(f"runtime {name}: not installed, {runtimes.install(name)}")
+    machine = Machine()
+    for name in PACKAGES:
+        if name not in machine.runtimes:
+            typer.echo(f"runtime {name}: not installed, {install_command(name)}")
         else:
-            typer.echo(f"runtime {name}: {runtimes.describe(name)}")
-    typer.echo(f"CUDA devices: {cuda.cuda_devices()}")
-    file = find_model(model)
+            typer.echo(f"runtime {name}: {installed_version(name)}")
+    typer.echo(f"CUDA devices: {machine.gpu_count}")
     try:
-        file = in_precision(file)
-        name, place, why = runtimes.choose(file)
-        typer.echo(f"chosen by --runtime auto: {name} on {place} ({why})")
+        plan = resolve(model, machine=machine)
+        file = plan.model
+        typer.echo(f"chosen by --runtime auto: {plan.runtime} on {plan.device} ({plan.reason})")
     except RuntimeUnavailableError as error:
+        file = find_model(model)
         typer.echo(f"chosen by --runtime auto: none ({error})")
     typer.echo(f"model {file.path} (sha256 {file.sha256[:12]}…)")
     for key, value in file.description.items():
@@ -69,26 +69,27 @@ def info(
 def _list_scans(paths: list[Path]) -> None:
     from ctct.cli.messages import one_line
 
-    from ctct.io.discover import survey
+    from ctct.io.discover import list_scans
 
-    found = survey(paths)
-    for path in found.files:
+    scans = list_scans(paths)
+    for path in scans.files:
         typer.echo(one_line(f"{path}: a file, taken"))
-    for stack in found.stacks:
+    for stack in scans.stacks:
         typer.echo(one_line(f"{stack[0].parent}: {len(stack)} NIfTI slices, taken as one scan"))
-    for path in found.labels:
+    for path in scans.label_maps:
         typer.echo(one_line(f"{path}: label map, not taken"))
-    for one, reason in zip(found.series, found.reasons, strict=True):
-        verdict = f"not taken: {reason}" if reason else f"taken{_doubts(one)}"
-        first = one.first
-        size = f"{len(one.slices)} slices of {one.phases} phases, {first.shape[0]}×{first.shape[1]}"
+    for series, reason in zip(scans.series, scans.rejections, strict=True):
+        verdict = f"not taken: {reason}" if reason else f"taken{_irregularities(series)}"
+        first, path = series.first, series.path
+        rows, columns = first.shape
+        size = f"{len(series.slices)} slices of {series.phases} phases, {rows}×{columns}"
         typer.echo(
-            one_line(f"{one.path}: series {first.number} {first.description!r}, {size}, {verdict}")
+            one_line(f"{path}: series {first.number} {first.description!r}, {size}, {verdict}")
         )
-        typer.echo(f"  --series {one.uids[0]}")
+        typer.echo(f"  --series {series.uids[0]}")
 
 
-def _doubts(series: Series) -> str:
+def _irregularities(series: Series) -> str:
     from ctct.errors import InputError
     from ctct.io.dicom.stack import arrange
 

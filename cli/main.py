@@ -9,37 +9,25 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from ctct.cli.benchmark import benchmark
-from ctct.cli.demo import demo
-from ctct.cli.evaluate import evaluate
-from ctct.cli.export import export
-from ctct.cli.info import info
-from ctct.cli.messages import OneLineFormatter, one_line
-from ctct.cli.pack import pack
-from ctct.cli.predict import predict
-from ctct.cli.sample import sample
-from ctct.cli.train import train
+from ctct.cli.commands import LazyGroup
+from ctct.cli.messages import StderrHandler, one_line
 
 from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError, RuntimeUnavailableError
 
 app = typer.Typer(
+    cls=LazyGroup,
     name="ctct",
     help="Segment the heart in short-axis cine MRI with a CNN and a Transformer.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # rich takes longer to import than all else that this help needs
     pretty_exceptions_enable=False,
 )
-#: What commands that go beyond a base install import first, and the extra that brings all of it.
+#: Packages beyond a base install that a command may miss; the extra "export" brings all of them.
 EXPORT_EXTRA = ("torch", "timm", "safetensors", "onnx")
 
-for command in (predict, sample, evaluate, train, pack, export, demo, info):
-    app.command()(command)
-app.add_typer(benchmark)
 
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"ctct {version('ctct')}")
         raise typer.Exit
 
@@ -47,20 +35,22 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def main(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and details of what is done.")
+        bool, typer.Option("--debug", help="Show tracebacks and details of each step.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Options that stand before every command."""
+    """Set up logging for every command."""
     logger = logging.getLogger("ctct")
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLineFormatter())
-    logger.handlers = [handler]
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # quotes the header, names too
-    # What nibabel mends by itself is said by our own one line a file, or not worth one.
+    logger.handlers = [StderrHandler()]
+    # pydicom quotes the header, and the patient's name in it.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    # Where a repair by nibabel matters, ctct says so itself, in one line per file.
     logging.getLogger("nibabel.global").setLevel(logging.DEBUG if debug else logging.ERROR)
 
 
@@ -74,8 +64,8 @@ def run() -> None:
         typer.echo(f"ctct: {one_line(error)}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
-        if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
-            typer.echo("ctct: interrupted; run the same command again to go on", err=True)
+        if end.code == EXIT_INTERRUPTED:  # typer's exit code for Ctrl-C
+            typer.echo("ctct: interrupted; run the same command again to continue", err=True)
         raise
     except Exception as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None

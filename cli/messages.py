@@ -1,12 +1,13 @@
-"""Words for a terminal."""
+"""Messages for a terminal, each on one line."""
 
 from __future__ import annotations
 
 import logging
+import sys
 
 
 def one_line(text: object) -> str:
-    """``text`` with what cannot be printed escaped: file names may hold line ends and worse."""
+    """``text`` with unprintable characters escaped: file names may hold line ends and worse."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
         for c in str(text)
@@ -14,8 +15,27 @@ def one_line(text: object) -> str:
 
 
 class OneLineFormatter(logging.Formatter):
-    """Messages of one line each; a traceback follows as it is."""
+    """Formats each message as one line; a traceback follows unchanged."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The message, escaped."""
         return one_line(super().formatMessage(record))
+
+
+class StderrHandler(logging.Handler):
+    """Writes each message to ``sys.stderr``, looked up at that time.
+
+    While a progress bar is shown, rich stands in for ``sys.stderr`` and writes above the bar.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(OneLineFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # as in logging.StreamHandler: no message may end the program
+            self.handleError(record)

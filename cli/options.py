@@ -1,15 +1,47 @@
-"""Options that more than one command has."""
+"""Choices, help panels and options that several commands share.
+
+The choices stand here a second time, because help and completion import none of the modules that
+define them; a test compares both.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+# Panels of the help, in the order in which they are shown.
+INPUT = "Input"
+MODEL = "Model and device"
+OUTPUT = "Output"
+LABEL_MAPS = "Label maps"
+MEASUREMENT = "Measurement"
+REPORT = "Report"
+VERIFICATION = "Verification"
+METADATA = "Metadata"
+
+RuntimeChoice = Literal["auto", "openvino", "onnxruntime", "onnxruntime-trt", "tensorrt", "torch"]
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
+LabelOrderChoice = Literal["acdc", "mnms", "ukbb", "monai"]
+
+RUNTIME = Annotated[RuntimeChoice, typer.Option(help="What runs the model.", rich_help_panel=MODEL)]
+DEVICE = Annotated[DeviceChoice, typer.Option(help="Where it runs.", rich_help_panel=MODEL)]
+
 BOTH = "cnn,transformer"
 MEMBERS = Annotated[
-    str, typer.Option(help="Networks that count: cnn, transformer, or both with a comma between.")
+    str,
+    typer.Option(
+        help="Networks of the pair to use: cnn, transformer or both, separated by a comma.",
+        autocompletion=lambda: ["cnn", "transformer", BOTH],
+        rich_help_panel=MODEL,
+    ),
 ]
 TTA = Annotated[
-    bool, typer.Option("--tta", help="Test-time augmentation: the mean over 8 orientations.")
+    bool,
+    typer.Option(
+        "--tta",
+        help="Test-time augmentation: the mean over 8 orientations.",
+        rich_help_panel=MODEL,
+    ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,12 +11,18 @@ import typer
 def pack(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of patients.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, ending in .npz.")],
-    label_order: Annotated[str, typer.Option(help="Numbering of the labels.")] = "acdc",
+    label_order: Annotated[
+        Literal["acdc", "mnms", "ukbb", "monai"], typer.Option(help="Numbering of the labels.")
+    ] = "acdc",
     unlabelled: Annotated[
-        list[Path] | None, typer.Option(help="Further folder of scans, used without labels.")
+        list[Path] | None,
+        typer.Option(help="Further folder of scans, used without labels; repeatable."),
     ] = None,
 ) -> None:
-    """Put a training set into one file, for ctct train on a machine without the scans."""
+    """Put a training set into one file.
+
+    ctct train takes it on machines that have neither the scans nor nibabel.
+    """
     from ctct.errors import ConfigError
     from ctct.training.data.layouts import PACK, read_collection
     from ctct.training.data.pack import write_pack

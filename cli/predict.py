@@ -6,126 +6,205 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from ctct.cli.options import BOTH, MEMBERS, TTA
+from ctct.cli.options import (
+    BOTH,
+    DEVICE,
+    INPUT,
+    LABEL_MAPS,
+    MEASUREMENT,
+    MEMBERS,
+    MODEL,
+    OUTPUT,
+    REPORT,
+    RUNTIME,
+    TTA,
+    LabelOrderChoice,
+    PrecisionChoice,
+)
 
 if TYPE_CHECKING:
     from ctct.model_files.model_file import ModelFile
     from ctct.model_files.variant import Variant
-    from ctct.predict.run_manifest import CaseStatus
+    from ctct.prediction.run_manifest import CaseStatus
 
 
 def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="INPUT...",
-            help="NIfTI, MHA or NRRD files, DICOM in zips or folders, folders of all.",
+            metavar="INPUT",
+            help="NIfTI, MHA or NRRD files, DICOM in zips or folders, or folders of these.",
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for the results.", rich_help_panel=OUTPUT)
+    ],
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="UID",
+            help="SeriesInstanceUID to segment, even if it does not look like a short-axis cine.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="'default', an .onnx or .engine file, or a folder that ctct train wrote."
+            help="'default', an .onnx or .engine file, or a folder that ctct train wrote.",
+            rich_help_panel=MODEL,
         ),
     ] = "default",
-    runtime: Annotated[
-        str,
-        typer.Option(help="auto, openvino, onnxruntime, onnxruntime-trt, tensorrt or torch."),
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    runtime: RUNTIME = "auto",
+    device: DEVICE = "auto",
     devices: Annotated[
         str,
-        typer.Option(metavar="N,N", help="GPUs that share the batches; 0,0: two at once on one."),
+        typer.Option(
+            metavar="N,N",
+            help="GPUs that share the batches; 0,0 runs two at once on the first.",
+            rich_help_panel=MODEL,
+        ),
     ] = "",
     precision: Annotated[
-        str, typer.Option(help="auto, fp32 or bf16. auto: bf16 where model and CPU have it.")
+        PrecisionChoice,
+        typer.Option(
+            help="auto: bf16 where the model has it and the CPU computes in it.",
+            rich_help_panel=MODEL,
+        ),
     ] = "auto",
     heart_crop: Annotated[
         bool,
         typer.Option(
             help="Run on a smaller grid around the heart once a few slices have shown where it "
-            "is, where the model has a graph for that."
+            "is, if the model has a graph for that.",
+            rich_help_panel=MODEL,
         ),
     ] = True,
     members: MEMBERS = BOTH,
     tta: TTA = False,
     batch: Annotated[
-        str, typer.Option(help="Slices a step, or auto: the quickest, found once.")
+        str,
+        typer.Option(
+            metavar="N",
+            help="Slices per step, or auto: the fastest, measured once.",
+            rich_help_panel=MODEL,
+        ),
     ] = "16",
-    label_order: Annotated[
-        str, typer.Option(help="Numbering of the labels written: acdc, mnms, ukbb or monai.")
-    ] = "acdc",
-    keep_all_components: Annotated[
-        bool,
-        typer.Option("--keep-all-components", help="Keep more than the largest of each structure."),
-    ] = False,
-    pictures: Annotated[
-        bool, typer.Option("--pictures", help="Also write CASE.png, ED and ES with contours.")
-    ] = False,
     subjects: Annotated[
         Path | None,
-        typer.Option(help="CSV of id, sex, height_cm, weight_kg, heart_rate_bpm, a row a patient."),
+        typer.Option(
+            metavar="CSV",
+            help="Table of id, sex, height_cm, weight_kg, heart_rate_bpm; one row per patient.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = None,
     ed: Annotated[
-        int | None, typer.Option(min=0, help="ED frame, from 0; found from the LV's volume.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="ED frame, from 0. Default: found from the LV volume.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = None,
-    es: Annotated[int | None, typer.Option(min=0, help="ES frame, likewise.")] = None,
+    es: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="ES frame, from 0. Default: found from the LV volume.",
+            rich_help_panel=MEASUREMENT,
+        ),
+    ] = None,
     compare: Annotated[
         list[Path] | None,
-        typer.Option(help="Results of another model on these scans, for the range of each index."),
+        typer.Option(
+            help="Results of another model on these scans, for the range of each index.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = None,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(help="SeriesInstanceUID to take, whatever the series looks like."),
-    ] = None,
+    keep_all_components: Annotated[
+        bool,
+        typer.Option(
+            "--keep-all-components",
+            help="Keep every component of each structure, not only the largest.",
+            rich_help_panel=LABEL_MAPS,
+        ),
+    ] = False,
+    label_order: Annotated[
+        LabelOrderChoice,
+        typer.Option(help="Numbering of the labels written.", rich_help_panel=LABEL_MAPS),
+    ] = "acdc",
     formats: Annotated[
-        str, typer.Option("--format", help="nifti, or nifti,dicom-seg for DICOM segmentations too.")
+        str,
+        typer.Option(
+            "--format",
+            help="nifti, or nifti,dicom-seg for DICOM segmentations too.",
+            autocompletion=lambda: ["nifti", "nifti,dicom-seg"],
+            rich_help_panel=LABEL_MAPS,
+        ),
     ] = "nifti",
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Also write CASE.png: ED and ES with contours.",
+            rich_help_panel=REPORT,
+        ),
+    ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            help="Write segments.csv and report.html, one page per patient.",
+            rich_help_panel=REPORT,
+        ),
+    ] = True,
     keep_identifiers: Annotated[
         bool,
         typer.Option(
             "--keep-identifiers",
-            help="Patient's name, ID and study date of DICOM into tables and report.",
+            help="Write the patient's name, ID and study date of DICOM into tables and report.",
+            rich_help_panel=REPORT,
         ),
     ] = False,
-    report: Annotated[
-        bool, typer.Option(help="Write segments.csv and report.html, a page a patient.")
-    ] = True,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do again what an earlier run completed.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Segment again what an earlier run completed.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the case_status of each case.")
+        bool,
+        typer.Option(
+            "--json", help="Print the status of each case as JSON.", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Label RV, myocardium and LV in every scan, and measure them.
 
     Writes OUT/CASE_seg.nii.gz for each scan (0 background, 1 RV, 2 MYO, 3 LV), measurements.csv and
-    .json (a row a patient), frames.csv (a row a frame), segments.csv (wall thickness), report.html
-    and run.json. Run it again to go on where it stopped.
+    .json (one row per patient), frames.csv (one row per frame), segments.csv (wall thickness),
+    report.html and run.json. To continue an interrupted run, run the same command again.
     """
     import json
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
+    from ctct.cli.case_progress import case_progress
     from ctct.cli.messages import one_line
-    from ctct.cli.progress import ProgressBar
 
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.model_files.model_file import find_model
     from ctct.model_files.variant import Variant
-    from ctct.predict.case_files import PredictOptions
-    from ctct.predict.folder import predict_folder
-    from ctct.predict.patients import read_overrides
-    from ctct.predict.run_manifest import FAILED
-    from ctct.runtimes.precision import in_precision
+    from ctct.prediction.case_files import PredictOptions
+    from ctct.prediction.folder import predict_folder
+    from ctct.prediction.patients import read_overrides
+    from ctct.prediction.run_manifest import FAILED
+    from ctct.runtimes.choose import resolve
 
     gpus = _gpus(devices)
     cases, labels = discover(inputs, series or ())
     if labels:
-        typer.echo(f"passing over {len(labels)} label maps (*_gt, *_seg)", err=True)
+        typer.echo(f"skipping {len(labels)} label maps (*_gt, *_seg)", err=True)
     overrides, problems = read_overrides(cases, subjects, ed, es, compare or ())
     for problem in problems:
         typer.echo(f"ctct: {one_line(problem)}", err=True)
@@ -139,17 +218,18 @@ def predict(
         keep_identifiers=keep_identifiers,
         formats=tuple(formats.split(",")),
     )
-    file = in_precision(itself := find_model(model), precision, runtime, device)
-    if (variant := Variant(tuple(members.split(",")), tta)) != Variant():
-        file = _in_variant(itself, variant, file.description.get("precision", "fp32"))
-    if not heart_crop:
-        file = replace(file, heart_crop=None)
-    with ProgressBar(len(cases)) as observer:
+    variant = Variant(tuple(members.split(",")), tta)
+    if variant == Variant():
+        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
+    else:
+        file = _in_variant(model, variant, runtime, device, precision)
+        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
+    with case_progress(len(cases)) as observer:
         case_statuses = predict_folder(
             cases,
             out,
-            file,
-            lambda file: Segmenter.load(file, runtime, device, batch, gpus),
+            plan.model,
+            lambda model: Segmenter.load(plan, batch),
             options,
             observer,
         )
@@ -175,12 +255,22 @@ def _gpus(devices: str) -> tuple[int, ...]:
         raise ConfigError(f"--devices {devices}: give numbers of GPUs, as in 0,1") from error
 
 
-def _in_variant(model: ModelFile, variant: Variant, precision: str) -> ModelFile:
-    from ctct.cli.progress import Spinner
-    from ctct.exporters.variants import in_variant
+def _in_variant(
+    model: str, variant: Variant, runtime: str, device: str, precision: str
+) -> ModelFile:
+    """The model in a variant, at the precision in which it would run without."""
+    from ctct.cli.progress import spinner
+    from ctct.exporters.variants import export_variant_once
 
-    with Spinner() as spinner:
-        return in_variant(model, variant, precision, spinner.say)
+    from ctct.model_files.model_file import locate_model, read_model
+    from ctct.runtimes.choose import resolve
+
+    file = read_model(locate_model(model), heart_crop=False)
+    plan = resolve(file, runtime, device, precision, heart_crop=False)
+    with spinner() as say:
+        return export_variant_once(
+            file, variant, plan.model.description.get("precision", "fp32"), say
+        )
 
 
 def _summary(case_statuses: list[CaseStatus], out: Path) -> str:

@@ -9,9 +9,9 @@ import typer
 
 
 def sample(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write into.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is another patient.")] = 0,
-    frames: Annotated[int, typer.Option(min=1, help="Cardiac phases.")] = 20,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the two files.")],
+    seed: Annotated[int, typer.Option(min=0, help="Each seed gives another patient.")] = 0,
+    frames: Annotated[int, typer.Option(min=1, help="Number of cardiac phases.")] = 20,
 ) -> None:
     """Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels."""
     from ctct.io.nifti import encode_study

@@ -2,11 +2,14 @@
 
 >>> import ctct
 >>> model = ctct.load_model()
->>> study = ctct.read_study("cine.nii.gz")  # doctest: +SKIP
->>> segmentation = model.segment(study)  # doctest: +SKIP
->>> ctct.measure(segmentation).indices["LVEF (%)"]  # doctest: +SKIP
+>>> result = model.segment(ctct.sample_study(frames=2, slices=5))  # or "cine.nii.gz", an array, …
+>>> result.labels.shape
+(2, 5, 256, 216)
+>>> round(result.indices["LVEF (%)"]) in range(100)
+True
 
-Names are loaded when first used, so ``import ctct`` costs next to nothing and never loads torch.
+The public names are those of ``dir(ctct)``; everything else is private and may change. They are
+loaded when first used, so ``import ctct`` costs next to nothing and never loads torch.
 """
 
 from __future__ import annotations
@@ -15,12 +18,71 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ctct.api import Segmentation, Segmenter, Study, load_model, measure, read_study
+    from ctct import errors, labels
+    from ctct.api.functions import (
+        evaluate,
+        export,
+        predict,
+        read_study,
+        sample_study,
+        train,
+    )
+    from ctct.api.model import Model, load_model
+    from ctct.api.result import Result
+    from ctct.inference.segmenter import ModelSpec
+    from ctct.io.study import Study
 
-__all__ = ["Segmentation", "Segmenter", "Study", "load_model", "measure", "read_study"]
+    __version__: str
+
+#: Public name to the module that defines it; "" for modules and what is made here.
+_HOMES = {
+    "Model": "ctct.api.model",
+    "ModelSpec": "ctct.inference.segmenter",
+    "Result": "ctct.api.result",
+    "Study": "ctct.io.study",
+    "__version__": "",
+    "errors": "",
+    "evaluate": "ctct.api.functions",
+    "export": "ctct.api.functions",
+    "labels": "",
+    "load_model": "ctct.api.model",
+    "predict": "ctct.api.functions",
+    "read_study": "ctct.api.functions",
+    "sample_study": "ctct.api.functions",
+    "train": "ctct.api.functions",
+}
+
+__all__ = [
+    "Model",
+    "ModelSpec",
+    "Result",
+    "Study",
+    "__version__",
+    "errors",
+    "evaluate",
+    "export",
+    "labels",
+    "load_model",
+    "predict",
+    "read_study",
+    "sample_study",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        return getattr(import_module("ctct.api"), name)
-    raise AttributeError(f"module 'ctct' has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ctct")
+    if name not in _HOMES:
+        raise AttributeError(
+            f"module 'ctct' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
+    if home := _HOMES[name]:
+        return getattr(import_module(home), name)
+    return import_module(f"ctct.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Writing results so that a file under its final name is always whole."""
+"""Atomic writes, the cache folder, and a lock on a folder of results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_dir
 
 from ctct.errors import OutputError
 
 _PARTIAL = ".partial"
-#: Faults of a disk rather than of a file.
-_EVERYWHERE = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
+#: Errors of the disk: no other file can be written either.
+_DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def prepare_folder(folder: Path) -> None:
     """Make ``folder`` and check that a file can be written into it.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: the folder cannot be made or written into.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot write there ({error.strerror}); choose another output folder",
-            error.errno in _EVERYWHERE,
+            error.errno in _DISK_ERRORS,
         ) from error
 
 
@@ -47,7 +47,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the file cannot be written; nothing is left under either name.
     """
-    # Not the name itself, which may be as long as the file system allows.
+    # A digest, because the name itself may be as long as the file system allows.
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
     partial = path.with_name(f".{digest}.{os.getpid()}{_PARTIAL}")
     try:
@@ -55,64 +55,53 @@ def write_atomic(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror})", error.errno in _EVERYWHERE
+            f"{path}: cannot be written ({error.strerror})", error.errno in _DISK_ERRORS
         ) from error
     finally:
-        with contextlib.suppress(
-            OSError
-        ):  # a disk that became read-only: say what went wrong first
+        with contextlib.suppress(OSError):  # report the first error, not that of the clean-up
             partial.unlink(missing_ok=True)
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what writes that were killed left in ``folder``; only where no other run writes."""
+    """Remove the temporary files of killed writes; no other process may be writing there."""
     for partial in folder.glob(f".*{_PARTIAL}"):
         with contextlib.suppress(OSError):
             partial.unlink()
 
 
 def strict_json(content: Any) -> bytes:
-    """``content`` as JSON that every reader takes: null for NaN and infinity, which JSON lacks."""
-    return (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode()
+    """``content`` as standard JSON, with null for NaN and infinity."""
+    return (json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n").encode()
 
 
-def _finite(content: Any) -> Any:
+def _without_nan(content: Any) -> Any:
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: _without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [_without_nan(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def cache_folder(kind: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The folder of a kind of thing: in ``CTCT_CACHE``, or in the user's cache folder.
+def cache_folder(kind: str) -> Path:
+    """The folder for one kind of cached files, such as "engines" or "locks".
 
-    Args:
-        kind: "engines" or "openvino".
-        environment: variables to look at; those of this process when left out.
+    It lies in ``CTCT_CACHE`` where that is set, otherwise in the user's cache folder.
     """
-    variables = os.environ if environment is None else environment
-    if own := variables.get("CTCT_CACHE"):
-        return Path(own) / kind
-    if sys.platform == "win32":
-        base = Path(variables.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        # The XDG rules: a relative path there counts as none.
-        given = Path(variables.get("XDG_CACHE_HOME", ""))
-        base = given if given.is_absolute() else Path.home() / ".cache"
-    return base / "ctct" / kind
+    if folder := os.environ.get("CTCT_CACHE"):
+        return Path(folder) / kind
+    # opinion=False: without a further folder "Cache" on Windows.
+    return Path(user_cache_dir("ctct", appauthor=False, opinion=False)) / kind
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes of this user on this machine from writing results into ``folder``.
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock ``folder`` against other processes of this user on this machine.
 
-    The system frees the lock when its holder ends, in whatever way; nothing is left in ``folder``.
+    The lock is a file in the cache folder. The system releases it when its process ends, even if
+    the process is killed.
 
     Raises:
-        OutputError: another process writes there.
+        OutputError: another process holds the lock.
     """
     locks = cache_folder("locks")
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
@@ -124,7 +113,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"{folder}: another ctct is writing there; wait for it, or choose another folder"
         ) from error
-    except OSError:  # no place for locks, as in a read-only container: go on without
+    except OSError:  # the cache folder is read-only, as in some containers: work without a lock
         yield
         return
     try:

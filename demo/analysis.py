@@ -20,13 +20,13 @@ from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import frame_volumes
 from ctct.model_files.model_file import ModelFile
-from ctct.predict.case_files import output_path
-from ctct.predict.case_result import CaseResult, analyze_case
-from ctct.predict.comparison import indices_at_phases
-from ctct.predict.patient_result import add_phases, join_cases
-from ctct.predict.patients import find_context, frame_numbers
-from ctct.predict.results import encode_results
-from ctct.predict.run_manifest import provenance
+from ctct.prediction.case_files import output_path
+from ctct.prediction.case_result import CaseResult, analyze_case
+from ctct.prediction.comparison import indices_at_phases
+from ctct.prediction.patient_result import add_phases, join_cases
+from ctct.prediction.patients import find_context, frame_numbers
+from ctct.prediction.results import encode_results
+from ctct.prediction.run_manifest import provenance
 
 #: Largest scan of a visitor, as 32-bit numbers; keeps the server's memory below 2 GB.
 MAX_UNPACKED_BYTES = 3 * 2**26

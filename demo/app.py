@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from ctct.demo.engines import Engines
 from ctct.demo.handlers import Request, fill, give_back_memory, segment
-from ctct.demo.panels import in_words, message_html
+from ctct.demo.panels import describe_error, message_html
 from ctct.demo.samples import FIRST, SAMPLES, write_sample
 from ctct.demo.uploads import Uploads
 
@@ -18,16 +18,16 @@ from ctct.model_files.single_network import can_cut
 
 log = logging.getLogger(__name__)
 
-#: Of the compressed file.
+#: Largest upload, compressed.
 MAX_UPLOAD_MB = 256
 
-#: Visitors who may wait for their turn.
+#: Length of the queue of visitors.
 MAX_WAITING = 30
 
-#: An upload that its visitor left alone is deleted after this time.
+#: Seconds after which an upload that was not labelled is deleted.
 UNUSED_S = 900
 
-#: In the list of what to compare with.
+#: Entry of the list of engines to compare with.
 NOTHING = "nothing"
 
 Events = dict[str, Any]
@@ -37,8 +37,8 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
     """The page.
 
     Args:
-        engines: label every visitor's scan, one at a time.
-        scans: keeps what visitors upload until then.
+        engines: label the visitors' scans, one at a time.
+        scans: keeps each scan until it is labelled.
     """
     with gr.Blocks(
         title="ctct demo", analytics_enabled=False, delete_cache=(UNUSED_S // 3, UNUSED_S)
@@ -74,11 +74,11 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                 value=NOTHING,
                 label="Compare with",
                 filterable=False,
-                info="Times side by side, and how far the labels agree",
+                info="Times side by side, and agreement of the labels",
             )
             alone = gr.Checkbox(
                 label="Each network alone, too",
-                info="As layers and as a range of every index; takes twice as long",
+                info="As layers, and as a range of every index; takes twice as long",
                 interactive=can_cut(),
             )
         scan = gr.State("", time_to_live=UNUSED_S, delete_callback=scans.discard)
@@ -124,40 +124,42 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             engine: str,
             compare: str,
             alone: bool,
-            request: gr.Request,
+            http: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> Iterator[Events]:
-            """Fill the page, the viewer first; the scan is deleted whatever happens."""
-            if not Path(path).is_file():  # replaced by this visitor's next before its turn came
+            """Fill the page, the viewer first; the scan is deleted in any case."""
+            if not Path(path).is_file():  # its visitor uploaded another one while it waited
                 return
-            chosen = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
+            request = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
             with scans.in_use(path) as file:
                 try:
                     yield {more: gr.update(visible=False)}
-                    url = str(request.request.base_url)
-                    for found in fill(file, chosen, engines, url, lambda s, n: progress(n, desc=s)):
-                        yield {parts[name]: html for name, html in found.items()}
+                    url = str(http.request.base_url)
+                    for filled in fill(
+                        file, request, engines, url, lambda s, n: progress(n, desc=s)
+                    ):
+                        yield {parts[name]: html for name, html in filled.items()}
                     yield {
-                        compared: gr.update(visible=bool(chosen.compare)),
+                        compared: gr.update(visible=bool(request.compare)),
                         more: gr.update(visible=True),
                     }
                 except Exception as error:
                     log.debug("a scan failed", exc_info=error)
-                    words = message_html(in_words(error, file))
-                    yield {viewer: words, beside: "", more: gr.update(visible=False)}
+                    message = message_html(describe_error(error, file))
+                    yield {viewer: message, beside: "", more: gr.update(visible=False)}
                 finally:
                     give_back_memory()
 
         def segment_for_program(scan: str | None, engine: str) -> dict[str, Any]:
-            """Segment a scan: verdict, indices and files (base64) of it, none of which is kept."""
+            """Segment a scan; returns its verdict, indices and files (base64), and keeps none."""
             if not scan:
-                raise gr.Error("give a file", print_exception=False)
+                raise gr.Error("no file was given", print_exception=False)
             with scans.in_use(scans.take(scan)) as file:
                 try:
                     return segment(file, engine, engines)
                 except Exception as error:
                     log.debug("a scan failed", exc_info=error)
-                    raise gr.Error(in_words(error, file), print_exception=False) from None
+                    raise gr.Error(describe_error(error, file), print_exception=False) from None
                 finally:
                     give_back_memory()
 
@@ -171,18 +173,18 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             "api_visibility": "private",
             **one_at_a_time,
         }
-        quick: Events = {"show_progress": "hidden", "api_visibility": "private"}
-        upload.upload(take, [upload, scan], [scan, upload], queue=False, **quick).success(**work)
+        unqueued: Events = {"show_progress": "hidden", "api_visibility": "private"}
+        upload.upload(take, [upload, scan], [scan, upload], queue=False, **unqueued).success(**work)
         for button in samples.values():
-            button.click(take_sample, [button, scan], scan, **quick).success(**work)
-        # Not the components of the page: what these refuse is printed on the server.
+            button.click(take_sample, [button, scan], scan, **unqueued).success(**work)
+        # Components of its own: Gradio prints on the server what those of the page refuse.
         gr.Button(visible=False).click(
             segment_for_program,
             [
                 gr.File(label="NIfTI or a zip of DICOM", visible=False),
                 gr.Textbox(engines.first, label=f"One of {names}", visible=False),
             ],
-            gr.JSON(label="What was found", visible=False),
+            gr.JSON(label="Verdict, indices and files", visible=False),
             api_name="segment",
             **one_at_a_time,
         )

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ctct.errors import ConfigError, CtctError
 from ctct.inference.segmenter import Segmenter
-from ctct.model_files.model_file import DEFAULT, ModelFile, find_model
+from ctct.model_files.model_file import DEFAULT
 from ctct.model_files.single_network import network_alone
-from ctct.runtimes import choose as runtimes
-from ctct.runtimes.precision import in_precision
+from ctct.runtimes.choose import Plan, resolve
+from ctct.runtimes.machine import Machine
 
 
 class Engines:
-    """What was found, by name; one at a time is in memory. Not for several threads at a time.
+    """Models on runtimes, by name; one at a time is in memory. Not for several threads at a time.
 
     Args:
-        models: as of ``ctct predict``; the first is taken unless a visitor chooses another.
-        runtime: taken unless a visitor chooses another; "auto" or a key of
-            ``ctct.runtimes.choose.PACKAGES``.
+        models: as of ``ctct predict``; the first is used unless a visitor chooses another.
+        runtime: used unless a visitor chooses another; "auto" or a key of
+            ``ctct.runtimes.machine.PACKAGES``.
         device: "auto", "cpu" or "cuda".
 
     Attributes:
@@ -36,17 +38,23 @@ class Engines:
         self, models: Sequence[str] = (DEFAULT,), runtime: str = "auto", device: str = "auto"
     ) -> None:
         self.found: dict[str, dict[str, str]] = {}
+        self._plans: dict[str, Plan] = {}
+        machine = Machine()
         for model in models:
-            file = find_model(model)
-            asked = runtimes.choose(file, runtime, device)[0]
-            # PyTorch only where it is asked for: it would take half of the memory.
-            for name in dict.fromkeys([asked, *(r for r in runtimes.available() if r != "torch")]):
-                if name != asked and not _fits(file, name, device):
-                    continue
-                is_auto = name == runtimes.choose(file, "auto", device)[0]
-                options = {"runtime": "auto" if is_auto else name, "device": device}
+            requested = resolve(model, runtime, device, machine=machine)
+            plans = {requested.runtime: requested}
+            for name in machine.runtimes:
+                if name not in ("torch", requested.runtime):  # PyTorch takes half of the memory
+                    with contextlib.suppress(CtctError):
+                        plans[name] = resolve(model, name, device, machine=machine)
+            automatic = requested.runtime
+            if runtime != "auto":
+                automatic = resolve(requested.model, "auto", device, machine=machine).runtime
+            for name, plan in plans.items():
                 shown = name if len(models) == 1 else f"{_short(model, models)}, {name}"
-                self.found[shown] = {"model": model, **options}
+                option = "auto" if name == automatic else name
+                self.found[shown] = {"model": model, "runtime": option, "device": device}
+                self._plans[shown] = plan
         self._loaded = ("", "")
         self._segmenter: Segmenter | None = None
         self._networks = tempfile.TemporaryDirectory(prefix="ctct-networks-")
@@ -62,7 +70,7 @@ class Engines:
 
         Args:
             name: a key of ``found``.
-            network: of a pair, the one that is to run; "" for both.
+            network: the network of a pair that is to run alone; "" for both.
 
         Raises:
             ConfigError: there is none of that name.
@@ -71,28 +79,16 @@ class Engines:
         """
         if name not in self.found:
             raise ConfigError(f"engine {name!r}: choose one of {', '.join(self.found)}")
-        if (name, network) != self._loaded:
-            # Its memory is given back before the next one takes some.
-            self._segmenter, self._loaded = None, ("", "")
-            options = self.found[name]
-            runtime, device = options["runtime"], options["device"]
-            file = in_precision(find_model(options["model"]), "auto", runtime, device)
+        if self._segmenter is None or (name, network) != self._loaded:
+            if self._segmenter:  # its memory is freed before the next one takes some
+                self._segmenter.close()
+            self._segmenter = None
+            plan = self._plans[name]
             if network:
                 path = Path(self._networks.name) / f"{list(self.found).index(name)}.{network}.onnx"
-                file = network_alone(file, network, path)
-            self._segmenter = Segmenter.load(file, runtime, device)
-            self._loaded = (name, network)
-        assert self._segmenter is not None
+                plan = replace(plan, model=network_alone(plan.model, network, path))
+            self._segmenter, self._loaded = Segmenter.load(plan), (name, network)
         return self._segmenter
-
-
-def _fits(model: ModelFile, runtime: str, device: str) -> bool:
-    """Whether a runtime can run a model here; one for GPUs alone needs a GPU."""
-    try:
-        _, place, _ = runtimes.choose(model, runtime, device)
-    except CtctError:
-        return False
-    return place != "cpu" or runtime not in runtimes.GPU_ONLY
 
 
 def _short(model: str, models: Sequence[str]) -> str:

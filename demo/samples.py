@@ -1,4 +1,4 @@
-"""Synthetic hearts to try the page with; none of them is a patient's."""
+"""Synthetic hearts to try the page with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctct.io.nifti import encode_study
 from ctct.synthetic import synthetic_cine
 from ctct.synthetic.damage import DAMAGES
 
-#: Name shown to the seed of ``ctct sample`` and what is done to the image, of DAMAGES.
+#: For each sample, the seed of ``ctct sample`` and the key of DAMAGES that alters the image.
 SAMPLES: Mapping[str, tuple[int, str]] = {
     "Try the sample": (0, "none"),
     "Large heart": (4, "none"),
@@ -23,11 +23,11 @@ SAMPLES: Mapping[str, tuple[int, str]] = {
 }
 FIRST = next(iter(SAMPLES))
 
-_making = Lock()
+_lock = Lock()
 
 
 def write_sample(name: str, folder: Path) -> Path:
-    """The sample of that name, written into ``folder``."""
+    """Write a sample into ``folder``, and return its path."""
     stem, content = sample_file(name)
     path = folder / f"{stem}.nii.gz"
     path.write_bytes(content)
@@ -35,13 +35,13 @@ def write_sample(name: str, folder: Path) -> Path:
 
 
 def sample_file(name: str) -> tuple[str, bytes]:
-    """Stem and content of a sample's file, made once, whoever asks."""
-    with _making:
-        return _made(name)
+    """Stem and content of the file of a sample, made on first use."""
+    with _lock:
+        return _make(name)
 
 
 @lru_cache
-def _made(name: str) -> tuple[str, bytes]:
+def _make(name: str) -> tuple[str, bytes]:
     seed, damage = SAMPLES[name]
     study, labels = DAMAGES[damage](*synthetic_cine(seed), np.random.default_rng(seed))
     if damage != "none":

@@ -1,4 +1,4 @@
-"""The server behind the page: where it listens, what it lets a browser load, what it deletes."""
+"""The server of the page: its address, its content policy, and the deletion of uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-# Before gradio is imported: it asks its makers' servers for news otherwise.
+# Before gradio is imported, which would contact the servers of its makers otherwise.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 
 from ctct.errors import ConfigError
 
-#: What the browser may load: this server's own files and pictures within the page, nothing else.
+#: The browser may load files of this server and pictures inside the page, nothing else.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -36,13 +36,13 @@ SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"
 
 
 class ContentPolicy:
-    """Sends :data:`POLICY` with every answer (ASGI middleware)."""
+    """ASGI middleware that sends :data:`POLICY` with every response."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass on, with the header added where an answer begins."""
+        """Pass a request on, and add the headers to its response."""
 
         async def send_with_policy(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -57,14 +57,14 @@ class ContentPolicy:
 
 
 def theme() -> gr.themes.Base:
-    """Gradio's plain theme in the fonts of the system, so that none is fetched."""
+    """Gradio's base theme in system fonts, so that none is fetched."""
     plain = gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
         font=SYSTEM_FONTS,
         font_mono=("ui-monospace", "Consolas", "monospace"),
     )
-    # Darker where the contrast is less than 4.5 to 1.
+    # Darker where the contrast would be below 4.5 to 1.
     return plain.set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
@@ -75,23 +75,23 @@ def theme() -> gr.themes.Base:
 
 @contextmanager
 def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) -> Iterator[str]:
-    """Serve the page as long as the context lasts; what visitors uploaded goes with it.
+    """Serve the page inside a context; uploads are deleted at its end.
 
     Args:
         engines: label the scans.
-        host: address to listen at.
-        port: None for the first free one from 7860.
+        host: address to listen on.
+        port: to listen on; None for the first free one from 7860.
 
     Yields:
-        The page's address.
+        The address of the page.
 
     Raises:
-        ConfigError: nothing can listen there.
+        ConfigError: the server cannot listen there.
     """
     with tempfile.TemporaryDirectory(prefix="ctct-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         page = build(engines, Uploads(Path(folder)))
-        # Ready when it is asked for.
+        # Made ahead, so that the first click finds it ready.
         threading.Thread(target=sample_file, args=[FIRST], daemon=True).start()
         try:
             page.launch(
@@ -111,7 +111,7 @@ def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) 
             )
         except OSError as error:
             raise ConfigError(
-                f"cannot listen at {host}, port {port or 'from 7860 on'} ({error}); "
+                f"cannot listen on {host}, port {port or 'from 7860 on'} ({error}); "
                 "choose another --host or --port"
             ) from error
         try:
@@ -121,7 +121,7 @@ def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens at ``host``."""
+    """Whether only this machine can reach a server that listens on ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

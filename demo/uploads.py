@@ -1,7 +1,7 @@
-"""What visitors upload: each scan in a private folder of its own, deleted after use.
+"""Uploaded scans: each in a private folder, deleted after use.
 
-Gradio keeps more, and for longer, than a server of patients' scans should. What is changed about it
-is here, with the reasons.
+Gradio keeps more data, and for longer, than a server of patients' scans should. This module changes
+that.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from gradio.state_holder import SessionState
 from ctct.errors import InputError
 from ctct.io.dicom.files import Opener, is_zip
 
-#: Bytes and number of the files that a zip may hold.
+#: Largest unpacked size and largest number of files of a zip.
 MAX_ZIP_BYTES, MAX_MEMBERS = 2**30, 20_000
 
 
 class _Upload(route_utils.GradioUploadFile):  # type: ignore[misc]
-    """A file under way to this server, which gets a path of its own.
+    """An upload with a path of its own.
 
-    Gradio names the folder of an upload after its content: two visitors with the same file would
-    share one path, and the first to be done would take the other's file away.
+    Gradio names the folder of an upload after its content. Two visitors with the same file would
+    share a path, and the first to finish would delete the other's file.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,9 +37,9 @@ class _Upload(route_utils.GradioUploadFile):  # type: ignore[misc]
 
 
 def _forget(session: SessionState, key: int, value: object) -> None:
-    """Do not keep what a visitor was shown: it would stay in memory until the server ends.
+    """Do not keep what a visitor was shown, which would stay in memory until the server ends.
 
-    Gradio keeps it for links to a page as it was, which this page does not offer.
+    Gradio keeps it for links to an earlier state of a page; this page offers none.
     """
 
 
@@ -48,10 +48,10 @@ SessionState._update_value_in_config = _forget
 
 
 class Uploads:
-    """The scans of all visitors, until they are labelled.
+    """The scans of all visitors until they are labelled.
 
     Args:
-        folder: nobody else's to read.
+        folder: a folder that no other user can read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,24 +59,24 @@ class Uploads:
         self._in_use: set[str] = set()
 
     def take(self, upload: str | Path) -> str:
-        """Move an upload into a folder of its own; its new path."""
+        """Move an upload into a folder of its own, and return its path there."""
         upload = Path(upload)
         path = shutil.move(upload, self.new_folder() / upload.name)
         shutil.rmtree(upload.parent, ignore_errors=True)
         return str(path)
 
     def new_folder(self) -> Path:
-        """An empty folder, for one scan."""
+        """Make a folder for one scan."""
         return Path(tempfile.mkdtemp(dir=self._folder))
 
     def discard(self, path: str) -> None:
-        """Delete a scan, unless it is being labelled: then that does."""
+        """Delete a scan, unless it is being labelled; it is deleted afterwards then."""
         if path and path not in self._in_use:
             shutil.rmtree(Path(path).parent, ignore_errors=True)
 
     @contextmanager
     def in_use(self, path: str) -> Iterator[Path]:
-        """Keep a scan as long as the context lasts, and delete it then, whatever happens."""
+        """Keep a scan inside a context; delete it at the end, also after an error."""
         self._in_use.add(path)
         try:
             yield Path(path)
@@ -86,12 +86,12 @@ class Uploads:
 
 
 def check_zip(path: Path) -> None:
-    """Refuse a zip that would take too much of this machine; other files pass.
+    """Refuse a zip that is too large for this machine; accept any other file.
 
-    Nothing of a zip is unpacked to disk, so the names in it cannot lead anywhere.
+    A zip is never unpacked to the disk, so that the paths in it are harmless.
 
     Raises:
-        InputError: it is damaged, or holds too much.
+        InputError: the zip is damaged or too large.
     """
     if not is_zip(path):
         return
@@ -101,6 +101,6 @@ def check_zip(path: Path) -> None:
     if size > MAX_ZIP_BYTES or len(members) > MAX_MEMBERS:
         raise InputError(
             f"{path}: unpacks to {size / 2**20:.0f} MB in {len(members)} files, this page takes "
-            f"{MAX_ZIP_BYTES / 2**20:.0f} MB in {MAX_MEMBERS}; zip the short-axis cine alone, "
+            f"{MAX_ZIP_BYTES / 2**20:.0f} MB in {MAX_MEMBERS}; zip only the short-axis cine, "
             "or use ctct predict"
         )

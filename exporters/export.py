@@ -1,4 +1,4 @@
-"""From a trained pair to files that other runtimes run, each behind the parity gate."""
+"""From a trained pair to files for other runtimes, each verified by the parity gate."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import logging
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ctct.exporters.formats import FORMATS, Observe
+from ctct.exporters.formats import FORMATS, ExportJob, OnStage
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
-from ctct.exporters.precision import Rung, ladder
+from ctct.exporters.precision import GraphPrecision, precision_fallbacks
 from ctct.exporters.request import ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import OutputError, ParityError
 from ctct.inference.segmenter import Segmenter
-from ctct.model_files.sidecar import sidecar_path
+from ctct.model_files.sidecar import read_engine_record, sidecar_path, write_engine_record
 from ctct.runtimes.base import Runtime
 from ctct.storage import prepare_folder, write_atomic
 
@@ -27,31 +28,31 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Attempt:
-    """A precision tried for an artefact.
+    """An export in one precision, and its result.
 
     Attributes:
-        rung: what was tried.
-        run_by: the runtime it was verified on; empty where it was not.
-        parity: how near it came; None where it was not verified.
-        failures: why it was not kept, in words; empty for the one that was.
+        precision: precision of the graph.
+        runtime: name of the runtime that verified it; empty without verification.
+        parity: comparison with the trained pair; None without verification.
+        failures: the limits it exceeds, in words; empty for the attempt that was written.
     """
 
-    rung: Rung
-    run_by: str = ""
+    precision: GraphPrecision
+    runtime: str = ""
     parity: Parity | None = None
     failures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.parity is None:
-            return f"{self.rung}: not verified"
+            return f"{self.precision}: not verified"
         verdict = "failed: " + "; ".join(self.failures) if self.failures else "passed"
-        return f"{self.rung} on {self.run_by}: {self.parity}; {verdict}"
+        return f"{self.precision} on {self.runtime}: {self.parity}; {verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "precision": str(self.rung),
-            "run_by": self.run_by,
+            "precision": str(self.precision),
+            "runtime": self.runtime,
             "parity": self.parity.to_dict() if self.parity else None,
             "failures": list(self.failures),
         }
@@ -59,7 +60,13 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Artefact:
-    """An exported file, and what was tried to make it; the last attempt is what it holds."""
+    """An exported model.
+
+    Attributes:
+        format: its format.
+        path: file, or folder of a Triton model.
+        attempts: the precisions that were tried; the model has the last one.
+    """
 
     format: str
     path: Path
@@ -70,108 +77,118 @@ def export(
     source: str | Path,
     folder: str | Path,
     request: ExportRequest,
-    observe: Observe = lambda stage: None,
+    on_stage: OnStage = lambda stage: None,
 ) -> list[Artefact]:
-    """Write ``folder/model.onnx`` and the like, each with what it is and how it was verified.
+    """Write ``folder/model.onnx`` and the other formats of ``request``.
 
-    For a pair trained with ``--heart-crop`` also ``model.heart_crop.onnx``: the graph on that grid.
+    For a pair trained with ``--heart-crop``, ``model.heart_crop.onnx`` is written too: the graph
+    on that grid.
 
-    A precision that fails the gate is tried in the CNN alone, then float32 is taken; what was tried
-    is in the sidecar, ``model.onnx.json`` and the like. A file is there under its name only when it
-    passed.
+    When a precision fails the parity gate, it is tried in the CNN alone, then float32 is taken.
+    All attempts are listed in the sidecar, ``model.onnx.json`` for ``model.onnx``. Only a model
+    that passes the gate appears under its final name.
 
     Args:
-        source: a run folder, a file the pair can be restored from, or "default".
-        folder: made where it is missing.
+        source: a run folder, a file that holds the pair's weights in float32, or "default".
+        folder: output folder; created if missing.
         request: what to export.
-        observe: told what is being done.
+        on_stage: called with a description of each step.
 
     Raises:
         ParityError: not even float32 passes the gate.
-        ModelError, InputError, OutputError, RuntimeUnavailableError: see the message.
+        ModelError: the pair cannot be read, or a format cannot hold it.
+        InputError: a folder of scans holds none, or one that cannot be segmented.
+        OutputError: a file cannot be written.
+        RuntimeUnavailableError: a package that a format needs is not installed.
     """
     folder = Path(folder)
-    observe("reading the model")
-    asked = (source, request.variant, request.verify_on, request.calibration, request.given)
-    pair = TrainedPair(*asked)
+    on_stage("reading the model")
+    load_pair = partial(
+        TrainedPair,
+        source,
+        request.variant,
+        request.verify_on,
+        request.calibration,
+        request.metadata,
+    )
+    pair = load_pair()
     prepare_folder(folder)
-    artefacts = [_export(pair, name, folder, request, observe) for name in request.formats]
+    artefacts = [_export(pair, name, folder, request, on_stage) for name in request.formats]
     if pair.heart_crop_size:
-        small = TrainedPair(*asked, heart_crop=True)
-        with_heart_crop = [name for name in request.formats if FORMATS[name].heart_crop]
-        artefacts += [_export(small, name, folder, request, observe) for name in with_heart_crop]
+        pair = load_pair(heart_crop=True)
+        names = [name for name in request.formats if FORMATS[name].heart_crop]
+        artefacts += [_export(pair, name, folder, request, on_stage) for name in names]
     return artefacts
 
 
 def _export(
-    pair: TrainedPair,
-    name: str,
-    folder: Path,
-    request: ExportRequest,
-    observe: Observe,
+    pair: TrainedPair, name: str, folder: Path, request: ExportRequest, on_stage: OnStage
 ) -> Artefact:
-    """One format, at the best precision that passes."""
+    """Write one format in the first precision that passes the gate."""
     attempts: list[Attempt] = []
-    form = FORMATS[name]
-    for rung in ladder(request.precision, request.variant.members, form.half):
+    format_ = FORMATS[name]
+    for precision in precision_fallbacks(request.precision, request.variant.members, format_.half):
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
-            observe(f"{name}: writing {rung}")
-            path = form.write(pair, rung, Path(scratch), request, observe)
-            attempt = Attempt(rung)
+            on_stage(f"{name}: writing {precision}")
+            path = format_.write(ExportJob(pair, precision, Path(scratch), request, on_stage))
+            attempt = Attempt(precision)
             if request.verify:
-                observe(f"{name}: verifying {rung}")
-                attempt = verify(pair, rung, form.run(path, rung))
+                on_stage(f"{name}: verifying {precision}")
+                attempt = verify(pair, precision, format_.load(path, precision))
             attempts.append(attempt)
             if not attempt.failures:
-                return Artefact(name, _keep(path, folder, name, pair, attempts), tuple(attempts))
-        log.warning("%s: %s fails the gate: %s", name, rung, "; ".join(attempt.failures))
+                _write_sidecar(path, name, pair, attempts)
+                return Artefact(name, _publish(path, folder, name), tuple(attempts))
+        log.warning("%s: %s fails the gate: %s", name, precision, "; ".join(attempt.failures))
     raise ParityError(
-        f"{folder}: no {name} model was written, for none says what the trained pair says "
-        f"({'; '.join(attempts[-1].failures)}); look at the scans of --verify-on, or export with "
-        "--no-verify to look at it"
+        f"{folder}: no {name} model was written, because even float32 differs too much from the "
+        f"trained pair ({'; '.join(attempts[-1].failures)}); look at the scans of --verify-on, or "
+        "export with --no-verify to inspect the model"
     )
 
 
-def verify(pair: TrainedPair, rung: Rung, runtime: Runtime) -> Attempt:
-    """Run the studies of verification on ``runtime`` and hold them against the pair itself."""
+def verify(pair: TrainedPair, precision: GraphPrecision, runtime: Runtime) -> Attempt:
+    """Segment the verification studies on ``runtime`` and compare the result with the pair's."""
     candidate = segment_all(
-        Segmenter(pair.file, runtime), [segmentation.study for segmentation in pair.reference]
+        Segmenter(pair.model_file, runtime), [reference.study for reference in pair.reference]
     )
     parity = compare(pair.reference, candidate)
-    failures = tuple(LIMITS[rung.precision].failures(parity))
-    return Attempt(rung, runtime.name, parity, failures)
+    failures = tuple(LIMITS[precision.precision].failures(parity))
+    return Attempt(precision, runtime.name, parity, failures)
 
 
-def _keep(path: Path, folder: Path, name: str, pair: TrainedPair, attempts: list[Attempt]) -> Path:
-    """Give a verified artefact its final name, after its sidecar and its weights if apart."""
-    sidecar = sidecar_path(path)
+def _write_sidecar(path: Path, name: str, pair: TrainedPair, attempts: list[Attempt]) -> None:
+    """Describe the model at ``path``, and how it was verified, in a file next to it."""
     verification = {
         "studies": [s.study.name for s in pair.reference] if attempts[-1].parity else [],
         "attempts": [attempt.to_dict() for attempt in attempts],
     }
     if name == "engine":
-        from ctct.model_files.sidecar import read_engine_record, write_engine_record
-
         write_engine_record(path, replace(read_engine_record(path), verification=verification))
-    else:
-        content = {
-            "format": name,
-            "model_sha256": pair.file.sha256,
-            "description": {**pair.metadata, "precision": attempts[-1].rung.precision},
-            "verification": verification,
-        }
-        write_atomic(sidecar, (json.dumps(content, indent=2) + "\n").encode())
+        return
+    content = {
+        "format": name,
+        "model_sha256": pair.model_file.sha256,
+        "description": {**pair.metadata, "precision": attempts[-1].precision.precision},
+        "verification": verification,
+    }
+    write_atomic(sidecar_path(path), (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _publish(path: Path, folder: Path, name: str) -> Path:
+    """Move a verified model into ``folder``, after its sidecar and OpenVINO's file of weights."""
+    sidecar = sidecar_path(path)
     try:
         sidecar.replace(folder / sidecar.name)
         if name == "openvino":
             path.with_suffix(".bin").replace(folder / f"{path.stem}.bin")
         if name == "triton":  # other models of the repository are left alone
             (model,) = path.iterdir()
-            path = folder / path.name / model.name
-            shutil.rmtree(path, ignore_errors=True)
-            path.parent.mkdir(exist_ok=True)
-            model.replace(path)
-            return path.parent
+            target = folder / path.name / model.name
+            shutil.rmtree(target, ignore_errors=True)
+            target.parent.mkdir(exist_ok=True)
+            model.replace(target)
+            return target.parent
         return path.replace(folder / path.name)
     except OSError as error:
         raise OutputError(f"{folder / path.name}: cannot be written ({error.strerror})") from error

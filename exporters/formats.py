@@ -1,4 +1,4 @@
-"""How each format is written, and what runs it to see whether it is right."""
+"""The file formats: how each is written, and which runtime verifies it."""
 
 from __future__ import annotations
 
@@ -7,73 +7,101 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.precision import Rung
+from ctct.exporters.precision import GraphPrecision
+from ctct.exporters.request import ExportRequest
 from ctct.exporters.trained_pair import STEM, TrainedPair
 
 from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
+from ctct.model_files.sidecar import TENSORRT, read_engine_record
 from ctct.runtimes.base import INPUTS, Runtime
 
-if TYPE_CHECKING:
-    from ctct.exporters.request import ExportRequest
-
 log = logging.getLogger(__name__)
-#: Told what is being done.
-Observe = Callable[[str], None]
+#: Called with a description of each step as it begins.
+OnStage = Callable[[str], None]
 
 
-def _write_onnx(
-    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
-) -> Path:
-    path = folder / f"{pair.stem}.onnx"
-    save_onnx(pair.model(rung), path, store_half=rung.precision == "fp32")
+@dataclass(frozen=True)
+class ExportJob:
+    """One model to write.
+
+    Attributes:
+        pair: the networks.
+        precision: precision of the graph.
+        folder: an existing folder to write into.
+        request: the settings of the whole export.
+        on_stage: called with a description of each step.
+    """
+
+    pair: TrainedPair
+    precision: GraphPrecision
+    folder: Path
+    request: ExportRequest
+    on_stage: OnStage
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        write: writes a model and returns its path.
+        load: loads that path, written in a precision, on the runtime that verifies it.
+        half: the half precision in which runtimes of this format are fast.
+        heart_crop: whether the graph on the heart crop's grid is written too.
+    """
+
+    write: Callable[[ExportJob], Path]
+    load: Callable[[Path, GraphPrecision], Runtime]
+    half: str = "fp16"
+    heart_crop: bool = False
+
+
+def _write_onnx(job: ExportJob, symmetric: bool = False) -> Path:
+    path, precision = job.folder / f"{job.pair.stem}.onnx", job.precision.precision
+    model = job.pair.to_onnx(job.precision, symmetric=symmetric and precision == "int8")
+    save_onnx(model, path, fp16_weights=precision == "fp32")
     return path
 
 
-def _run_onnx(path: Path, rung: Rung) -> Runtime:
+def _load_onnx(path: Path, precision: GraphPrecision) -> Runtime:
     # ONNX Runtime has no bfloat16 convolution for the CPU.
-    if not rung.has_bf16 and importlib.util.find_spec("onnxruntime"):
+    if not precision.uses_bf16 and importlib.util.find_spec("onnxruntime"):
         from ctct.runtimes.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(path)
-    return _run_openvino(path, rung)
+    return _load_openvino(path, precision)
 
 
-def _write_openvino(
-    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
-) -> Path:
-    path = folder / f"{pair.stem}.xml"
-    write_openvino(_write_onnx(pair, rung, folder, request, observe), path)
+def _write_openvino(job: ExportJob) -> Path:
+    source = _write_onnx(job)
+    path = source.with_suffix(".xml")
+    convert_to_openvino(source, path)
     return path
 
 
-def _run_openvino(path: Path, rung: Rung) -> Runtime:
+def _load_openvino(path: Path, precision: GraphPrecision) -> Runtime:
     from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
     return OpenVinoRuntime(path, keep=False)
 
 
-def _write_engine(
-    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
-) -> Path:
+def _write_engine(job: ExportJob) -> Path:
     from ctct.runtimes.tensorrt.build import build_engine
 
-    source, path = folder / f"{pair.stem}.onnx", folder / f"{pair.stem}.engine"
-    save_onnx(pair.model(rung, symmetric=True), source, store_half=rung.precision == "fp32")
+    def report(done: int, total: int, phase: str) -> None:
+        job.on_stage(f"engine: building {job.precision}, {phase} {done}/{total}")
 
-    def say(done: int, total: int, phase: str) -> None:
-        observe(f"engine: building {rung}, {phase} {done}/{total}")
-
-    build_engine(source, path, request.profile, request.targets, observe=say)
+    source = _write_onnx(job, symmetric=True)
+    path = source.with_suffix(".engine")
+    build_engine(source, path, job.request.profile, job.request.targets, observe=report)
     return path
 
 
-def _run_engine(path: Path, rung: Rung) -> Runtime:
-    """The engine itself where it can run, otherwise the ONNX graph it was built from."""
-    from ctct.model_files.sidecar import read_engine_record
+def _load_engine(path: Path, precision: GraphPrecision) -> Runtime:
+    """The engine where it can run; otherwise the ONNX graph it was built from."""
     from ctct.runtimes.cuda import current_gpu
     from ctct.runtimes.tensorrt.compatibility import find_flavour, mismatch
 
@@ -86,69 +114,53 @@ def _run_engine(path: Path, rung: Rung) -> Runtime:
 
         return TensorRtRuntime(find_model(path))
     log.warning("the engine cannot run here (%s): the ONNX it was built from is verified", reason)
-    return _run_onnx(path.with_suffix(".onnx"), rung)
+    return _load_onnx(path.with_suffix(".onnx"), precision)
 
 
-def _write_triton(
-    pair: TrainedPair, rung: Rung, folder: Path, request: ExportRequest, observe: Observe
-) -> Path:
+def _write_triton(job: ExportJob) -> Path:
     from ctct.exporters.triton import write_triton_repository
 
-    kind = "engine" if "engine" in request.formats and _triton_loads_engines() else "onnx"
-    model = (_write_engine if kind == "engine" else _write_onnx)(
-        pair, rung, folder, request, observe
+    serve_engine = "engine" in job.request.formats and _triton_loads_engines()
+    _, usual, largest = job.request.profile.batch
+    repository = job.folder / "triton"
+    write_triton_repository(
+        repository,
+        _write_engine(job) if serve_engine else _write_onnx(job),
+        kind="engine" if serve_engine else "onnx",
+        max_batch=largest,
+        preferred_batches=(usual,),
     )
-    repository = folder / "triton"
-    _, usual, most = request.profile.batch
-    write_triton_repository(repository, model, kind=kind, max_batch=most, preferred=(usual,))
     return repository
 
 
 def _triton_loads_engines() -> bool:
-    from ctct.model_files.sidecar import TENSORRT
+    """Whether engines built here are of the TensorRT package that Triton comes with."""
     from ctct.runtimes.tensorrt.compatibility import find_flavour
 
     return find_flavour().package == TENSORRT
 
 
-def _run_triton(path: Path, rung: Rung) -> Runtime:
+def _load_triton(path: Path, precision: GraphPrecision) -> Runtime:
+    """The model that was copied into the repository, from where it was written."""
     engine = path.with_name(f"{STEM}.engine")
-    return (
-        _run_engine(engine, rung)
-        if engine.exists()
-        else _run_onnx(path.with_name(f"{STEM}.onnx"), rung)
-    )
+    if engine.exists():
+        return _load_engine(engine, precision)
+    return _load_onnx(path.with_name(f"{STEM}.onnx"), precision)
 
 
-@dataclass(frozen=True)
-class Format:
-    """How a format is written into a folder, and what then runs it to verify it.
-
-    Attributes:
-        write: gives the path of what it wrote.
-        run: that path, at the precision it was written in.
-        half: the half precision that its runtimes are quick with.
-        heart_crop: whether the graph of a window is written too, where the pair was trained for it.
-    """
-
-    write: Callable[[TrainedPair, Rung, Path, ExportRequest, Observe], Path]
-    run: Callable[[Path, Rung], Runtime]
-    half: str = "fp16"
-    heart_crop: bool = False
-
-
+#: By name, see :data:`ctct.exporters.request.FORMAT_NAMES`.
 FORMATS = {
-    "onnx": Format(_write_onnx, _run_onnx, heart_crop=True),
-    "openvino": Format(_write_openvino, _run_openvino, half="bf16", heart_crop=True),
-    "engine": Format(_write_engine, _run_engine),
-    "triton": Format(_write_triton, _run_triton),
+    "onnx": Format(_write_onnx, _load_onnx, heart_crop=True),
+    "openvino": Format(_write_openvino, _load_openvino, half="bf16", heart_crop=True),
+    "engine": Format(_write_engine, _load_engine),
+    "triton": Format(_write_triton, _load_triton),
 }
 
 
-def write_openvino(onnx_path: Path, path: Path) -> None:
-    """Convert an ONNX file to ``path`` (``.xml``) and the weights beside it (``.bin``).
+def convert_to_openvino(onnx_path: Path, path: Path) -> None:
+    """Convert an ONNX file to ``path`` (``.xml``), its weights next to it (``.bin``).
 
-    The precision is that of the ONNX graph's types; float32 weights are stored as float16.
+    The graph computes in the types of the ONNX graph; float32 weights are stored as float16.
 
     Raises:
         ModelError: OpenVINO cannot read the graph.

@@ -22,10 +22,11 @@ from ctct.models.graph import SegmentationGraph
 from ctct.runtimes.base import INPUTS, OUTPUTS
 from ctct.storage import write_atomic
 
-#: The lowest that has all we use, for older runtimes; bfloat16 convolutions came with 22.
+#: The lowest version that has all operators of the graph, so that older runtimes take it; bfloat16
+#: convolutions came with 22.
 OPSET, OPSET_BF16 = 20, 22
 
-#: Where torch notes which module a node comes from.
+#: Under which key torch stores the module that a node comes from.
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -35,23 +36,26 @@ def to_onnx(
     fold: bool = False,
     opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """``graph`` as an ONNX model in float32 with dynamic N, H and W.
+    """Convert ``graph`` to an ONNX model in float32 with dynamic N, H and W.
 
-    The name of each node of a network starts with ``cnn/`` or ``transformer/``.
+    Names of the networks' nodes start with ``cnn/`` or ``transformer/``.
 
     Args:
-        graph: in evaluation mode.
-        metadata: kept in the model, each value as JSON; see ``ctct.runtimes.base``.
-        fold: fold batch normalization into the convolutions. A change of precision wants that; the
-            pair cannot be restored from such a file.
+        graph: the fused graph.
+        metadata: stored in the model, each value as JSON; see ``ctct.runtimes.base``.
+        fold: fold batch normalization into the convolutions, as a lower precision needs it. The
+            pair cannot be restored from such a model.
         opset: version of the operators.
+
+    Raises:
+        ModelError: torch cannot export the graph.
     """
     graph = fold_batch_norm(graph) if fold else graph
     outputs = [*OUTPUTS, "probabilities"] if graph.variant.probabilities else OUTPUTS
     slices, spacing_mm = torch.rand(2, 1, 96, 80), torch.tensor([[1.4, 1.4], [1.3, 1.5]])
     n, h, w = (torch.export.Dim(name, min=1, max=8192) for name in "NHW")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "# The axis name")  # N names two axes, as it should
+        warnings.filterwarnings("ignore", "# The axis name")  # N names two axes on purpose
         program = torch.onnx.export(
             graph.eval(),
             (slices, spacing_mm),
@@ -60,40 +64,40 @@ def to_onnx(
             dynamic_shapes=({0: n, 2: h, 3: w}, {0: n}),
             opset_version=opset,
             dynamo=True,
-            optimize=fold,  # which loses the names of the weights
+            optimize=fold,  # loses the names of the weights
             verbose=False,
         )
     if program is None:
         raise ModelError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
     for node in model.graph.node:
-        notes = {entry.key: entry.value for entry in node.metadata_props}
-        scopes = json.loads(notes.get(_SCOPES, "[]").replace("'", '"'))
+        properties = {entry.key: entry.value for entry in node.metadata_props}
+        scopes = json.loads(properties.get(_SCOPES, "[]").replace("'", '"'))
         if len(scopes) > 1 and scopes[1] in MEMBERS:
             node.name = f"{scopes[1]}/{node.name}"
-    _strip_debugging(model)
+    _strip_debug_info(model)
     for key, value in metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
     return model
 
 
-def save_onnx(model: onnx.ModelProto, path: str | Path, store_half: bool = True) -> None:
-    """Write a model with its weights into one file, whole or not at all.
+def save_onnx(model: onnx.ModelProto, path: str | Path, fp16_weights: bool = True) -> None:
+    """Write a model with its weights into one file, atomically.
 
     Args:
-        model: passes ONNX's checks and shape inference, or is refused.
+        model: the model.
         path: the file to write.
-        store_half: store float32 weights as float16, cast to float32 when the file is loaded.
-            Computation stays in float32.
+        fp16_weights: store float32 weights as float16 to halve the file. They are cast to float32
+            when the file is loaded, and computation stays in float32.
 
     Raises:
-        ModelError: it does not pass ONNX's own checks.
-        OutputError: it cannot be written.
+        ModelError: the model does not pass ONNX's checks and shape inference.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
-    if store_half:
-        model = _store_as_half(model)
+    if fp16_weights:
+        model = _store_weights_in_fp16(model)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -102,7 +106,7 @@ def save_onnx(model: onnx.ModelProto, path: str | Path, store_half: bool = True)
 
 
 def fold_batch_norm(graph: SegmentationGraph) -> SegmentationGraph:
-    """A copy in which each batch normalization right after a convolution is part of it."""
+    """A copy whose convolutions include the batch normalization that follows them."""
     graph = copy.deepcopy(graph).eval()
     for block in [m for m in graph.modules() if isinstance(m, nn.Sequential)]:
         for i, (first, second) in enumerate(pairwise(block)):
@@ -111,18 +115,19 @@ def fold_batch_norm(graph: SegmentationGraph) -> SegmentationGraph:
     return graph
 
 
-def _strip_debugging(model: onnx.ModelProto) -> None:
-    """Drop torch's notes (source lines, paths of the exporting machine) from every part."""
+def _strip_debug_info(model: onnx.ModelProto) -> None:
+    """Remove what torch adds for debugging: source lines, paths of the exporting machine."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del part.metadata_props[:]
 
 
-def _store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that keeps every sizeable float32 initializer as float16, followed by a Cast.
+def _store_weights_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that stores each float32 initializer as float16, followed by a Cast to float32.
 
-    The initializer is called ``<parameter>`` as before; the Cast's output, which the nodes now
-    read, ``<parameter>.float32``.
+    The initializer keeps its name, ``<parameter>``; the nodes read the Cast's output,
+    ``<parameter>.float32``. Initializers of less than 64 values, and those with values beyond the
+    range of float16, stay as they are.
     """
     original, model = model, onnx.ModelProto()
     model.CopyFrom(original)
@@ -132,11 +137,10 @@ def _store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 64:
             continue
         values = numpy_helper.to_array(tensor)
-        stored = values.astype(np.float16)
-        if not np.isfinite(stored).all():
+        if not (np.abs(values) <= np.finfo(np.float16).max).all():
             continue
         renamed[tensor.name] = f"{tensor.name}.float32"
-        tensor.CopyFrom(numpy_helper.from_array(stored, tensor.name))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
         casts.append(
             onnx.helper.make_node(
                 *("Cast", [tensor.name], [renamed[tensor.name]]), to=onnx.TensorProto.FLOAT

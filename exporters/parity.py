@@ -1,4 +1,4 @@
-"""Whether an exported model still says what the trained one said, in units a reader knows."""
+"""The parity gate: how far an exported model may differ from the trained pair."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from ctct.evaluation.overlap import dice
+from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
-from ctct.labels import LV, RV, STRUCTURES, VALUE
+from ctct.labels import LV, RV
 from ctct.measurement.volumes import frame_volumes, measure_frames
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a candidate is from the reference over all studies.
+    """How far a candidate differs from the reference over all studies.
 
     Attributes:
         agreement: share of voxels with the same label, before clean-up.
-        dice: Dice of each structure of the one against the other, over all voxels.
-        disagreement: largest difference of the pair's disagreement; NaN where a graph has none.
-        edv_ml: largest difference of the end-diastolic volume of either ventricle.
-        esv_ml: likewise end-systolic.
-        ef_points: largest difference of the ejection fraction of either, in percentage points.
+        dice: Dice of each structure between the two, over all voxels.
+        disagreement: largest difference of the disagreement map; NaN for a graph of one network.
+        edv_ml: largest difference of the end-diastolic volume, over both ventricles.
+        esv_ml: largest difference of the end-systolic volume, over both ventricles.
+        ef_points: largest difference of the ejection fraction, over both ventricles, in percentage
+            points.
     """
 
     agreement: float
@@ -45,7 +46,7 @@ class Parity:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON, which knows only finite numbers: the others are None."""
+        """Plain values for JSON, with None for numbers that are not finite."""
         return {
             name: None if isinstance(value, float) and not np.isfinite(value) else value
             for name, value in asdict(self).items()
@@ -54,7 +55,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a :class:`Parity` must keep to. Volumes and EF: a fraction of what readers differ by."""
+    """Limits of a :class:`Parity`. Volumes and EF: a fraction of what readers differ by."""
 
     agreement: float = 0.0
     dice: float = 0.0
@@ -62,7 +63,7 @@ class Limits:
     ef_points: float = 0.7
 
     def failures(self, parity: Parity) -> list[str]:
-        """What is beyond the limits, in words; empty where the gate is passed."""
+        """The limits that ``parity`` exceeds, in words; empty if it passes the gate."""
         found = [
             f"Dice {name} {value:.4f} < {self.dice:g}"
             for name, value in parity.dice.items()
@@ -78,6 +79,7 @@ class Limits:
         return found
 
 
+#: Limits of each precision.
 LIMITS = {
     "fp32": Limits(agreement=0.9999),
     "fp16": Limits(dice=0.998),
@@ -87,55 +89,53 @@ LIMITS = {
 
 
 def segment_all(segmenter: Segmenter, studies: Sequence[Study]) -> list[Segmentation]:
-    """The raw labels of each study, without clean-up, which would hide differences."""
+    """Segment each study without clean-up, which would hide differences."""
     return [segmenter.segment(study, clean_up=False) for study in studies]
 
 
 def compare(reference: Sequence[Segmentation], candidate: Sequence[Segmentation]) -> Parity:
-    """Hold the candidate's answers against the reference's, study by study.
+    """Compare the candidate's segmentations with the reference's, study by study.
 
-    Volumes are those of the labels as they are. ED and ES are the reference's frames for both, so
-    that a change of volume is not hidden behind a change of frame; of a single frame the volume
-    counts as EDV.
+    ED and ES are the reference's frames for both, so that a change of frame cannot hide a change of
+    volume. The volume of a single frame counts as EDV.
     """
-    labels = [(r.labels, c.labels) for r, c in zip(reference, candidate, strict=True)]
-    voxels = sum(own.size for own, _ in labels)
-    same = sum(int(np.count_nonzero(own == other)) for own, other in labels)
-    differences = np.array([_indices(r, c) for r, c in zip(reference, candidate, strict=True)])
-    apart = [
-        float(np.abs(r.disagreement.astype(np.float32) - c.disagreement).max())
-        for r, c in zip(reference, candidate, strict=True)
-    ]
-    flat = [np.concatenate([pair[side].ravel() for pair in labels]) for side in (0, 1)]
+    both = list(zip(reference, candidate, strict=True))
+    reference_labels = np.concatenate([r.labels.ravel() for r, _ in both])
+    candidate_labels = np.concatenate([c.labels.ravel() for _, c in both])
+    clinical = np.array([_clinical_differences(r, c) for r, c in both]).max(axis=0)
     return Parity(
-        agreement=same / voxels,
-        dice={s: dice(flat[0] == VALUE[s], flat[1] == VALUE[s]) for s in STRUCTURES},
-        disagreement=max(apart),
-        edv_ml=float(differences[:, 0].max()),
-        esv_ml=float(differences[:, 1].max()),
-        ef_points=float(differences[:, 2].max()),
+        agreement=float(np.mean(reference_labels == candidate_labels)),
+        dice=dice_by_structure(reference_labels, candidate_labels),
+        disagreement=max(
+            float(np.abs(r.disagreement.astype(np.float32) - c.disagreement).max()) for r, c in both
+        ),
+        edv_ml=float(clinical[0]),
+        esv_ml=float(clinical[1]),
+        ef_points=float(clinical[2]),
     )
 
 
-def _indices(reference: Segmentation, candidate: Segmentation) -> tuple[float, float, float]:
+def _clinical_differences(
+    reference: Segmentation, candidate: Segmentation
+) -> tuple[float, float, float]:
     """Largest differences of EDV (mL), ESV (mL) and EF (points) over both ventricles."""
     voxel_ml = reference.study.voxel_ml
-    voxel_ml = voxel_ml if np.isfinite(voxel_ml) else 0.0  # a lone 2-D image has no volume
-    own, other = (frame_volumes(s.labels, voxel_ml) for s in (reference, candidate))
-    measured = measure_frames(own)
-    if measured.ed is None or measured.es is None:
-        return max(abs(own[0].volume_ml[v] - other[0].volume_ml[v]) for v in (LV, RV)), 0.0, 0.0
-    there = measure_frames(other, measured.ed, measured.es).indices
-    here = measured.indices
+    voxel_ml = voxel_ml if np.isfinite(voxel_ml) else 0.0  # a single 2-D image has no volume
+    expected, actual = (frame_volumes(s.labels, voxel_ml) for s in (reference, candidate))
+    phases = measure_frames(expected)
+    if phases.ed is None or phases.es is None:
+        volumes = (expected[0].volume_ml, actual[0].volume_ml)
+        return max(abs(volumes[0][v] - volumes[1][v]) for v in (LV, RV)), 0.0, 0.0
+    indices = (phases.indices, measure_frames(actual, phases.ed, phases.es).indices)
     edv, esv, ef = (
-        max(_difference(here[f"{v}{index}"], there[f"{v}{index}"]) for v in (LV, RV))
+        max(_difference(indices[0][f"{v}{index}"], indices[1][f"{v}{index}"]) for v in (LV, RV))
         for index in ("EDV (mL)", "ESV (mL)", "EF (%)")
     )
     return edv, esv, ef
 
 
-def _difference(own: float, other: float) -> float:
-    """|own - other|; 0 where neither is a number, infinite where one is not."""
-    if np.isnan(own) and np.isnan(other):
+def _difference(a: float, b: float) -> float:
+    """|a - b|; 0 if both are NaN, infinite if one is not finite."""
+    if np.isnan(a) and np.isnan(b):
         return 0.0
-    return abs(own - other) if np.isfinite(own - other) else float("inf")
+    return abs(a - b) if np.isfinite(a - b) else float("inf")

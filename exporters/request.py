@@ -1,16 +1,16 @@
-"""What to export."""
+"""What ``ctct export`` writes, and how."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ctct.exporters.formats import FORMATS
-from ctct.exporters.precision import PRECISIONS
-
 from ctct.errors import ConfigError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.variant import Variant
+
+FORMAT_NAMES = ("onnx", "openvino", "engine", "triton")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,19 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-        formats: keys of :data:`~ctct.exporters.formats.FORMATS`.
-        precision: wished for, of :data:`~ctct.exporters.precision.PRECISIONS`.
-        variant: of the graph.
-        verify: whether to hold each artefact against the pair in PyTorch, in float32.
-        verify_on: folder of scans for that; None for synthetic cines.
-        calibration: folder of scans for int8, likewise.
-        given: entries of the metadata that replace the source's own: training_data, license.
-        profile: batches and slice sizes that an engine takes, and the batches that Triton makes.
-        targets: GPUs to build an engine for, as in ("sm80", "sm89"); None for the one at hand.
+        formats: some of :data:`FORMAT_NAMES`.
+        precision: one of :data:`PRECISIONS`; a file that fails the parity gate in it is written
+            in a higher one.
+        variant: variant of the graph.
+        verify: whether to compare each file with the pair in PyTorch and float32.
+        verify_on: folder of scans for that comparison; None for synthetic cines.
+        calibration: folder of scans to calibrate int8 on; None for synthetic cines.
+        metadata: entries that replace the model's own: training_data, license.
+        profile: batch and slice sizes of an engine, and the batch sizes of Triton.
+        targets: GPUs to build an engine for, as in ("sm80", "sm89"); empty for the one present.
+
+    Raises:
+        ConfigError: a format or precision is unknown, or the settings contradict each other.
     """
 
     formats: tuple[str, ...] = ("onnx",)
@@ -35,14 +39,14 @@ class ExportRequest:
     verify: bool = True
     verify_on: Path | None = None
     calibration: Path | None = None
-    given: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     profile: EngineProfile = field(default_factory=EngineProfile)
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.formats or any(name not in FORMATS for name in self.formats):
+        if not self.formats or not set(self.formats) <= set(FORMAT_NAMES):
             raise ConfigError(
-                f"--format must be one or more of {', '.join(FORMATS)}; got "
+                f"--format must be one or more of {', '.join(FORMAT_NAMES)}; got "
                 f"{','.join(self.formats)!r}"
             )
         if self.precision not in PRECISIONS:
@@ -51,6 +55,6 @@ class ExportRequest:
             )
         if self.variant.probabilities and {"engine", "triton"} & set(self.formats):
             raise ConfigError(
-                "--format engine and triton give labels and disagreement alone; leave out "
+                "--format engine and triton have no output for probabilities; leave out "
                 "--probabilities"
             )

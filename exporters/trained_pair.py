@@ -1,7 +1,8 @@
-"""A trained pair, and what is made of it once for all formats."""
+"""The trained pair of networks that is exported, with what all formats share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import onnx
 from ctct.exporters.onnx_graph import OPSET, OPSET_BF16, to_onnx
 from ctct.exporters.parity import segment_all
-from ctct.exporters.precision import Rung, to_half, to_int8
-from ctct.exporters.studies import Inputs, calibration_batches, verification_studies
+from ctct.exporters.precision import GraphPrecision, to_half, to_int8
+from ctct.exporters.studies import SliceBatch, calibration_batches, verification_studies
 
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
@@ -22,26 +23,31 @@ from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.torch_eager import TorchRuntime
 
-#: What every artefact is called, up to its ending.
+#: Name of the exported files, without their suffix.
 STEM = "model"
 
-#: Settings of a training run that say where its data lay, which is nobody's business.
-PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "start_from")
+#: Settings of a training run that hold paths of the machine it ran on: not published.
+PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "init_from")
 
 
 class TrainedPair:
-    """A run folder, or a file that the pair can be restored from, as one variant of its graph.
+    """The two networks of a run or model file, as one variant of their graph.
 
     Args:
-        path: see :func:`ctct.model_files.model_file.find_model`; "default" is the bundled model.
-        variant: of the graph.
+        model: a run folder or a file that holds the weights in float32, as
+            :func:`ctct.model_files.model_file.find_model` takes it; "default" for the bundled one.
+        variant: variant of the graph.
         verify_on: folder of scans to verify on; None for synthetic cines.
-        calibration: folder of scans to calibrate on, likewise.
-        given: entries of the metadata that replace the source's own, as "license".
-        heart_crop: on the smaller grid that the pair was trained for as well, ``heart_crop_size``.
+        calibration: folder of scans to calibrate int8 on; None for synthetic cines.
+        metadata: entries that replace the model's own, such as "license".
+        heart_crop: take the graph on the heart crop's grid, which the pair must be trained for.
 
     Attributes:
-        stem: name of its artefacts, up to the ending.
+        model_file: the file of the weights.
+        graph: the graph in PyTorch and float32.
+        heart_crop_size: pixels per side of the heart crop's grid; 0 for a pair not trained for it.
+        stem: name of the exported files, without their suffix.
+        metadata: description of the model for the exported files.
 
     Raises:
         InputError: a folder holds no scan.
@@ -50,61 +56,61 @@ class TrainedPair:
 
     def __init__(
         self,
-        path: str | Path,
+        model: str | Path,
         variant: Variant,
         verify_on: Path | None = None,
         calibration: Path | None = None,
-        given: dict[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
         heart_crop: bool = False,
     ) -> None:
         for folder in filter(None, (verify_on, calibration)):
-            discover([folder])  # now, not after minutes of work
-        self.file = find_model(path)
-        self.graph, description = load_checkpoint(self.file.path)
+            discover([folder])  # fails here rather than after minutes of work
+        self.model_file = find_model(model)
+        self.graph, description = load_checkpoint(self.model_file.path)
         self.graph.variant = variant
         has_heart_crop = self.graph.other_statistics is not None
         self.heart_crop_size = int(description.config["heart_crop_size"]) if has_heart_crop else 0
         self.stem = STEM
         if heart_crop:
-            self.graph.fit(self.heart_crop_size)
+            self.graph.set_grid(self.heart_crop_size)
             self.stem = f"{STEM}.heart_crop"
-        self._folders = verify_on, calibration
-        own = {key: self.file.description.get(key, "") for key in ("training_data", "license")}
+        self._verify_on, self._calibration = verify_on, calibration
+        source = self.model_file.description
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
             "grid": {"size": self.graph.grid.size, "spacing_mm": self.graph.grid.spacing_mm},
-            **own,
-            **(given or {}),
+            **{key: source.get(key, "") for key in ("training_data", "license")},
+            **(metadata or {}),
             **vars(description),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},
             "variant": variant.to_dict(),
         }
-        self.model = cache(self._model)
+        self.to_onnx = cache(self._to_onnx)
 
     @cached_property
     def reference(self) -> list[Segmentation]:
-        """What the pair itself, in PyTorch and float32, says of the studies of verification."""
-        studies = verification_studies(self._folders[0])
-        return segment_all(Segmenter(self.file, TorchRuntime(self.graph)), studies)
+        """Segmentations of the verification studies by the pair in PyTorch and float32."""
+        studies = verification_studies(self._verify_on)
+        return segment_all(Segmenter(self.model_file, TorchRuntime(self.graph)), studies)
 
     @cached_property
-    def calibration(self) -> list[Inputs]:
-        """Batches of slices that give int8 the ranges of its activations."""
-        return calibration_batches(self._folders[1])
+    def calibration(self) -> list[SliceBatch]:
+        """Batches that show int8 quantization the ranges of the activations."""
+        return calibration_batches(self._calibration)
 
-    def _model(self, rung: Rung, symmetric: bool = False) -> onnx.ModelProto:
-        """The graph in ONNX at the precision of ``rung``; ``symmetric`` as in :func:`to_int8`."""
-        metadata = {**self.metadata, "precision": rung.precision}
-        if rung.precision == "fp32":
+    def _to_onnx(self, precision: GraphPrecision, symmetric: bool = False) -> onnx.ModelProto:
+        """The graph in ONNX at ``precision``; ``symmetric`` as in :func:`to_int8`."""
+        metadata = {**self.metadata, "precision": precision.precision}
+        if precision.precision == "fp32":
             return to_onnx(self.graph, metadata)
-        opset = OPSET_BF16 if rung.has_bf16 else OPSET
+        opset = OPSET_BF16 if precision.uses_bf16 else OPSET
         model = to_onnx(self.graph, metadata, fold=True, opset=opset)
-        if rung.precision == "int8":
-            model = to_int8(model, rung.members, self.calibration, symmetric)
+        if precision.precision == "int8":
+            model = to_int8(model, precision.members, self.calibration, symmetric)
         else:
-            model = to_half(model, rung.precision, rung.members)
-        if rung.rest != "fp32":
-            others = [name for name in self.graph.variant.members if name not in rung.members]
-            model = to_half(model, rung.rest, others)
+            model = to_half(model, precision.precision, precision.members)
+        if precision.other_precision != "fp32":
+            others = [m for m in self.graph.variant.members if m not in precision.members]
+            model = to_half(model, precision.other_precision, others)
         return model

@@ -1,4 +1,4 @@
-"""Variants of a model's graph, made on this machine when first asked for and kept."""
+"""Variants of a model's graph, exported on this machine when first needed and cached."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from ctct.model_files.variant import Variant
 from ctct.storage import cache_folder, prepare_folder
 
 
-def in_variant(
+def export_variant_once(
     model: ModelFile,
     variant: Variant,
     precision: str = "fp32",
-    observe: Callable[[str], None] = lambda stage: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> ModelFile:
-    """``model`` with another variant of its graph, exported behind the gate once and kept.
+    """The model with another variant of its graph; exported the first time, then cached.
 
-    It lies in the folder "variants" of :func:`~ctct.storage.cache_folder`, named after the digest
-    of ``model``. What the gate does not let through in ``precision`` is there in float32.
+    It is stored in the folder "variants" of :func:`~ctct.storage.cache_folder`, under the digest of
+    ``model``. If ``precision`` fails the parity gate, the cached model is in a higher one.
 
     Args:
-        model: whose pair can be restored: a run, a checkpoint or an fp32 ``.onnx`` file.
-        variant: of the graph.
-        precision: of the networks, as for ``ctct export``.
-        observe: told what is being done, where it has to be made.
+        model: a run, a checkpoint or an fp32 ``.onnx`` file.
+        variant: variant of the graph.
+        precision: precision of the networks, as for ``ctct export``.
+        on_stage: called with a description of each step of an export.
 
     Raises:
-        ModelError: the pair cannot be restored.
+        ModelError: the model does not hold the pair's weights in float32.
         ParityError: no precision passes the gate.
         OutputError: the cache folder cannot be written.
-        ImportError: what the extra "export" brings is not installed.
+        ImportError: a package of the extra "export" is not installed.
     """
-    name = "-".join((*variant.members, *(["tta"] if variant.tta else []), precision))
+    flags = [flag for flag in ("tta", "probabilities") if getattr(variant, flag)]
+    name = "-".join((*variant.members, *flags, precision))
     folder = cache_folder("variants") / model.sha256[:16] / name
     if not folder.exists():
-        from ctct.exporters.export import export  # these bring PyTorch
+        from ctct.exporters.export import export  # imports PyTorch
         from ctct.exporters.request import ExportRequest
 
         prepare_folder(folder.parent)
         request = ExportRequest(precision=precision, variant=variant)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
-            made = Path(scratch) / "made"
-            export(model.path, made, request, observe)
+            exported = Path(scratch) / "model"
+            export(model.path, exported, request, on_stage)
             try:
-                made.rename(folder)
+                exported.rename(folder)
             except OSError as error:
-                if not folder.exists():  # or another run has made it meanwhile
+                if not folder.exists():  # another run may have exported it meanwhile
                     raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
     return find_model(folder / "model.onnx")

@@ -1,4 +1,4 @@
-"""The wheel holds what the tree holds, under its own names, and its entry points load."""
+"""Checks that the wheel contains every file of the tree, and that its entry points load."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPED = {"ctct": "ctct", "cli": "ctct/cli", "demo": "ctct/demo", "exporters": "ctct/exporters"}
-DATA = (".py", ".css", ".html", ".onnx", ".md", ".typed")
+DATA = (".py", ".css", ".html", ".js", ".onnx", ".md", ".txt", ".typed")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of the files in a wheel built from a copy of the tree."""
+    """Build a wheel from a copy of the tree and return the names of its files."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in (*MAPPED, "pyproject.toml", "README.md", "LICENSE"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""Runs the examples of the README and checks its links, commands and options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 
 
 def example(marker: str) -> str:
-    """The Python block that stands after ``<!-- marker -->``."""
+    """Return the Python block after ``<!-- marker -->``."""
     (text,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", README, re.DOTALL)
     return text
 

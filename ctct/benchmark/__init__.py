@@ -1,1 +1,1 @@
-"""Measurements on this machine, as ratios of things timed in turns within one run."""
+"""Measurements of speed and quality; speeds are relative to a reference timed in the same run."""

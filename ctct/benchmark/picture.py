@@ -1,28 +1,15 @@
-"""A picture of a benchmark."""
+"""A chart of measured speeds."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Protocol
+
+from ctct.benchmark.timing import Timing
 
 
-class Contestant(Protocol):
-    """See :class:`ctct.benchmark.turns.Timing`."""
-
-    @property
-    def name(self) -> str:
-        """Shown beside the bar."""
-        ...
-
-    @property
-    def rate(self) -> float:
-        """Amount per second."""
-        ...
-
-
-def speed_png(timings: Sequence[Contestant], unit: str = "slices a second") -> bytes:
-    """PNG with a bar for each contestant, the first one being the reference. Needs matplotlib."""
+def speed_png(timings: Sequence[Timing], unit: str = "slices per second") -> bytes:
+    """PNG of a bar chart of rates, the first being the reference. Needs matplotlib."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.8 + 0.5 * len(timings)), layout="constrained")

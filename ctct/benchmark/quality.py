@@ -1,4 +1,4 @@
-"""Whether the quality score tells bad labels from good ones: on scans, and on spoilt copies."""
+"""How well the quality score tells bad labels from good ones, on scans and on damaged copies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctct.measurement.quality_flags import VERDICTS, frame_flags
 from ctct.measurement.quality_indicators import frame_indicators
 from ctct.synthetic.damage import DAMAGES
 
-#: Labels of a lower mean Dice are bad.
+#: Labels with a lower mean Dice are bad.
 GOOD_DICE = 0.80
 
 SUFFIX = "_gt.nii.gz"
@@ -26,14 +26,14 @@ SUFFIX = "_gt.nii.gz"
 
 @dataclass(frozen=True)
 class Trial:
-    """One frame of one scan, spoilt or not.
+    """One frame of one scan, damaged or not.
 
     Attributes:
         case: name of the scan.
-        damage: what was done to it, a key of ``DAMAGES``.
+        damage: a key of :data:`~ctct.synthetic.damage.DAMAGES`.
         dice: mean Dice of the three structures against the manual labels.
-        score: that of the quality indicators.
-        level: the gravest flag, "" without any.
+        score: score of the quality indicators.
+        level: level of the most severe flag, "" without flags.
     """
 
     case: str
@@ -47,12 +47,18 @@ def quality_trials(
     segmenter: Segmenter,
     folders: Sequence[Path],
     seed: int = 0,
-    observe: Callable[[str], None] = lambda case: None,
+    on_stage: Callable[[str], None] = lambda case: None,
 ) -> list[Trial]:
-    """Segment every scan that has ``CASE_gt.nii.gz`` beside it, once with each damage.
+    """Segment every ``CASE.nii.gz`` with a ``CASE_gt.nii.gz`` next to it, once with each damage.
+
+    Args:
+        segmenter: the model.
+        folders: searched recursively.
+        seed: seed of the random part of the damage.
+        on_stage: called with the name of each file of labels.
 
     Raises:
-        InputError: no folder has such a file.
+        InputError: no folder has such a file, or a scan or its labels cannot be read.
     """
     references = sorted(path for folder in folders for path in folder.rglob(f"*{SUFFIX}"))
     if not references:
@@ -60,37 +66,37 @@ def quality_trials(
     generator = np.random.default_rng(seed)
     trials: list[Trial] = []
     for reference in references:
-        observe(reference.name)
-        trials += _of_scan(segmenter, reference, generator)
+        on_stage(reference.name)
+        trials += _try_scan(segmenter, reference, generator)
     return trials
 
 
-def _of_scan(
+def _try_scan(
     segmenter: Segmenter, reference: Path, generator: np.random.Generator
 ) -> Iterator[Trial]:
     case = reference.name.removesuffix(SUFFIX)
     study = read_nifti(reference.with_name(f"{case}.nii.gz"))
     _, manual = read_labels(reference)
     for name, damage in DAMAGES.items():
-        spoilt, truth = damage(study, manual, generator)
-        if min(spoilt.voxels.shape[2:]) < MIN_PIXELS:
-            continue  # refused before it is segmented
-        result = segmenter.segment(spoilt)
-        for t in range(spoilt.frames):
+        damaged, truth = damage(study, manual, generator)
+        if min(damaged.voxels.shape[2:]) < MIN_PIXELS:
+            continue  # too small to be segmented
+        result = segmenter.segment(damaged)
+        for t in range(damaged.frames):
             indicators = frame_indicators(
-                spoilt.voxels[t], result.labels[t], result.disagreement[t], result.removed[t]
+                damaged.voxels[t], result.labels[t], result.disagreement[t], result.removed[t]
             )
             levels = [flag.level for flag in frame_flags(indicators)]
-            gravest = max(levels, key=VERDICTS.index, default="")
+            level = max(levels, key=VERDICTS.index, default="")
             dice = float(np.mean(list(dice_by_structure(result.labels[t], truth[t]).values())))
-            yield Trial(case, name, dice, indicators.score, gravest)
+            yield Trial(case, name, dice, indicators.score, level)
 
 
 def auroc(scores: Sequence[float], bad: Sequence[bool]) -> float:
-    """Chance that a bad one scores higher than a good one, ties half (Hanley and McNeil, 1982).
+    """Chance that a bad frame scores higher than a good one, ties half (Hanley and McNeil, 1982).
 
-    NaN where all are good or all are bad.
+    NaN if all are good or all are bad.
     """
     values, is_bad = np.asarray(scores, float), np.asarray(bad, bool)
-    above = values[is_bad][:, None] - values[~is_bad][None]
-    return float((np.sign(above) / 2 + 0.5).mean()) if above.size else float("nan")
+    difference = values[is_bad][:, None] - values[~is_bad][None]
+    return float((np.sign(difference) / 2 + 0.5).mean()) if difference.size else float("nan")

@@ -1,7 +1,7 @@
-"""Steps a second of ``ctct train``, beside those of the way research code is usually written.
+"""Steps per second of ``ctct train``, compared with research code as it is usually written.
 
-Both train the same two networks by cross teaching as published, on the same slices and batch. The
-reference way, after the published code of several such papers: a data set that rotates, flips and
+Both train the same two networks by cross teaching as published, on the same slices and batch size.
+The reference follows the published code of several such papers: a data set that rotates, flips and
 resizes one slice at a time with SciPy in the workers of a ``DataLoader``, and plain float32 steps.
 """
 
@@ -17,19 +17,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ctct.benchmark.turns import Timing, take_turns
+from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
-from ctct.training.cross_teaching import segmentation_loss
+from ctct.training.data.batch import draw_batch
 from ctct.training.data.collection import Volume
 from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
-from ctct.training.devices import compiles, make_fabric
+from ctct.training.devices import make_fabric, should_compile
+from ctct.training.losses import segmentation_loss
 from ctct.training.split import TrainingData, split_patients, training_data
-from ctct.training.step import batch_loss, draw_batch
+from ctct.training.step import batch_losses
 
-#: What makes a configuration the published method; networks, grid and batch stay as they are.
+#: Settings of the published method; networks, grid and batch stay as they are.
 PUBLISHED = {
     name: PRESETS["paper"][name]
     for name in (
@@ -38,7 +39,8 @@ PUBLISHED = {
     )
 }
 #: Weight of cross teaching and learning rate, which cost nothing to change.
-CROSS_WEIGHT, RATE = PRESETS["paper"]["cross_teaching_weight"], PRESETS["paper"]["cnn_rate"]
+CROSS_TEACHING_WEIGHT = PRESETS["paper"]["cross_teaching_weight"]
+RATE = PRESETS["paper"]["cnn_rate"]
 
 
 def training_speed(
@@ -49,38 +51,40 @@ def training_speed(
     workers: int = 2,
     observe: Callable[[str], None] = lambda name: None,
 ) -> tuple[Timing, Timing, str]:
-    """Time both ways in turns.
+    """Time both in turns.
 
     Args:
         config: with the settings of :data:`PUBLISHED`.
         device: "cpu", "cuda" or "auto".
-        steps: of each way a round.
-        rounds: that count.
+        steps: steps of each per round.
+        rounds: rounds that count.
         workers: processes that prepare the reference's batches.
-        observe: told whose turn it is.
+        observe: called with the name of the one whose turn it is.
 
     Returns:
-        The timing of ctct and of the reference way, and the precision that ctct chose.
+        The timings of ctct and of the reference, and the precision that ctct chose.
 
     Raises:
         RuntimeUnavailableError: SciPy is missing.
     """
     fabric = make_fabric(device, 1, config)
-    collection = read_collection(config.data, config.label_order, config.unlabelled)
+    collection = read_collection(
+        config.patients.data, config.patients.label_order, config.patients.unlabelled
+    )
     data = training_data(collection, split_patients(collection, config))
-    ways = {
+    step_losses = {
         "ctct": _ctct_steps(config, data, fabric.device, fabric.autocast),
         "reference": _reference_steps(config, data, fabric.device, workers),
     }
 
-    def run(way: Iterator[Tensor]) -> int:
-        *_, last = islice(way, steps)
+    def run(losses: Iterator[Tensor]) -> int:
+        *_, last = islice(losses, steps)
         last.item()  # waits for a GPU
         return steps
 
-    contestants = {name: lambda way=way: run(way) for name, way in ways.items()}
-    own, reference = take_turns(contestants, rounds, observe=observe)
-    return own, reference, str(fabric._precision.precision)
+    contestants = {name: lambda losses=losses: run(losses) for name, losses in step_losses.items()}
+    ctct, reference = time_in_turns(contestants, rounds, on_stage=observe)
+    return ctct, reference, str(fabric._precision.precision)
 
 
 def _ctct_steps(
@@ -89,41 +93,45 @@ def _ctct_steps(
     device: torch.device,
     autocast: Callable[[], object],
 ) -> Iterator[Tensor]:
-    """The loss of step after step, as in :func:`ctct.training.trainer.train`."""
-    torch.manual_seed(config.seed)
+    """The loss of step after step, as :func:`ctct.training.step.take_step` computes it."""
+    torch.manual_seed(config.run.seed)
     graph = build_graph(config.to_dict()).to(device).train()
     graph.to(memory_format=torch.channels_last)
-    if compiles(config, device):
+    if should_compile(config, device):
         graph.cnn.compile()
         graph.transformer.compile()
     networks = (graph.cnn, graph.transformer)
     labelled, unlabelled = SliceSet(data.labelled, device), SliceSet(data.unlabelled, device)
-    optimizer = torch.optim.SGD(graph.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
-    generator = torch.Generator(device).manual_seed(config.seed)
+    optimizer = torch.optim.SGD(
+        graph.parameters(), RATE, 0.9, weight_decay=config.optimization.weight_decay
+    )
+    generator = torch.Generator(device).manual_seed(config.run.seed)
     while True:
         optimizer.zero_grad(set_to_none=True)
-        batch, _ = draw_batch(labelled, unlabelled, config, graph.grid, generator)
+        batch = draw_batch(labelled, unlabelled, config.batches, graph.grid, generator)
         with autocast():  # type: ignore[attr-defined]
-            loss, _ = batch_loss(batch, networks, networks, config, CROSS_WEIGHT)
-        loss.backward()  # type: ignore[no-untyped-call]
+            losses = batch_losses(
+                batch, networks, networks, config.cross_teaching, CROSS_TEACHING_WEIGHT
+            )
+        losses.total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        yield loss.detach()
+        yield losses.total.detach()
 
 
 def _reference_steps(
     config: TrainingConfig, data: TrainingData, device: torch.device, workers: int
 ) -> Iterator[Tensor]:
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config.run.seed)
     graph = build_graph(config.to_dict()).to(device).train()
     networks: tuple[nn.Module, nn.Module] = (graph.cnn, graph.transformer)
     optimizers = [
-        torch.optim.SGD(n.parameters(), RATE, 0.9, weight_decay=config.weight_decay)
+        torch.optim.SGD(n.parameters(), RATE, 0.9, weight_decay=config.optimization.weight_decay)
         for n in networks
     ]
-    known = config.labelled_batch_size
+    size, labelled = config.batches.batch, config.batches.labelled_batch_size
     loaders = [
-        _endless(_Slices(volumes, config.grid_size), count, workers)
-        for volumes, count in ((data.labelled, known), (data.unlabelled, config.batch - known))
+        _endless(_Slices(volumes, config.pair.grid_size), count, workers)
+        for volumes, count in ((data.labelled, labelled), (data.unlabelled, size - labelled))
     ]
     while True:
         parts = [next(loader) for loader in loaders]
@@ -132,12 +140,12 @@ def _reference_steps(
         logits = [network(images) for network in networks]
         loss = torch.zeros((), device=device)
         for own, other in (logits, logits[::-1]):
-            supervised = segmentation_loss(own[:known], labels)
-            taught = other[known:].detach().softmax(1).argmax(1)
+            supervised = segmentation_loss(own[:labelled], labels)
+            taught = other[labelled:].detach().softmax(1).argmax(1)
             loss = (
                 loss
                 + supervised
-                + CROSS_WEIGHT * segmentation_loss(own[known:], taught, kind="dice")
+                + CROSS_TEACHING_WEIGHT * segmentation_loss(own[labelled:], taught, kind="dice")
             )
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -148,15 +156,13 @@ def _reference_steps(
 
 
 class _Slices(Dataset[tuple[Tensor, Tensor]]):
-    """Slices augmented and resized one at a time with SciPy, in memory already."""
+    """Slices in memory, augmented and resized one at a time with SciPy."""
 
     def __init__(self, volumes: Sequence[Volume], size: int) -> None:
         try:
             from scipy import ndimage
         except ImportError as error:
-            raise RuntimeUnavailableError(
-                "the reference way needs SciPy; pip install scipy"
-            ) from error
+            raise RuntimeUnavailableError("the reference needs SciPy; pip install scipy") from error
         self.ndimage, self.size = ndimage, size
         self.slices: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]] = []
         for volume in volumes:

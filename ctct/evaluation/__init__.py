@@ -1,1 +1,1 @@
-"""Label maps against manual ones: scores, statistics, and the page that shows them."""
+"""Label maps compared with a reference: scores, statistics, and the page that shows them."""

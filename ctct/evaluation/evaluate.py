@@ -1,10 +1,11 @@
-"""Comparing a folder of label maps with manual ones."""
+"""Compare a folder of label maps with reference label maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,35 +15,40 @@ from ctct.evaluation.overlap import dice
 from ctct.evaluation.score import VolumeScore, dice_by_region, empty_in, metrics_by_structure
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
-from ctct.io.patient_info import patient_and_frame, phase_numbers, read_info
+from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
 from ctct.labels import LV, RV, STRUCTURES, VALUE
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
 LabelMap = npt.NDArray[np.uint8]
 
-#: A pair in another label order: RV and LV agree less than this as they are, …
-_CONFUSED = 0.1
-#: … and more than this once exchanged.
-_CLEARED = 0.5
+#: RV and LV are taken to be exchanged where the Dice of both is below the first value as they are,
+#: and above the second once one is compared with the other.
+_MAX_DICE_AS_IS, _MIN_DICE_EXCHANGED = 0.1, 0.5
+
+
+class IndexPair(NamedTuple):
+    """Indices (EDV, EF, …) of a patient by prediction and by reference, on the same frames."""
+
+    prediction: dict[str, float]
+    reference: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What :func:`evaluate_folder` found.
+    """Result of :func:`evaluate_folder`.
 
     Attributes:
-        unit: "mm", or "voxels" where spacing was left out.
-        scores: a frame each, in the order of the names.
-        indices: patient to the indices (EDV, EF, …) by prediction and by reference, on the same
-            frames.
+        unit: of distances: "mm", or "voxels" where spacing is left out.
+        scores: one per frame, ordered by the name of the case.
+        indices: those of each patient who has an ED and an ES frame.
         unpredicted: references without a prediction.
         unreferenced: predictions without a reference.
-        failed: case to the reason why it could not be scored.
+        failed: reason for each case that could not be scored.
     """
 
     unit: str
     scores: tuple[VolumeScore, ...]
-    indices: dict[str, tuple[dict[str, float], dict[str, float]]]
+    indices: dict[str, IndexPair]
     unpredicted: tuple[str, ...]
     unreferenced: tuple[str, ...]
     failed: dict[str, str]
@@ -50,11 +56,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How :func:`evaluate_folder` works.
+    """Settings of :func:`evaluate_folder`.
 
     Attributes:
-        distances: compute HD95 and ASSD too, otherwise NaN.
-        voxel_units: take every voxel as a cube of side 1, as papers do that leave spacing out.
+        distances: whether to compute HD95 and ASSD, which are NaN otherwise.
+        voxel_units: take every voxel as a cube of side 1, as papers do that ignore spacing.
         label_order: numbering of the predictions, a key of ``ctct.labels.ORDERS``.
         reference_order: numbering of the references.
     """
@@ -73,39 +79,39 @@ def evaluate_folder(
 ) -> Evaluation:
     """Score every prediction that has a reference of the same name.
 
-    Predictions are ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz`` in any folder below; where
-    there is no file of that kind, every NIfTI file counts, under its own name. A frame of a cine
-    in which the reference holds nothing at all was not contoured and is left out. A pair that
-    cannot be compared is listed with its reason and the others are scored.
+    Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``; in a folder without
+    such names, every NIfTI file is taken under its own name. Frames of a cine whose reference is
+    empty were not contoured and are left out. A pair that cannot be compared is listed with the
+    reason, and the others are scored.
 
     Args:
         predictions: folder of label maps.
         references: folder of label maps, searched recursively.
         options: see :class:`EvaluationOptions`.
-        on_case: told the number of cases finished and their total.
+        on_case: called with the number of finished cases and their total.
 
     Raises:
-        InputError: no pair is found, none can be compared, or two references share a name.
+        InputError: no pair was found, none can be compared, or two references share a name.
     """
     options = options or EvaluationOptions()
-    own = _by_name(predictions.glob("*"), "_seg")
-    manual = _by_name(references.rglob("*"), "_gt")
-    shared = sorted(own.keys() & manual.keys())
-    if not shared:
+    predicted = _find_by_case(predictions.glob("*"), "_seg")
+    reference = _find_by_case(references.rglob("*"), "_gt")
+    cases = sorted(predicted.keys() & reference.keys())
+    if not cases:
         raise InputError(
             f"{predictions}: no CASE_seg.nii.gz with a CASE_gt.nii.gz under {references}"
         )
     failed: dict[str, str] = {}
     scores: list[VolumeScore] = []
-    volumes: list[_Volumes] = []
-    for done, case in enumerate(shared, 1):
+    volumes: list[_CaseVolumes] = []
+    for done, case in enumerate(cases, 1):
         try:
-            case_scores, case_volumes = _score_case(case, own[case], manual[case], options)
+            case_scores, case_volumes = _score_case(case, predicted[case], reference[case], options)
             scores += case_scores
             volumes.append(case_volumes)
         except InputError as error:
             failed[case] = str(error)
-        on_case(done, len(shared))
+        on_case(done, len(cases))
     if not scores:
         raise InputError("; ".join(failed.values()))
     indices, phases = _measure(volumes)
@@ -113,49 +119,53 @@ def evaluate_folder(
         unit="voxels" if options.voxel_units else "mm",
         scores=tuple(replace(s, phase=phases.get((s.case, s.frame), "")) for s in scores),
         indices=indices,
-        unpredicted=tuple(sorted(manual.keys() - own.keys())),
-        unreferenced=tuple(sorted(own.keys() - manual.keys())),
+        unpredicted=tuple(sorted(reference.keys() - predicted.keys())),
+        unreferenced=tuple(sorted(predicted.keys() - reference.keys())),
         failed=failed,
     )
 
 
 @dataclass(frozen=True)
-class _Volumes:
-    """A case's contoured frames as measured on the prediction and on the reference."""
+class _CaseVolumes:
+    """Volumes of a case's contoured frames; ``folder`` holds the reference."""
 
     case: str
     folder: Path
-    own: list[FrameVolumes]
-    manual: list[FrameVolumes]
+    prediction: list[FrameVolumes]
+    reference: list[FrameVolumes]
 
 
-def _by_name(files: Iterable[Path], suffix: str) -> dict[str, Path]:
-    found = sorted(p for p in files if p.name.lower().endswith(ENDINGS))
-    marked = [p for p in found if case_name(p).endswith(suffix)]
-    named: dict[str, Path] = {}
-    for path in marked or found:
-        name = case_name(path).removesuffix(suffix)
-        if name in named:
-            raise InputError(f"{path}: {named[name]} has the same name; evaluate the folders apart")
-        named[name] = path
-    return named
+def _find_by_case(files: Iterable[Path], suffix: str) -> dict[str, Path]:
+    nifti = sorted(p for p in files if p.name.lower().endswith(ENDINGS))
+    with_suffix = [p for p in nifti if case_name(p).endswith(suffix)]
+    by_case: dict[str, Path] = {}
+    for path in with_suffix or nifti:
+        case = case_name(path).removesuffix(suffix)
+        if case in by_case:
+            raise InputError(
+                f"{path}: {by_case[case]} has the same name; evaluate each folder by itself"
+            )
+        by_case[case] = path
+    return by_case
 
 
 def _score_case(
-    case: str, prediction: Path, reference: Path, options: EvaluationOptions
-) -> tuple[list[VolumeScore], _Volumes]:
-    study, own = read_labels(prediction, options.label_order)
-    reference_study, manual = read_labels(reference, options.reference_order)
+    case: str, prediction_path: Path, reference_path: Path, options: EvaluationOptions
+) -> tuple[list[VolumeScore], _CaseVolumes]:
+    study, prediction = read_labels(prediction_path, options.label_order)
+    reference_study, reference = read_labels(reference_path, options.reference_order)
     check_same_grid(study, reference_study)
-    _check_order(prediction, own, manual)
+    _check_order(prediction_path, prediction, reference)
     spacing = (1.0, 1.0, 1.0)
     if not options.voxel_units:
-        # The spacing of a lone slice may be unknown, and has no part in any distance.
+        # The spacing of a single slice may be unknown, and enters no distance.
         slice_mm = reference_study.slice_spacing_mm if reference_study.slices > 1 else 1.0
         spacing = (slice_mm, *reference_study.spacing_mm)
-    contoured = [t for t, frame in enumerate(manual) if frame.any()]
+    contoured = [t for t, frame in enumerate(reference) if frame.any()]
     if not contoured:
-        raise InputError(f"{reference}: holds no label at all; there is nothing to compare with")
+        raise InputError(
+            f"{reference_path}: holds no label at all; there is nothing to compare with"
+        )
     patient, _ = patient_and_frame(case)
     scores = [
         VolumeScore(
@@ -163,9 +173,11 @@ def _score_case(
             case=case,
             frame=t,
             phase="",
-            metrics=metrics_by_structure(own[t], manual[t], spacing if options.distances else None),
-            regions=dice_by_region(own[t], manual[t]),
-            empty={s: empty_in(own[t], manual[t], VALUE[s]) for s in STRUCTURES},
+            metrics=metrics_by_structure(
+                prediction[t], reference[t], spacing if options.distances else None
+            ),
+            regions=dice_by_region(prediction[t], reference[t]),
+            empty={s: empty_in(prediction[t], reference[t], VALUE[s]) for s in STRUCTURES},
         )
         for t in contoured
     ]
@@ -175,17 +187,18 @@ def _score_case(
             for frame in frame_volumes(labels, reference_study.voxel_ml, case)
             if frame.index in contoured
         ]
-        for labels in (own, manual)
+        for labels in (prediction, reference)
     )
-    return scores, _Volumes(case, reference.parent, *volumes)
+    return scores, _CaseVolumes(case, reference_path.parent, *volumes)
 
 
-def _check_order(path: Path, own: LabelMap, manual: LabelMap) -> None:
-    def least(rv: str, lv: str) -> tuple[float, float]:
-        values = [dice(own == VALUE[a], manual == VALUE[b]) for a, b in ((rv, RV), (lv, LV))]
-        return max(values), min(values)
+def _check_order(path: Path, prediction: LabelMap, reference: LabelMap) -> None:
+    def dice_of(predicted: str, expected: str) -> float:
+        return dice(prediction == VALUE[predicted], reference == VALUE[expected])
 
-    if least(RV, LV)[0] < _CONFUSED and least(LV, RV)[1] > _CLEARED:
+    as_is = max(dice_of(RV, RV), dice_of(LV, LV))
+    exchanged = min(dice_of(LV, RV), dice_of(RV, LV))
+    if as_is < _MAX_DICE_AS_IS and exchanged > _MIN_DICE_EXCHANGED:
         raise InputError(
             f"{path}: RV and LV are exchanged against the reference; name the order of each with "
             "--label-order and --reference-order"
@@ -193,27 +206,29 @@ def _check_order(path: Path, own: LabelMap, manual: LabelMap) -> None:
 
 
 def _measure(
-    cases: list[_Volumes],
-) -> tuple[dict[str, tuple[dict[str, float], dict[str, float]]], dict[tuple[str, int], str]]:
-    """Indices of each patient by prediction and reference, and the phase of each frame.
+    cases: list[_CaseVolumes],
+) -> tuple[dict[str, IndexPair], dict[tuple[str, int], str]]:
+    """Indices of each patient, and the phase of each ED and ES frame by case and frame number.
 
-    ED and ES are those of ``Info.cfg``, otherwise those of the reference's LV volumes.
+    ED and ES come from ``Info.cfg`` or else from the LV volumes of the reference.
     """
-    patients: dict[tuple[Path, str], list[tuple[int, _Volumes]]] = {}
+    patients: dict[tuple[Path, str], list[tuple[int, _CaseVolumes]]] = {}
     for case in cases:
         patient, number = patient_and_frame(case.case)
         patients.setdefault((case.folder, patient), []).append((number or 0, case))
-    indices, phases = {}, {}
+    indices: dict[str, IndexPair] = {}
+    phases: dict[tuple[str, int], str] = {}
     for (folder, patient), members in patients.items():
         members.sort(key=lambda member: member[0])
-        manual = [frame for _, case in members for frame in case.manual]
-        own = [frame for _, case in members for frame in case.own]
-        numbers = [number or frame.index + 1 for number, case in members for frame in case.manual]
-        ed, es = phase_numbers(read_info(folder), numbers)
-        truth = measure_frames(manual, ed, es)
-        if truth.ed is None or truth.es is None:
+        predicted = [frame for _, case in members for frame in case.prediction]
+        frames = [frame for _, case in members for frame in case.reference]
+        numbers = [number or f.index + 1 for number, case in members for f in case.reference]
+        ed, es = phase_indices(read_patient_info(folder), numbers)
+        reference = measure_frames(frames, ed, es)
+        if reference.ed is None or reference.es is None:
             continue
-        indices[patient] = (measure_frames(own, truth.ed, truth.es).indices, truth.indices)
-        for phase, at in (("ES", truth.es), ("ED", truth.ed)):
-            phases[manual[at].name, manual[at].index] = phase
+        prediction = measure_frames(predicted, reference.ed, reference.es)
+        indices[patient] = IndexPair(prediction.indices, reference.indices)
+        for phase, frame in (("ES", reference.es), ("ED", reference.ed)):
+            phases[frames[frame].name, frames[frame].index] = phase
     return indices, phases

@@ -1,4 +1,4 @@
-"""What ``ctct evaluate`` found, as files: CSV, JSON and the page of :mod:`evaluation_page`."""
+"""Output files of ``ctct evaluate``: CSV, JSON and the page of :mod:`ctct.evaluation.page`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def evaluation_files(findings: Findings) -> dict[str, bytes]:
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:
-    """A row a frame: every metric of every structure, and in which mask it was empty."""
+    """One row per frame: all metrics of each structure, and which of its masks is empty."""
     unit = evaluation.unit
     rows = (
         [
             *(score.patient, score.case, score.frame, score.phase, f"{score.mean_dice:.4f}"),
-            *(_cell(score.metrics[s][m]) for s in STRUCTURES for m in METRICS),
-            *(_cell(score.regions.get(r, {}).get(s)) for r in REGIONS for s in STRUCTURES),
+            *(_format(score.metrics[s][m]) for s in STRUCTURES for m in METRICS),
+            *(_format(score.regions.get(r, {}).get(s)) for r in REGIONS for s in STRUCTURES),
             *(score.empty[s] for s in STRUCTURES),
         ]
         for score in evaluation.scores
@@ -49,17 +49,20 @@ def scores_csv(evaluation: Evaluation) -> bytes:
 
 
 def indices_csv(evaluation: Evaluation) -> bytes:
-    """A row a patient: each index by prediction and by reference."""
-    header = ["patient", *(f"{c} {by}" for c in INDEX_COLUMNS for by in ("predicted", "reference"))]
+    """One row per patient: each index by prediction and by reference."""
+    header = [
+        "patient",
+        *(f"{c} {source}" for c in INDEX_COLUMNS for source in ("predicted", "reference")),
+    ]
     rows = (
-        [patient, *(_cell(side[c]) for c in INDEX_COLUMNS for side in pair)]
+        [patient, *(_format(indices[c]) for c in INDEX_COLUMNS for indices in pair)]
         for patient, pair in evaluation.indices.items()
     )
     return csv_bytes(header, rows)
 
 
 def evaluation_json(findings: Findings) -> bytes:
-    """Everything, with null for what is not defined."""
+    """All results; null where a value is undefined."""
     evaluation = findings.evaluation
     content = {
         "ctct": version("ctct"),
@@ -79,5 +82,5 @@ def evaluation_json(findings: Findings) -> bytes:
     return strict_json(content)
 
 
-def _cell(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.4f}"

@@ -12,7 +12,7 @@ from ctct.labels import STRUCTURES, VALUE
 def dice(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
     """Dice coefficient 2·|A∩B| / (|A| + |B|) of two masks of equal shape.
 
-    Both empty give 1, one empty gives 0.
+    1 where both masks are empty, 0 where one is.
     """
     if prediction.shape != reference.shape:
         raise InputError(f"masks differ in shape: {prediction.shape} and {reference.shape}")
@@ -30,7 +30,7 @@ def dice_by_structure(
 def jaccard(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
     """Jaccard index |A∩B| / |A∪B|, which is D / (2 - D) of the Dice coefficient D.
 
-    Both empty give 1, one empty gives 0.
+    1 where both masks are empty, 0 where one is.
     """
     overlap = dice(prediction, reference)
     return overlap / (2 - overlap)

@@ -1,4 +1,4 @@
-"""How one frame of a label map agrees with a manual one."""
+"""Agreement of one frame of a label map with the reference."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class VolumeScore:
     """Agreement of one frame of one case.
 
     Attributes:
-        patient: whose heart it is.
-        case: name of the file, without ``_seg`` and ``_gt``.
+        patient: name of the patient.
+        case: name of the file without ``_seg`` and ``_gt``.
         frame: number of the frame in the file, from 0.
         phase: "ED", "ES" or "".
-        metrics: structure to metric (:data:`METRICS`) to value.
-        regions: region (base, mid, apex) to structure to Dice; no entry without a slice.
-        empty: structure to "" (neither mask is empty), "both", "prediction" or "reference".
+        metrics: for each structure, the value of each of :data:`METRICS`.
+        regions: for each region (base, mid, apex) that has a slice, the Dice of each structure.
+        empty: for each structure, see :func:`empty_in`.
     """
 
     patient: str
@@ -47,42 +47,46 @@ class VolumeScore:
 
 
 def metrics_by_structure(
-    own: LabelMap, manual: LabelMap, spacing: Sequence[float] | None
+    prediction: LabelMap, reference: LabelMap, spacing: Sequence[float] | None
 ) -> dict[str, dict[str, float]]:
     """Every metric of every structure.
 
     Args:
-        own: (Z, H, W) label map.
-        manual: the reference, of the same shape.
-        spacing: slice, row and column spacing; None for no distances, which are NaN then.
+        prediction: label map (Z, H, W).
+        reference: label map of the same shape.
+        spacing: slice, row and column spacing; without it, distances are NaN.
     """
-    if spacing and len(own) == 1:  # a lone slice: outlines in its plane, not faces across it
-        own, manual, spacing = own[0], manual[0], spacing[1:]
+    if spacing and len(prediction) == 1:  # a single slice has outlines in its plane alone
+        prediction, reference, spacing = prediction[0], reference[0], spacing[1:]
     result = {}
     for structure in STRUCTURES:
-        a, b = own == VALUE[structure], manual == VALUE[structure]
-        there, back = surface_distances(a, b, spacing) if spacing else (np.empty(0), np.empty(0))
+        a, b = prediction == VALUE[structure], reference == VALUE[structure]
+        distances = surface_distances(a, b, spacing) if spacing else (np.empty(0), np.empty(0))
         result[structure] = {
             DICE: dice(a, b),
             JACCARD: jaccard(a, b),
-            HD95: hd95(there, back),
-            ASSD: assd(there, back),
+            HD95: hd95(*distances),
+            ASSD: assd(*distances),
         }
     return result
 
 
-def dice_by_region(own: LabelMap, manual: LabelMap) -> dict[str, dict[str, float]]:
-    """Dice of each structure in each third of the reference's left ventricle that has a slice."""
-    of_slice = np.array(region_of_slices(manual))
+def dice_by_region(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[str, float]]:
+    """Dice of each structure in each third of the left ventricle of the reference.
+
+    A third without a slice is left out.
+    """
+    regions = np.array(region_of_slices(reference))
     return {
-        region: dice_by_structure(own[of_slice == region], manual[of_slice == region])
+        region: dice_by_structure(prediction[regions == region], reference[regions == region])
         for region in REGIONS
-        if (of_slice == region).any()
+        if (regions == region).any()
     }
 
 
-def empty_in(own: LabelMap, manual: LabelMap, value: int) -> str:
-    """Which mask of a label value is empty: "", "both", "prediction" or "reference"."""
-    filled = (bool((own == value).any()), bool((manual == value).any()))
-    names = {(True, True): "", (False, False): "both", (False, True): "prediction"}
-    return names.get(filled, "reference")
+def empty_in(prediction: LabelMap, reference: LabelMap, value: int) -> str:
+    """Which mask of a label value is empty: "" (neither), "both", "prediction" or "reference"."""
+    in_prediction, in_reference = (bool((m == value).any()) for m in (prediction, reference))
+    if in_prediction:
+        return "" if in_reference else "reference"
+    return "prediction" if in_reference else "both"

@@ -16,16 +16,16 @@ RESAMPLES = 5000
 
 @dataclass(frozen=True)
 class Summary:
-    """A sample in a few numbers.
+    """Statistics of a sample.
 
     Attributes:
-        count: values that are defined.
-        undefined: values that are NaN; they enter nothing else.
+        count: number of defined values.
+        undefined: number of values that are NaN; the other statistics ignore them.
         mean: arithmetic mean.
-        sd: sample standard deviation, divided by n - 1; NaN of fewer than two values.
+        sd: sample standard deviation (divisor n - 1); NaN of fewer than two values.
         median: the middle value.
         low: lower end of the 95 % confidence interval of the mean.
-        high: its upper end.
+        high: upper end of the interval.
     """
 
     count: int
@@ -38,25 +38,25 @@ class Summary:
 
 
 def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
-    """Summary of ``values``, one of ``patients`` each.
+    """Statistics of ``values``; ``patients`` names the patient of each.
 
     The interval is the percentile bootstrap (Efron and Tibshirani, An Introduction to the
     Bootstrap, 1993, chapter 13) over patients, not over values: two frames of one heart are not
     two independent samples. Its generator is seeded, so the same values give the same interval.
     """
     array = np.asarray(values, float)
-    known = np.isfinite(array)
-    kept = array[known]
-    if not kept.size:
+    is_defined = np.isfinite(array)
+    defined = array[is_defined]
+    if not defined.size:
         nan = float("nan")
         return Summary(0, int(array.size), nan, nan, nan, nan, nan)
-    low, high = _bootstrap_mean(kept, np.asarray(patients, str)[known])
+    low, high = _bootstrap_mean(defined, np.asarray(patients, str)[is_defined])
     return Summary(
-        count=int(kept.size),
-        undefined=int(array.size - kept.size),
-        mean=float(kept.mean()),
-        sd=float(kept.std(ddof=1)) if kept.size > 1 else float("nan"),
-        median=float(np.median(kept)),
+        count=int(defined.size),
+        undefined=int(array.size - defined.size),
+        mean=float(defined.mean()),
+        sd=float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
+        median=float(np.median(defined)),
         low=low,
         high=high,
     )
@@ -79,7 +79,7 @@ class Agreement:
     """How a measurement agrees with a reference (Bland and Altman, Lancet 327:307, 1986).
 
     Attributes:
-        count: pairs in which both are known.
+        count: pairs in which both values are known.
         bias: mean of measurement - reference.
         lower: lower limit of agreement, bias - 1.96 standard deviations of the differences.
         upper: upper limit of agreement.
@@ -93,18 +93,22 @@ class Agreement:
     correlation: float
 
 
-def agreement(measured: Sequence[float], reference: Sequence[float]) -> Agreement:
-    """Agreement of two series of the same length; pairs with a NaN are left out."""
-    own, truth = _complete_pairs(measured, reference)
-    if not own.size:
+def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> Agreement:
+    """Agreement of two series of the same length; pairs with a NaN are left out.
+
+    Raises:
+        InputError: the series differ in length.
+    """
+    a, b = _complete_pairs(measured, reference)
+    if not a.size:
         nan = float("nan")
         return Agreement(0, nan, nan, nan, nan)
-    difference = own - truth
-    bias = float(difference.mean())
-    spread = 1.96 * float(difference.std(ddof=1)) if own.size > 1 else float("nan")
-    varies = own.size > 1 and own.std() > 0 and truth.std() > 0
-    correlation = float(np.corrcoef(own, truth)[0, 1]) if varies else float("nan")
-    return Agreement(int(own.size), bias, bias - spread, bias + spread, correlation)
+    differences = a - b
+    bias = float(differences.mean())
+    margin = 1.96 * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
+    both_vary = a.size > 1 and a.std() > 0 and b.std() > 0
+    correlation = float(np.corrcoef(a, b)[0, 1]) if both_vary else float("nan")
+    return Agreement(int(a.size), bias, bias - margin, bias + margin, correlation)
 
 
 @dataclass(frozen=True)
@@ -112,22 +116,29 @@ class Comparison:
     """Paired difference of two methods on the same patients.
 
     Attributes:
-        difference: one - other, a value a patient.
-        p: two-sided p-value of Wilcoxon's signed-rank test; 1 where nothing differs, NaN without a
-            pair.
+        difference: first - second, one value per patient.
+        p: two-sided p-value of Wilcoxon's signed-rank test; 1 where all differences are 0, NaN
+            without a pair.
     """
 
     difference: Summary
     p: float
 
 
-def compare(one: Sequence[float], other: Sequence[float], patients: Sequence[str]) -> Comparison:
+def compare_paired(
+    first: Sequence[float], second: Sequence[float], patients: Sequence[str]
+) -> Comparison:
     """Compare two methods by Wilcoxon's signed-rank test (Biometrics Bulletin 1:80, 1945).
 
-    Values are averaged within a patient first, because the test takes its pairs as independent.
+    Differences are averaged over each patient first, because the test assumes independent pairs.
+
+    Args:
+        first: values of one method.
+        second: values of the other on the same frames.
+        patients: name of the patient of each value.
 
     Raises:
-        RuntimeUnavailableError: SciPy, which has the test, is not installed.
+        RuntimeUnavailableError: SciPy is not installed.
     """
     try:
         from scipy.stats import wilcoxon
@@ -135,25 +146,24 @@ def compare(one: Sequence[float], other: Sequence[float], patients: Sequence[str
         raise RuntimeUnavailableError(
             "the Wilcoxon test needs SciPy; pip install 'ctct[evaluate]'"
         ) from error
-    gaps = np.subtract(one, other)
+    differences = np.subtract(first, second)
     names = np.asarray(patients, str)
-    means = {
-        str(name): float(own.mean())
+    by_patient = {
+        str(name): float(defined.mean())
         for name in np.unique(names)
-        if (own := gaps[(names == name) & np.isfinite(gaps)]).size
+        if (defined := differences[(names == name) & np.isfinite(differences)]).size
     }
-    differences = list(means.values())
-    summary = summarize(differences, list(means))
-    if not differences:
+    means = list(by_patient.values())
+    summary = summarize(means, list(by_patient))
+    if not means:
         return Comparison(summary, float("nan"))
-    p = float(wilcoxon(differences).pvalue) if any(differences) else 1.0
-    return Comparison(summary, p)
+    return Comparison(summary, float(wilcoxon(means).pvalue) if any(means) else 1.0)
 
 
 def _complete_pairs(
-    one: Sequence[float], other: Sequence[float]
+    first: Sequence[float], second: Sequence[float]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    a, b = np.asarray(one, float), np.asarray(other, float)
+    a, b = np.asarray(first, float), np.asarray(second, float)
     if a.shape != b.shape:
         raise InputError(f"series of {a.size} and {b.size} values cannot be paired")
     known = np.isfinite(a) & np.isfinite(b)

@@ -1,4 +1,4 @@
-"""An evaluation in numbers: averages by group, agreement of volumes, comparison with another."""
+"""Statistics of an evaluation: averages by group, agreement of volumes, comparison with another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import NamedTuple
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import Evaluation
 from ctct.evaluation.score import DICE, VolumeScore
-from ctct.evaluation.statistics import Agreement, Comparison, Summary, agreement, compare, summarize
+from ctct.evaluation.statistics import (
+    Agreement,
+    Comparison,
+    Summary,
+    assess_agreement,
+    compare_paired,
+    summarize,
+)
 from ctct.labels import STRUCTURES
 from ctct.measurement.volumes import INDEX_COLUMNS
 
@@ -17,7 +24,7 @@ ALL, MEAN = "all", "mean"
 
 
 class Quantity(NamedTuple):
-    """What is averaged: a metric of a structure ("mean" of all three) in a group of frames.
+    """A metric of a structure, or of their "mean", in a group of frames or slices.
 
     Groups are "all", the phases "ED" and "ES", and the regions "base", "mid" and "apex".
     """
@@ -28,25 +35,25 @@ class Quantity(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What is averaged over."""
+    """The unit of averaging."""
 
     patient: str
     case: str
     number: int
 
 
-def quantities(evaluation: Evaluation) -> dict[Quantity, dict[Frame, float]]:
-    """Every quantity's value in every frame that has it, in reading order."""
-    found: dict[Quantity, dict[Frame, float]] = {}
+def collect_values(evaluation: Evaluation) -> dict[Quantity, dict[Frame, float]]:
+    """The value of each quantity in each frame that has it, in reading order."""
+    values: dict[Quantity, dict[Frame, float]] = {}
     for score in evaluation.scores:
         frame = Frame(score.patient, score.case, score.frame)
-        for quantity, value in _of_frame(score):
-            found.setdefault(quantity, {})[frame] = value
-    order = {name: n for n, name in enumerate((ALL, "ED", "ES", "base", "mid", "apex"))}
-    return dict(sorted(found.items(), key=lambda item: order[item[0].group]))
+        for quantity, value in _frame_values(score):
+            values.setdefault(quantity, {})[frame] = value
+    order = (ALL, "ED", "ES", "base", "mid", "apex")
+    return dict(sorted(values.items(), key=lambda item: order.index(item[0].group)))
 
 
-def _of_frame(score: VolumeScore) -> Iterator[tuple[Quantity, float]]:
+def _frame_values(score: VolumeScore) -> Iterator[tuple[Quantity, float]]:
     for group in (ALL, score.phase) if score.phase else (ALL,):
         yield Quantity(group, MEAN, DICE), score.mean_dice
         for structure in STRUCTURES:
@@ -57,60 +64,60 @@ def _of_frame(score: VolumeScore) -> Iterator[tuple[Quantity, float]]:
             yield Quantity(region, structure, DICE), value
 
 
-def summaries(evaluation: Evaluation) -> dict[Quantity, Summary]:
-    """Mean, spread, median and confidence interval of each quantity over frames."""
+def summarize_scores(evaluation: Evaluation) -> dict[Quantity, Summary]:
+    """Mean, deviation, median and confidence interval of each quantity over frames."""
     return {
         quantity: summarize(list(values.values()), [frame.patient for frame in values])
-        for quantity, values in quantities(evaluation).items()
+        for quantity, values in collect_values(evaluation).items()
     }
 
 
-def agreements(evaluation: Evaluation) -> dict[str, Agreement]:
-    """How EDV, ESV, SV, EF and mass by prediction agree with those by reference, over patients."""
+def assess_indices(evaluation: Evaluation) -> dict[str, Agreement]:
+    """Agreement of each index (EDV, EF, …) by prediction with that by reference, over patients."""
     return {
-        column: agreement(*index_pairs(evaluation, column))
-        for column in (INDEX_COLUMNS if evaluation.indices else ())
+        index: assess_agreement(*pair_indices(evaluation, index))
+        for index in (INDEX_COLUMNS if evaluation.indices else ())
     }
 
 
-def index_pairs(evaluation: Evaluation, column: str) -> tuple[list[float], list[float]]:
+def pair_indices(evaluation: Evaluation, index: str) -> tuple[list[float], list[float]]:
     """One index of every patient, by prediction and by reference."""
     pairs = evaluation.indices.values()
-    return [own[column] for own, _ in pairs], [truth[column] for _, truth in pairs]
+    return [pair.prediction[index] for pair in pairs], [pair.reference[index] for pair in pairs]
 
 
-def comparisons(one: Evaluation, other: Evaluation) -> dict[Quantity, Comparison]:
-    """Paired differences one - other over the frames that both have.
+def compare_evaluations(first: Evaluation, second: Evaluation) -> dict[Quantity, Comparison]:
+    """Paired differences first - second over the frames that both have.
 
     Raises:
-        InputError: they share no frame.
+        InputError: they have no frame in common.
         RuntimeUnavailableError: SciPy is not installed.
     """
-    theirs: Mapping[Quantity, Mapping[Frame, float]] = quantities(other)
-    result: dict[Quantity, Comparison] = {}
-    for quantity, ours in quantities(one).items():
-        frames = [frame for frame in ours if frame in theirs.get(quantity, {})]
-        if frames:
-            result[quantity] = compare(
-                [ours[f] for f in frames],
-                [theirs[quantity][f] for f in frames],
-                [f.patient for f in frames],
+    second_values = collect_values(second)
+    comparisons: dict[Quantity, Comparison] = {}
+    for quantity, a in collect_values(first).items():
+        b = second_values.get(quantity, {})
+        if shared := [frame for frame in a if frame in b]:
+            comparisons[quantity] = compare_paired(
+                [a[frame] for frame in shared],
+                [b[frame] for frame in shared],
+                [frame.patient for frame in shared],
             )
-    if not result:
+    if not comparisons:
         raise InputError("the two folders of predictions share no case that has a reference")
-    return result
+    return comparisons
 
 
 @dataclass(frozen=True)
 class Findings:
-    """An evaluation and what follows from it.
+    """An evaluation and its statistics.
 
     Attributes:
         evaluation: scores and indices.
-        averages: each quantity's summary.
-        agreements: each index's agreement with the reference.
+        averages: statistics of each quantity.
+        agreements: agreement of each index with the reference.
         compared_with: name of the other predictions; "" without any.
-        comparisons: paired differences from them.
+        comparisons: paired differences from the other predictions.
     """
 
     evaluation: Evaluation
@@ -120,17 +127,17 @@ class Findings:
     comparisons: Mapping[Quantity, Comparison]
 
     @classmethod
-    def of(
+    def from_evaluation(
         cls,
         evaluation: Evaluation,
         compared_with: str = "",
         comparisons: Mapping[Quantity, Comparison] | None = None,
     ) -> Findings:
-        """Everything that follows from ``evaluation``."""
+        """Compute the statistics of ``evaluation``."""
         return cls(
             evaluation,
-            summaries(evaluation),
-            agreements(evaluation),
-            compared_with,
-            comparisons or {},
+            averages=summarize_scores(evaluation),
+            agreements=assess_indices(evaluation),
+            compared_with=compared_with,
+            comparisons=comparisons or {},
         )

@@ -19,11 +19,11 @@ def hd95(there: Distances, back: Distances) -> float:
     percentiles instead.
 
     Args:
-        there: distances from one surface to the other, of :func:`surface_distances`.
-        back: those from the other to the one.
+        there: distances from the first surface to the second, of :func:`surface_distances`.
+        back: distances from the second surface to the first.
 
     Returns:
-        In the unit of the distances; NaN where a mask is empty: there is no surface to measure.
+        The distance in the unit of ``there`` and ``back``; NaN where a mask is empty.
     """
     return float(np.percentile(np.concatenate((there, back)), 95)) if there.size else float("nan")
 
@@ -31,7 +31,8 @@ def hd95(there: Distances, back: Distances) -> float:
 def assd(there: Distances, back: Distances) -> float:
     """Average symmetric surface distance: the mean of both directions' distances in one list.
 
-    So in medpy since 0.5; before, and in some papers, it is the mean of the two directions' means.
+    This is the definition of medpy since 0.5. Earlier versions and some papers take the mean of the
+    two directions' means.
 
     Arguments, unit and empty masks as for :func:`hd95`.
     """
@@ -43,38 +44,42 @@ def surface_distances(
 ) -> tuple[Distances, Distances]:
     """Distance of each surface voxel of one mask to the nearest surface voxel of the other.
 
-    A surface voxel has a neighbour across a face that is not in the mask; beyond the edge of the
-    array nothing is (the definition of medpy). The distances come from the exact Euclidean distance
-    transform of Felzenszwalb and Huttenlocher (Theory of Computing 8:415, 2012), in float32.
+    A surface voxel has a neighbour across a face that is outside the mask; beyond the edge of the
+    array, all is outside (the definition of medpy). The distances come from the exact Euclidean
+    distance transform of Felzenszwalb and Huttenlocher (Theory of Computing 8:415, 2012), in
+    float32.
 
     Args:
         prediction: mask of two or three dimensions.
         reference: mask of the same shape.
-        spacing: distance between neighbouring voxels along each axis; its unit is the result's.
+        spacing: distance between neighbouring voxels along each axis, in the unit of the result.
 
     Returns:
-        Those from ``prediction`` and those from ``reference``; both without an element where either
-        mask is empty.
+        Distances from the surface of ``prediction``, and from that of ``reference``; both empty
+        where either mask is.
+
+    Raises:
+        InputError: shapes or number of spacings do not match.
     """
     import edt
 
     if prediction.shape != reference.shape or prediction.ndim != len(spacing):
         raise InputError(
             f"masks {prediction.shape} and {reference.shape} with {len(spacing)} spacings: "
-            "expected equal shapes and a spacing an axis"
+            "expected equal shapes and one spacing per axis"
         )
     if not (prediction.any() and reference.any()):
         return np.empty(0), np.empty(0)
     box = _bounding_box(prediction | reference)
-    one, other = _surface(prediction[box]), _surface(reference[box])
-    to_other, to_one = (
+    predicted, expected = _find_surface(prediction[box]), _find_surface(reference[box])
+    to_expected, to_predicted = (
         edt.edt(np.ascontiguousarray(~surface), anisotropy=tuple(spacing), black_border=False)
-        for surface in (other, one)
+        for surface in (expected, predicted)
     )
-    return to_other[one].astype(np.float64), to_one[other].astype(np.float64)
+    return to_expected[predicted].astype(np.float64), to_predicted[expected].astype(np.float64)
 
 
-def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _find_surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     padded = np.pad(mask, 1)
     inner = tuple(slice(1, -1) for _ in mask.shape)
     inside = mask.copy()

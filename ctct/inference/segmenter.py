@@ -3,54 +3,92 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctct.errors import ConfigError, CtctError, InputError
-from ctct.inference import crop as crops
+from ctct.errors import ConfigError, CtctError, InputError, ModelError
 from ctct.inference.batch_size import as_batch, best_batch
 from ctct.inference.batching import Batch, Batcher, Inputs, Job, Part
 from ctct.inference.segmentation import Outcome, Segmentation, check_segmentable, clean_components
+from ctct.inference.stages import stages
 from ctct.io.study import Study
-from ctct.model_files.model_file import DEFAULT, ModelFile, find_model
-from ctct.runtimes import choose as runtimes
+from ctct.model_files.model_file import DEFAULT, ModelFile
 from ctct.runtimes.base import Prediction, Runtime
-from ctct.runtimes.precision import in_precision
+from ctct.runtimes.choose import Plan, load_runtime, resolve
 
 log = logging.getLogger(__name__)
 
-#: Slices, what the runtime said of them or why it failed, and the seconds it took.
+#: A batch, the answer of the runtime or why it failed, and the seconds it took.
 Answer = tuple[Batch, Prediction | Exception, float]
 
-
-#: Fewest frames that make a cine, all of which may run on a window around the heart.
-CINE_FRAMES = 6
-
-#: Every how manieth slice of a volume is searched for the heart, from its first on.
-SEARCH_STEP = 3
-
-#: Voxels and answers of studies that wait for a batch to be full; beyond it one is run as it is.
+#: Voxels and answers of studies that wait for a full batch; beyond it a batch runs as it is.
 MAX_WAITING_BYTES = 2**27
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that it takes to load a model, on this machine or another; small, and picklable.
+
+    >>> ModelSpec(device="cpu").load()  # doctest: +SKIP
+
+    Attributes:
+        model: "default" (bundled), an ``.onnx``, ``.xml`` or ``.engine`` file, or a run folder.
+        runtime: "auto" or a key of :data:`ctct.runtimes.machine.PACKAGES`.
+        device: "auto", "cpu" or "cuda".
+        batch: slices per call, or "auto"; see :func:`ctct.inference.batch_size.best_batch`.
+        precision: "auto", "fp32" or "bf16"; see :func:`ctct.runtimes.choose.resolve`.
+        gpus: numbers of the GPUs that share the batches; one that occurs twice runs two at once.
+            Empty: the first, where a GPU is used.
+        heart_crop: whether to use the graph for heart crops, where the model has one.
+    """
+
+    model: str | Path = DEFAULT
+    runtime: str = "auto"
+    device: str = "auto"
+    batch: int | str = 16
+    precision: str = "auto"
+    gpus: tuple[int, ...] = ()
+    heart_crop: bool = True
+
+    def load(self) -> Segmenter:
+        """Load the model.
+
+        Raises:
+            ConfigError: an attribute makes no sense.
+            ModelError: the file is missing or is not one of ctct's.
+            RuntimeUnavailableError: this machine lacks the runtime or device.
+        """
+        plan = resolve(
+            self.model, self.runtime, self.device, self.precision, self.gpus, self.heart_crop
+        )
+        return Segmenter.load(plan, self.batch)
 
 
 class Segmenter:
     """Runs the fused graph of ``model`` over studies.
 
+    Threads may share it: their batches wait for each other. It can be pickled if it was loaded from
+    a file: the other process loads the same file again. Use it in a ``with`` block, or call
+    :meth:`close`, to free its memory before it is garbage-collected.
+
     Args:
         model: the file the runtime was loaded from.
         runtime: runs the graph.
-        batch: slices a call of the runtime.
+        batch: slices per call of the runtime.
         load_heart_crop: loads the runtime of ``model.heart_crop`` when it is first needed; None:
             everything runs on the whole grid.
-        at_once: calls of the runtime side by side, of one made of several.
+        at_once: calls of the runtime side by side, for a pool of several.
+        spec: how it was loaded; None for a runtime that is not loaded from a file.
 
     Attributes:
-        busy_s: seconds that the runtime has worked so far, in the mean of those side by side.
+        batch: slices per call; halved when the memory is too small for it.
+        busy_s: seconds that the runtime has worked so far, averaged over those side by side.
     """
 
     def __init__(
@@ -60,39 +98,83 @@ class Segmenter:
         batch: int = 16,
         load_heart_crop: Callable[[], Runtime] | None = None,
         at_once: int = 1,
+        spec: ModelSpec | None = None,
     ) -> None:
         if batch < 1:
             raise ConfigError(f"batch must be at least 1, got {batch}")
         self.model = model
-        self.runtime = runtime
         self.batch = batch
         self.busy_s = 0.0
-        self._heart_crop_grid: dict[str, Any] = (
-            model.heart_crop.description["grid"] if model.heart_crop else {}
-        )
+        self._runtime: Runtime | None = runtime
+        self._heart_crop_runtime: Runtime | None = None
         self._load_heart_crop = load_heart_crop
         self._at_once = at_once
+        self._spec = spec
+        self._lock = threading.Lock()  # of what calls change: batch, busy_s and the runtimes
+        self._free = threading.Semaphore(at_once)
 
     @classmethod
-    def load(
-        cls,
-        model: ModelFile,
-        runtime: str = "auto",
-        device: str = "auto",
-        batch: int | str = 16,
-        gpus: Sequence[int] = (),
-    ) -> Segmenter:
-        """Load ``model`` into a runtime; see :func:`load_model`."""
-        slices = as_batch(batch)
-        loaded = runtimes.load(model, runtime, device, gpus)
-        slices = slices or best_batch(model, loaded)
-        small = model.heart_crop
+    def load(cls, plan: Plan, batch: int | str = 16) -> Segmenter:
+        """Load the model of ``plan`` into its runtime.
 
-        def load_heart_crop() -> Runtime:
-            assert small is not None
-            return runtimes.load(small, loaded.name, device, gpus, announce=False)
+        Args:
+            plan: from :func:`ctct.runtimes.choose.resolve`.
+            batch: slices per call, or "auto".
+        """
+        size, small = as_batch(batch), plan.for_heart_crop
+        runtime = load_runtime(plan)
+        size = size or best_batch(plan.model, runtime)
+        spec = ModelSpec(
+            plan.model.path,
+            plan.runtime,
+            plan.device,
+            size,
+            "bf16" if plan.model.description.get("precision") == "bf16" else "fp32",
+            plan.gpus,
+            small is not None,
+        )
+        load_small = (lambda: load_runtime(small, announce=False)) if small else None
+        return cls(plan.model, runtime, size, load_small, max(len(plan.gpus), 1), spec)
 
-        return cls(model, loaded, slices, load_heart_crop if small else None, max(len(gpus), 1))
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the graph.
+
+        Raises:
+            ModelError: the segmenter is closed.
+        """
+        if self._runtime is None:
+            raise ModelError(f"{self.model.path}: closed; load it again with ctct.load_model")
+        return self._runtime
+
+    @property
+    def spec(self) -> ModelSpec:
+        """How to load the same again: the file that runs, with every "auto" decided.
+
+        Raises:
+            ModelError: it was not loaded from a file.
+        """
+        if self._spec is None:
+            raise ModelError(
+                f"{self.model.path}: its runtime was made in memory and cannot be loaded again; "
+                "use ctct.load_model"
+            )
+        return replace(self._spec, batch=self.batch)
+
+    def __reduce__(self) -> tuple[Callable[[ModelSpec], Segmenter], tuple[ModelSpec]]:
+        _ = self.runtime  # a closed one is not sent
+        return ModelSpec.load, (self.spec,)
+
+    def close(self) -> None:
+        """Free the runtime's memory. Calls under way still end; later ones raise ModelError."""
+        with self._lock:
+            self._runtime = self._heart_crop_runtime = self._load_heart_crop = None
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def segment(
         self,
@@ -109,7 +191,9 @@ class Segmenter:
 
         Raises:
             InputError: the image cannot be segmented: NaN, constant, or too small.
+            ModelError: the segmenter is closed.
         """
+        _ = self.runtime  # raises at once if it is closed
         check_segmentable(study)
         (outcome,) = self.segment_all([study], lambda study, done: on_slices(done))
         if outcome.segmentation is None:
@@ -133,10 +217,10 @@ class Segmenter:
 
         Yields:
             Each study when it is done, in no certain order. One that the runtime fails on does not
-            keep the others from theirs.
+            stop the others.
 
         Raises:
-            CtctError: other than InputError, as the model's; no other study would fare better.
+            CtctError: other than InputError: the model is at fault and fails every study.
         """
         batcher = Batcher()
         plans: dict[Job, Iterator[list[Part]]] = {}
@@ -161,7 +245,7 @@ class Segmenter:
     ) -> Iterator[Batch]:
         for study in studies:
             job = Job(study)
-            plans[job] = self._plan(job)
+            plans[job] = stages(job, self.model.description.get("grid"), self._heart_crop_grid)
             batcher.add(*next(plans[job]))
             yield from batcher.full(self.batch)
             while batcher.nbytes > MAX_WAITING_BYTES:
@@ -169,80 +253,66 @@ class Segmenter:
         while batcher.nbytes:
             yield from batcher.oldest(self.batch)
 
-    def _plan(self, job: Job) -> Iterator[list[Part]]:
-        """What is to be done of a study; the next parts when those before have their answers."""
-        study, grid = job.study, self._heart_crop_grid
-        size, spacing_mm = study.voxels.shape[2:], study.spacing_mm
-        whole = crops.visible_crop(size, spacing_mm, self.model.description.get("grid"))
-        z, every = study.slices, slice(0, study.frames * study.slices)
-        if self._load_heart_crop is None:
-            yield [Part(job, whole, every)]
-            return
-        cine = study.frames >= CINE_FRAMES
-        volumes = [slice(first, first + z) for first in range(0, every.stop, z)]
-        for volume in volumes[:1] if cine else volumes:
-            thirds = [
-                slice(volume.start + offset, volume.stop, SEARCH_STEP)
-                for offset in range(min(SEARCH_STEP, z))
-            ]
-            yield [Part(job, whole, thirds[0])]
-            crop = crops.heart_crop(job.labels[thirds[0]], spacing_mm, grid) or whole
-            # A cine's frames are all alike, or this one's volume would stand apart in the curve.
-            rest = [every] if cine else thirds[1:]
-            if rest:
-                yield [Part(job, crop, slices) for slices in rest]
-            for one in volumes if cine else [volume]:
-                if (
-                    crop.on_heart
-                    and crops.touches_edge(job.labels[one], crop, spacing_mm, grid).any()
-                ):
-                    yield [Part(job, whole, one)]
+    @property
+    def _heart_crop_grid(self) -> dict[str, Any] | None:
+        """The grid of the graph for heart crops; None where everything runs on the whole grid."""
+        small = self.model.heart_crop if self._load_heart_crop else None
+        return small.description["grid"] if small else None
 
     def _run_all(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Each batch when its answers are stored; the one after it is prepared meanwhile."""
         with ThreadPoolExecutor(self._at_once, "runtime") as workers:
-            flying: deque[tuple[Batch, Future[list[Answer]]]] = deque()
+            running: deque[tuple[Batch, Future[list[Answer]]]] = deque()
 
-            def land() -> Batch:
-                batch, future = flying.popleft()
+            def finish_first() -> Batch:
+                batch, future = running.popleft()
                 for part, answer, seconds in future.result():
                     part.store(answer, seconds)
-                    self.busy_s += seconds / self._at_once
                 return batch
 
             for batch in batches:
-                flying.append((batch, workers.submit(self._answer, batch, batch.inputs())))
-                if len(flying) > self._at_once:
-                    yield land()
-            while flying:
-                yield land()
-
-    @cached_property
-    def _heart_crop_runtime(self) -> Runtime:
-        assert self._load_heart_crop is not None
-        return self._load_heart_crop()
+                running.append((batch, workers.submit(self._answer, batch, batch.inputs())))
+                if len(running) > self._at_once:
+                    yield finish_first()
+            while running:
+                yield finish_first()
 
     def _answer(self, batch: Batch, inputs: Inputs) -> list[Answer]:
-        """What the runtime says of a batch, in parts where it does not take it as a whole."""
-        runtime = self._heart_crop_runtime if batch.on_heart else self.runtime
-        begun = time.perf_counter()
+        """The runtime's answer to a batch, in parts where it does not take it as a whole."""
         try:
-            prediction = runtime(*inputs)
+            return [(batch, *self._call(batch.on_heart, inputs))]
         except MemoryError as error:
             if len(batch) == 1:
                 return [(batch, error, 0.0)]
-            self.batch = max(len(batch) // 2, 1)
-            log.warning("out of memory: batches of %d slices from here on", self.batch)
-            parts = batch.pieces(self.batch)
+            half = max(len(batch) // 2, 1)
+            with self._lock:
+                self.batch = min(self.batch, half)
+            log.warning("out of memory: batches of %d slices from here on", half)
+            parts = batch.pieces(half)
         except Exception as error:
             if isinstance(error, CtctError) and not isinstance(error, InputError):
                 raise
             if len(batch.parts) == 1:
                 return [(batch, error, 0.0)]
             parts = batch.by_study()  # to find out which is to blame
-        else:
-            return [(batch, prediction, time.perf_counter() - begun)]
         return [answer for part in parts for answer in self._answer(part, part.inputs())]
+
+    def _call(self, on_heart: bool, inputs: Inputs) -> tuple[Prediction, float]:
+        """The runtime's answer and the seconds it worked, without those it waited for others."""
+        runtime = self._runtime_for_heart_crops() if on_heart else self.runtime
+        with self._free:
+            begun = time.perf_counter()
+            prediction = runtime(*inputs)
+            seconds = time.perf_counter() - begun
+        with self._lock:
+            self.busy_s += seconds / self._at_once
+        return prediction, seconds
+
+    def _runtime_for_heart_crops(self) -> Runtime:
+        with self._lock:
+            if self._heart_crop_runtime is None and self._load_heart_crop is not None:
+                self._heart_crop_runtime = self._load_heart_crop()
+            return self._heart_crop_runtime or self.runtime
 
 
 def _outcome(job: Job) -> Outcome:
@@ -265,22 +335,11 @@ def load_model(
     batch: int | str = 16,
     precision: str = "auto",
     gpus: Sequence[int] = (),
+    heart_crop: bool = True,
 ) -> Segmenter:
-    """Load a model into a runtime.
+    """Load a model into a runtime; arguments and errors as of :class:`ModelSpec`.
 
-    Args:
-        model: "default" (bundled), an ``.onnx`` or ``.engine`` file, or a checkpoint of a training
-            run.
-        runtime: "auto" or a key of ``ctct.runtimes.choose.PACKAGES``.
-        device: "auto", "cpu" or "cuda".
-        batch: slices a call, or "auto": see :func:`ctct.inference.batch_size.best_batch`.
-        precision: "auto", "fp32" or "bf16"; see :func:`ctct.runtimes.precision.in_precision`.
-        gpus: numbers of the GPUs that share the batches; one twice has two at once. Empty: the
-            first, where a GPU is used.
-
-    Raises:
-        ModelError: the file is missing or is not one of ctct's.
-        RuntimeUnavailableError: the runtime or device is not on this machine.
+    >>> with load_model() as model:  # doctest: +SKIP
+    ...     segmentation = model.segment(study)
     """
-    file = in_precision(find_model(model), precision, runtime, device)
-    return Segmenter.load(file, runtime, device, batch, gpus)
+    return ModelSpec(model, runtime, device, batch, precision, tuple(gpus), heart_crop).load()

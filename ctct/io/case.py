@@ -1,4 +1,4 @@
-"""A scan to segment, and the name its results are written under."""
+"""A scan to segment, and the name of its results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from ctct.io.dicom.files import is_zip
 from ctct.io.dicom.series import Series
 from ctct.io.files import case_name
 
-#: Bytes of a case's name: file systems allow 255, of which ``_seg.nii.gz`` takes 11.
+#: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
 MAX_NAME_BYTES = 244
-#: What cannot be printed: control characters, and bytes of a file name that are not UTF-8.
+#: Characters that cannot be printed: control characters, and bytes of a file name that are not
+#: UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan to segment: where it is and the stem its results are written under.
+    """A scan to segment: its place and the stem of its results.
 
     Attributes:
-        path: the file; of DICOM the folder or zip, of a NIfTI file a slice the folder.
+        path: the file; for DICOM the folder or zip, for one NIfTI file per slice the folder.
         name: unique among the cases of a run.
-        series: which of the DICOM series there; None for other scans.
+        series: the DICOM series in ``path``; None for other scans.
         slices: the NIfTI files of the slices; empty for other scans.
     """
 
@@ -38,22 +39,22 @@ class Case:
 
     @property
     def identity(self) -> str:
-        """What tells a case from all others on this machine; the UID of a series is hashed."""
+        """Distinguishes the case from all others on this machine; holds no UID in plain text."""
         within = f"#{self.series.digest}" if self.series else ""
         within += f"#{self.slices[0].name}" if self.slices else ""
         return str(self.path.absolute()) + within
 
 
 def case_names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
-    """The stem of each path; in folders that share a stem with another, preceded by the folder's.
+    """A unique name for each path: its stem, preceded by names of its folders where necessary.
 
-    As many parent folders are put in front as tell them apart, the same for every file of a folder,
-    so that the frames of a patient keep a common beginning.
+    All files of a folder get the same number of parent folders, as few as make the names unique.
+    So the names of a patient's frames keep a common beginning.
     """
     folders = [Path(os.path.abspath(path)).parent for path in paths]
-    twins = Counter((folder, _stem(p)) for p, folder in zip(paths, folders, strict=True))
-    stems = [  # x.nii beside x.nii.gz keep their endings
-        _stem(p) if twins[folder, _stem(p)] == 1 else p.name.replace(".", "_")
+    counts = Counter((folder, _stem(p)) for p, folder in zip(paths, folders, strict=True))
+    stems = [  # x.nii and x.nii.gz in one folder keep their endings
+        _stem(p) if counts[folder, _stem(p)] == 1 else p.name.replace(".", "_")
         for p, folder in zip(paths, folders, strict=True)
     ]
     depth = dict.fromkeys(folders, 0)
@@ -63,14 +64,14 @@ def case_names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
             for stem, folder in zip(stems, folders, strict=True)
         ]
         count = Counter(names)
-        clashing = {
+        ambiguous = {
             folder
             for name, folder in zip(names, folders, strict=True)
             if count[name] > 1 and depth[folder] < len(folder.parts) - 1
         }
-        if not clashing:
-            return _usable(names, identities)
-        for folder in clashing:
+        if not ambiguous:
+            return _make_valid(names, identities)
+        for folder in ambiguous:
             depth[folder] += 1
 
 
@@ -78,11 +79,10 @@ def _stem(path: Path) -> str:
     return path.stem if is_zip(path) else case_name(path)
 
 
-def _usable(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """Names that a file can have and a table can show, each with one case only.
+def _make_valid(names: Sequence[str], identities: Sequence[str]) -> list[str]:
+    """Names that are unique, printable and short enough for a file.
 
-    One that is too long, holds what cannot be printed, or is still another's too ends in a digest
-    of the case's identity instead.
+    Any other name is cut and ends in a digest of the case's identity.
     """
     printable = [_UNPRINTABLE.sub("_", name) for name in names]
     count = Counter(printable)
@@ -96,5 +96,5 @@ def _usable(names: Sequence[str], identities: Sequence[str]) -> list[str]:
 
 def _with_digest(name: str, identity: str) -> str:
     ending = "_" + hashlib.sha256(os.fsencode(identity)).hexdigest()[:12]
-    cut = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
-    return cut + ending
+    stem = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
+    return stem + ending

@@ -1,4 +1,4 @@
-"""Finding the scans among files and folders, and giving every case a name of its own."""
+"""Finding the scans in files and folders, and naming the cases."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case, case_names
-from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, members
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
 from ctct.io.dicom.header import read_headers
-from ctct.io.dicom.series import Series, find_series, judge, study_of
+from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
 
@@ -23,173 +23,189 @@ _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-#: Stems that end like this are label maps: skipped in a folder, taken when named.
+#: Stems with these endings are label maps. They are skipped in a folder, and read when named.
 LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
 
 
-def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = ()
-) -> tuple[list[Case], list[Path]]:
-    """All scans among ``inputs``: files as they are, folders searched recursively.
-
-    Of DICOM, the short-axis cine of each study in a folder or zip; of NIfTI files of one slice that
-    lie side by side in a folder, their stack.
-
-    Args:
-        inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips of these, folders.
-        uids: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
-
-    Returns:
-        The cases, in sorted order with unique names, and the label maps passed over.
-
-    Raises:
-        InputError: an input does not exist, there is no scan in any of them, or no such series.
-        RuntimeUnavailableError: what reads all that is there is not installed.
-    """
-    found = survey(inputs)
-    taken = [s for s, why in zip(found.series, found.reasons, strict=True) if not why]
-    if uids:
-        wished = (_series_of(uid, found.series) for uid in uids)
-        taken = list({one.digest: one for one in wished}.values())
-    where = ", ".join(map(str, inputs))
-    others = [*found.files, *found.stacks]
-    if not others and not found.series:
-        expected = ", ".join(ENDINGS + ITK_ENDINGS)
-        raise InputError(f"{where}: no scan found; expected files ending in {expected}, or DICOM")
-    if not others and not taken:
-        raise InputError(f"{where}: {_NO_CINE % len(found.series)}")
-    if not uids:
-        studies: dict[object, list[Series]] = defaultdict(list)
-        for one in found.series:
-            studies[study_of(one.first)].append(one)
-        for study in studies.keys() - {study_of(one.first) for one in taken}:
-            log.warning("%s: %s", studies[study][0].path, _NO_CINE % len(studies[study]))
-    scans = [(path, Case(path, "")) for path in found.files]  # what it is named after, and the case
-    scans += [
-        (_folder_of(stack, found.stacks), Case(stack[0].parent, "", slices=stack))
-        for stack in found.stacks
-    ]
-    scans += [(_label(one, taken), Case(one.path, "", one)) for one in taken]
-    scans = [(Path(os.path.abspath(label)), case) for label, case in scans]
-    scans.sort(key=lambda scan: (scan[0], scan[1].identity))
-    names = case_names([label for label, _ in scans], [case.identity for _, case in scans])
-    cases = [replace(case, name=name) for (_, case), name in zip(scans, names, strict=True)]
-    return cases, found.labels
-
-
-def _series_of(uid: str, series: Sequence[Series]) -> Series:
-    """The series of that UID; of parts that differ in geometry the largest."""
-    matching = [one for one in series if uid in one.uids]
-    if not matching:
-        raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
-    return max(matching, key=lambda one: len(one.images))
-
-
-def _label(series: Series, others: Sequence[Series]) -> Path:
-    """A path that a series is named after: its folder or zip; if need be with more."""
-    path = Path(os.path.abspath(series.path))
-    if not path.name:  # the root of the file system
-        path = path / "dicom"
-    numbers = [one.first.number for one in others if one.path == series.path]
-    if len(numbers) == 1:
-        return path
-    own = series.first.number
-    more = f"series{own}" if numbers.count(own) == 1 else series.digest[:8]
-    suffix = path.suffix if series.first.file.member else ""
-    return path.with_name(f"{path.name.removesuffix(suffix)}_{more}{suffix}")
-
-
-def _folder_of(stack: tuple[Path, ...], others: Sequence[tuple[Path, ...]]) -> Path:
-    """A path that slices are named after: their folder, if need be with the first one's name."""
-    folder = Path(os.path.abspath(stack[0].parent))
-    alone = sum(other[0].parent == stack[0].parent for other in others) == 1
-    return folder if alone else folder.with_name(f"{folder.name}_{case_name(stack[0])}")
-
-
 @dataclass(frozen=True)
-class Found:
-    """What there is among files and folders.
+class ScanList:
+    """The scans in files and folders.
 
     Attributes:
-        files: scans of a file each, NIfTI, MetaImage or NRRD; each once.
-        stacks: scans of a NIfTI file a slice, in order.
-        labels: label maps passed over.
+        files: scans of one file each, NIfTI, MetaImage or NRRD, without duplicates.
+        stacks: scans of one NIfTI file per slice, in order.
+        label_maps: label maps that were skipped.
         series: DICOM series.
-        reasons: why each of ``series`` is not taken, "" where it is.
+        rejections: for each of ``series`` why it is no short-axis cine to segment, or "".
     """
 
     files: list[Path]
     stacks: list[tuple[Path, ...]]
-    labels: list[Path]
+    label_maps: list[Path]
     series: list[Series]
-    reasons: list[str]
+    rejections: list[str]
 
 
-def survey(inputs: Sequence[str | Path]) -> Found:
-    """All scans among ``inputs``, and why a DICOM series is not taken.
+def list_scans(inputs: Sequence[str | Path]) -> ScanList:
+    """All scans in ``inputs``, and why a DICOM series would not be segmented.
 
-    Hidden files and folders are passed over, links to folders are not followed. A DICOMDIR stands
-    for its folder.
+    Folders are searched recursively, except hidden ones and links. Hidden files are skipped. A
+    DICOMDIR stands for its folder.
 
     Raises:
         InputError: an input does not exist.
-        RuntimeUnavailableError: what reads all that is there is not installed.
+        RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
     named: list[Path] = []
-    walked: list[Path] = []
-    labels: list[Path] = []
+    in_folders: list[Path] = []
+    label_maps: list[Path] = []
     dicom: list[DicomFile] = []
     for item in map(Path, inputs):
         if item.name.upper() == "DICOMDIR" and item.is_file():
             item = item.parent
         if item.is_dir():
             for path in _walk(item):
-                if path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    (labels if case_name(path).endswith(LABEL_SUFFIXES) else walked).append(path)
+                if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
+                    dicom += _dicom_files(path)
+                elif case_name(path).endswith(LABEL_SUFFIXES):
+                    label_maps.append(path)
                 else:
-                    dicom += _dicom(path)
+                    in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif own := _dicom(item):
-            dicom += own
-        else:  # whatever it is: reading it says so
+        elif dicom_files := _dicom_files(item):
+            dicom += dicom_files
+        else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
-    once = {(Path(os.path.abspath(one.path)), one.member): one for one in dicom}
+    unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        series = find_series(read_headers(once.values()))
+        series = find_series(read_headers(unique_dicom.values()))
     except RuntimeUnavailableError as error:
-        if not named and not walked:
+        if not named and not in_folders:
             raise
-        log.warning("%s; passed over", error)
+        log.warning("%s; skipped", error)
         series = []
-    stacks = find_stacks(_once(walked))
-    parts = {path for stack in stacks for path in stack}
-    alone = _once([*named, *(path for path in walked if path not in parts)])
-    others = bool(stacks or series)
-    return Found(_with_reader(alone, others), stacks, labels, series, judge(series))
+    stacks = find_stacks(_unique(in_folders))
+    slices = {path for stack in stacks for path in stack}
+    files = _unique([*named, *(path for path in in_folders if path not in slices)])
+    readable = _readable(files, has_others=bool(stacks or series))
+    return ScanList(readable, stacks, label_maps, series, explain_rejections(series))
 
 
-def _with_reader(files: list[Path], others: bool) -> list[Path]:
-    """Those of ``files`` that can be read with what is installed; ``others`` are there too."""
-    lacking = [path for path in files if path.name.lower().endswith(ITK_ENDINGS)]
-    if not lacking or find_spec("SimpleITK"):
+def discover(
+    inputs: Sequence[str | Path], uids: Sequence[str] = ()
+) -> tuple[list[Case], list[Path]]:
+    """The cases to segment in ``inputs``: files, and scans in folders and zips.
+
+    Of DICOM, the short-axis cine of each study in a folder or zip is taken. NIfTI files with one
+    slice each that lie in one folder and make a stack are one case.
+
+    Args:
+        inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips with DICOM, folders.
+        uids: SeriesInstanceUIDs to take instead of the series that look like short-axis cines.
+
+    Returns:
+        The cases, sorted, with unique names; and the label maps that were skipped.
+
+    Raises:
+        InputError: an input or a series does not exist, or there is no scan in any input.
+        RuntimeUnavailableError: the package that reads the only scans is not installed.
+    """
+    scans = list_scans(inputs)
+    series = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
+    if uids:
+        requested = (_series_with(uid, scans.series) for uid in uids)
+        series = list({one.digest: one for one in requested}.values())
+    where = ", ".join(map(str, inputs))
+    if not scans.files and not scans.stacks:
+        if not scans.series:
+            expected = ", ".join(ENDINGS + ITK_ENDINGS)
+            raise InputError(
+                f"{where}: no scan found; expected files ending in {expected}, or DICOM"
+            )
+        if not series:
+            raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    if not uids:
+        _warn_of_studies_without_cine(scans.series, series)
+    # Each case with the path that it is named after.
+    cases = [(path, Case(path, "")) for path in scans.files]
+    cases += [
+        (_stack_label(stack, scans.stacks), Case(stack[0].parent, "", slices=stack))
+        for stack in scans.stacks
+    ]
+    cases += [(_series_label(one, series), Case(one.path, "", one)) for one in series]
+    cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
+    cases.sort(key=lambda labelled: (labelled[0], labelled[1].identity))
+    names = case_names([label for label, _ in cases], [case.identity for _, case in cases])
+    named = [replace(case, name=name) for (_, case), name in zip(cases, names, strict=True)]
+    return named, scans.label_maps
+
+
+def _series_with(uid: str, series: Sequence[Series]) -> Series:
+    """The series with this UID; the largest part if parts of it differ in geometry."""
+    matching = [one for one in series if uid in one.uids]
+    if not matching:
+        raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
+    return max(matching, key=lambda one: len(one.images))
+
+
+def _warn_of_studies_without_cine(series: Sequence[Series], cines: Sequence[Series]) -> None:
+    studies: dict[object, list[Series]] = defaultdict(list)
+    for one in series:
+        studies[study_key(one.first)].append(one)
+    for key in studies.keys() - {study_key(one.first) for one in cines}:
+        log.warning("%s: %s", studies[key][0].path, _NO_CINE % len(studies[key]))
+
+
+def _series_label(series: Series, cases: Sequence[Series]) -> Path:
+    """The path that a series is named after: its folder or zip, with a number if not the only one.
+
+    Where series share their number too, the name has a digest of the UIDs.
+    """
+    path = Path(os.path.abspath(series.path))
+    if not path.name:  # the root of the file system
+        path = path / "dicom"
+    numbers = [one.first.number for one in cases if one.path == series.path]
+    if len(numbers) == 1:
+        return path
+    number = series.first.number
+    ending = f"series{number}" if numbers.count(number) == 1 else series.digest[:8]
+    suffix = path.suffix if series.first.file.member else ""
+    return path.with_name(f"{path.name.removesuffix(suffix)}_{ending}{suffix}")
+
+
+def _stack_label(stack: tuple[Path, ...], stacks: Sequence[tuple[Path, ...]]) -> Path:
+    """The path that a stack is named after: its folder, with the first file if not the only one."""
+    folder = Path(os.path.abspath(stack[0].parent))
+    is_only_one = sum(other[0].parent == stack[0].parent for other in stacks) == 1
+    return folder if is_only_one else folder.with_name(f"{folder.name}_{case_name(stack[0])}")
+
+
+def _readable(files: list[Path], has_others: bool) -> list[Path]:
+    """The files that the installed packages can read.
+
+    Raises:
+        RuntimeUnavailableError: no file can be read, and there are no other scans.
+    """
+    unreadable = [path for path in files if path.name.lower().endswith(ITK_ENDINGS)]
+    if not unreadable or find_spec("SimpleITK"):
         return files
-    why = f"{lacking[0]}: reading it needs SimpleITK; pip install 'ctct[itk]'"
-    if len(lacking) == len(files) and not others:
-        raise RuntimeUnavailableError(why)
-    log.warning("%s; such files are passed over: %d", why, len(lacking))
-    return [path for path in files if path not in lacking]
+    reason = f"{unreadable[0]}: reading it needs SimpleITK; pip install 'ctct[itk]'"
+    if len(unreadable) == len(files) and not has_others:
+        raise RuntimeUnavailableError(reason)
+    log.warning("%s; such files skipped: %d", reason, len(unreadable))
+    return [path for path in files if path not in unreadable]
 
 
-def _once(paths: Iterable[Path]) -> list[Path]:
+def _unique(paths: Iterable[Path]) -> list[Path]:
     return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
-def _dicom(path: Path) -> list[DicomFile]:
-    """What a file holds of DICOM, nothing where it is another."""
+def _dicom_files(path: Path) -> list[DicomFile]:
+    """The DICOM files in a zip, or the file itself if it is DICOM."""
     try:
         if is_zip(path):
-            return members(path)
+            return zip_members(path)
         return [DicomFile(path)] if is_dicom(path) else []
     except InputError as error:
         log.debug("%s", error)
@@ -198,7 +214,7 @@ def _dicom(path: Path) -> list[DicomFile]:
 
 def _walk(folder: Path) -> Iterable[Path]:
     def warn(error: OSError) -> None:
-        log.warning("%s: cannot be read (%s); passed over", error.filename, error.strerror)
+        log.warning("%s: cannot be read (%s); skipped", error.filename, error.strerror)
 
     for parent, folders, files in os.walk(folder, onerror=warn):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -1,4 +1,4 @@
-"""Whether slices lie side by side, and how far apart."""
+"""The spacing and alignment of parallel slices."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 
-#: Centres of slices nearer to each other are the same slice; headers are rounded.
+#: Centers closer than this belong to the same slice; headers are rounded.
 SAME_SLICE_MM = 0.5
-#: Gaps between slices that differ by more than this from their mean are not of one stack.
-EVEN = 0.2
+#: Largest deviation of a gap between slices of one stack from the mean gap, as a fraction of it.
+MAX_GAP_DEVIATION = 0.2
 
 
-def stack_step(
-    places_mm: npt.NDArray[np.float64],
+def measure_slice_step(
+    positions_mm: npt.NDArray[np.float64],
     normal: npt.NDArray[np.float64],
     pixel_mm: float,
     where: str,
     remedy: str,
 ) -> tuple[npt.NDArray[np.float64], float, tuple[str, ...]]:
-    """The step from slice to slice, its length along the normal, and what is odd about it.
+    """The mean step from slice to slice, its length along the normal, and notes on irregularities.
 
-    The step is the mean one, which is oblique in a sheared stack. A lone slice has the normal for a
-    step and no length, NaN.
+    The step is oblique in a sheared stack. A single slice has the normal as its step, and NaN as
+    its length.
 
     Args:
-        places_mm: (slices, 3), the same point of each slice, in order along the normal.
-        normal: (3,), unit vector at right angles to the slices.
-        pixel_mm: a shift within the plane by more than this is odd.
-        where: what the slices are of, for messages.
+        positions_mm: (slices, 3), the same point of each slice, in order along the normal.
+        normal: (3,), unit vector perpendicular to the slices.
+        pixel_mm: in-plane shifts larger than this are noted.
+        where: the file or series, for messages.
         remedy: what to do about missing slices, for the error.
 
     Raises:
         InputError: the gaps are too uneven.
     """
-    if len(places_mm) == 1:
+    if len(positions_mm) == 1:
         return normal, float("nan"), ()
     notes = []
-    step = (places_mm[-1] - places_mm[0]) / (len(places_mm) - 1)
+    step = (positions_mm[-1] - positions_mm[0]) / (len(positions_mm) - 1)
     slice_mm = float(step @ normal)
-    gaps = [b - a for a, b in pairwise(places_mm @ normal)]
-    worst = max(abs(gap - slice_mm) for gap in gaps)
-    apart = f"slices lie {min(gaps):.1f} to {max(gaps):.1f} mm apart"
-    if worst > EVEN * slice_mm:
-        raise InputError(f"{where}: {apart}, so some are missing; {remedy}")
-    if worst > 0.02 * slice_mm:
-        notes.append(f"{apart}; the mean, {slice_mm:.2f} mm, is used")
-    off = places_mm - places_mm[0] - np.arange(len(places_mm))[:, None] * step
-    off -= np.outer(off @ normal, normal)
-    if (shift_mm := float(np.linalg.norm(off, axis=1).max())) > pixel_mm:
+    gaps = [b - a for a, b in pairwise(positions_mm @ normal)]
+    deviation = max(abs(gap - slice_mm) for gap in gaps)
+    gaps_text = f"slices lie {min(gaps):.1f} to {max(gaps):.1f} mm apart"
+    if deviation > MAX_GAP_DEVIATION * slice_mm:
+        raise InputError(f"{where}: {gaps_text}, so some are missing; {remedy}")
+    if deviation > 0.02 * slice_mm:
+        notes.append(f"{gaps_text}; the mean, {slice_mm:.2f} mm, is used")
+    shifts = positions_mm - positions_mm[0] - np.arange(len(positions_mm))[:, None] * step
+    shifts -= np.outer(shifts @ normal, normal)
+    if (shift_mm := float(np.linalg.norm(shifts, axis=1).max())) > pixel_mm:
         notes.append(f"slices are shifted by up to {shift_mm:.1f} mm in their plane")
     return step, slice_mm, tuple(notes)

@@ -1,4 +1,4 @@
-"""Label maps from files, and whether two of them lie on the same voxels."""
+"""Reading label maps, and checking that two studies have the same voxel grid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ctct.io.nifti import read_nifti
 from ctct.io.study import Study
 from ctct.labels import remap
 
-#: Voxel centers of two files further apart than this are not the same place.
+#: Largest distance between corresponding voxel centers of two files with the same grid.
 SAME_PLACE_MM = 0.5
 
 
@@ -20,45 +20,48 @@ def read_labels(path: Path, order: str = "acdc") -> tuple[Study, npt.NDArray[np.
     """A label map as a study, and its labels (T, Z, H, W) in the ACDC order.
 
     Raises:
-        InputError: the file is no scan, or holds other than the whole numbers ``order`` names.
+        InputError: the file is no scan, or holds other values than the integers of ``order``.
     """
     study = read_nifti(path)
     labels = np.empty(study.voxels.shape, np.uint8)
-    for frame, voxels in enumerate(study.voxels):  # one at a time, as integers take memory
-        whole = voxels.round()
-        if not np.array_equal(whole, voxels):
-            odd = float(voxels[whole != voxels][0])
+    for frame, voxels in enumerate(study.voxels):  # frame by frame, because int64 takes memory
+        integers = voxels.round()
+        if not np.array_equal(integers, voxels):
+            value = float(voxels[integers != voxels][0])
             raise InputError(
-                f"{path}: holds {odd:g}; labels are whole numbers (resampled with interpolation?)"
+                f"{path}: holds {value:g}; labels are whole numbers (resampled with interpolation?)"
             )
         try:
-            labels[frame] = remap(whole.astype(np.int64), source=order)
+            labels[frame] = remap(integers.astype(np.int64), source=order)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
     return study, labels
 
 
-def check_same_grid(one: Study, other: Study) -> None:
-    """Refuse two studies whose voxels do not lie on each other.
+def check_same_grid(study: Study, reference: Study) -> None:
+    """Check that the voxels of two studies coincide.
 
     Raises:
         InputError: shape, spacing or affine differ.
     """
-    if one.voxels.shape != other.voxels.shape:
+    if study.voxels.shape != reference.voxels.shape:
         raise InputError(
-            f"{one.path}: {one.voxels.shape} voxels, {other.path} has {other.voxels.shape}"
+            f"{study.path}: {study.voxels.shape} voxels, {reference.path} has "
+            f"{reference.voxels.shape}"
         )
-    own, theirs = ((*s.spacing_mm, s.slice_spacing_mm) for s in (one, other))
-    if not np.allclose(own, theirs, rtol=0.01, equal_nan=True):
-        raise InputError(f"{one.path}: voxels of {own} mm, {other.path} has {theirs}")
-    _, depth, height, width = one.voxels.shape
+    size_mm, reference_mm = ((*s.spacing_mm, s.slice_spacing_mm) for s in (study, reference))
+    if not np.allclose(size_mm, reference_mm, rtol=0.01, equal_nan=True):
+        raise InputError(
+            f"{study.path}: voxels of {size_mm} mm, {reference.path} has {reference_mm}"
+        )
+    _, depth, height, width = study.voxels.shape
     corners = [
         (x, y, z, 1.0) for x in (0, width - 1) for y in (0, height - 1) for z in (0, depth - 1)
     ]
-    shift = (one.affine - other.affine)[:3] @ np.array(corners).T  # (3, corners)
-    apart_mm = float(np.sqrt((shift**2).sum(0)).max())
-    if not apart_mm <= SAME_PLACE_MM:
+    shift = (study.affine - reference.affine)[:3] @ np.array(corners).T  # (3, corners)
+    distance_mm = float(np.sqrt((shift**2).sum(0)).max())
+    if not distance_mm <= SAME_PLACE_MM:
         raise InputError(
-            f"{one.path}: lies up to {apart_mm:.1f} mm from {other.path} (affines differ); "
-            "resample one onto the other"
+            f"{study.path}: lies up to {distance_mm:.1f} mm from {reference.path} (affines "
+            "differ); resample one onto the other"
         )

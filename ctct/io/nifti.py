@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 files to :class:`Study` and back, gzip through isal."""
+"""NIfTI-1 and NIfTI-2 files: read as :class:`Study`, label maps written back; gzip by isal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 from nibabel.wrapstruct import WrapStructError
 
 from ctct.errors import InputError
@@ -24,17 +24,23 @@ from ctct.io.study import SLICE_MM, Study
 
 log = logging.getLogger(__name__)
 
-
 _CHUNK = 4 * 2**20  # bytes or voxels
 
 _HEADER_ERRORS = (HeaderDataError, ImageFileError, WrapStructError, ValueError)
-_IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header
-_TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; anything else is taken as mm
+_IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by size of the header in bytes
+_TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; every other code is read as mm
 
 
 @dataclass(frozen=True)
-class NiftiSource:
-    """Header of the file read and how its axes were moved, to write labels that overlay exactly."""
+class NiftiLabelEncoder:
+    """Encodes label maps that overlay a NIfTI file exactly.
+
+    Attributes:
+        image_class: NIfTI-1 or NIfTI-2.
+        header: of the file.
+        shape: of the file.
+        slice_axis: axis of the file that holds the slices.
+    """
 
     image_class: type[nib.Nifti1Image]
     header: nib.Nifti1Header
@@ -42,13 +48,13 @@ class NiftiSource:
     slice_axis: int
 
     def encode_labels(self, labels: npt.NDArray[np.uint8]) -> bytes:
-        """gzip-compressed NIfTI of ``labels`` (T, Z, H, W), its geometry equal to the source's."""
+        """gzip-compressed NIfTI of ``labels`` (T, Z, H, W), in the geometry of the file."""
         array = np.moveaxis(labels.transpose(3, 2, 1, 0), 2, self.slice_axis)
         header = self.header.copy()
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 0
-        # affine=None keeps qform, sform and their codes exactly as they were.
+        # With affine=None nibabel keeps qform, sform and their codes unchanged.
         image = self.image_class(array.reshape(self.shape), None, header)
         return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))
 
@@ -56,7 +62,7 @@ class NiftiSource:
 def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
     """A study made in memory and its labels (T, Z, H, W) as gzip-compressed NIfTI, by file stem.
 
-    Voxels are stored as 16-bit integers; the stems are the study's name, and that with ``_gt``.
+    Voxels are stored as 16-bit integers. The stems are ``NAME`` and ``NAME_gt``.
     """
     zooms = (*study.spacing_mm[::-1], study.slice_spacing_mm, 0.0)
     files = {}
@@ -71,55 +77,44 @@ def encode_study(study: Study, labels: npt.NDArray[np.uint8]) -> dict[str, bytes
     return files
 
 
-def source_of(
+def make_label_encoder(
     affine: npt.NDArray[np.float64], shape: tuple[int, ...], zooms: tuple[float, ...]
-) -> NiftiSource:
-    """Source of a study that comes from no NIfTI file: a header made of its geometry.
+) -> NiftiLabelEncoder:
+    """The encoder of a study that was not read from NIfTI, with a header made from its geometry.
 
     Args:
-        affine: voxel index (column, row, slice) to scanner coordinates in millimetres (RAS+).
+        affine: (4, 4), voxel index (column, row, slice) to scanner coordinates in mm (RAS+).
         shape: (T, Z, H, W).
-        zooms: size of a voxel in millimetres, along column, row and slice; seconds from frame to
-            frame, 0 where not known.
+        zooms: voxel size along column, row and slice in mm, then seconds from frame to frame, 0
+            where unknown.
     """
     size = (*shape[:0:-1], shape[0]) if shape[0] > 1 else shape[:0:-1]
     image = nib.Nifti1Image(np.broadcast_to(np.uint8(0), size), affine)
     image.set_sform(affine, "scanner")
-    image.set_qform(affine, "scanner")  # without the shear of an oblique stack, which sform keeps
+    image.set_qform(affine, "scanner")  # drops the shear of an oblique stack; the sform keeps it
     image.header.set_zooms(zooms[: len(size)])
     image.header.set_xyzt_units("mm", "sec")
-    return NiftiSource(nib.Nifti1Image, image.header, size, 2)
+    return NiftiLabelEncoder(nib.Nifti1Image, image.header, size, 2)
 
 
 def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     """Read a NIfTI file of two, three or four dimensions (column, row, slice, frame).
 
-    Integer and floating types are taken, scl_slope and scl_inter honoured. The slice axis is the
-    third, unless another axis has a spacing at least 1.5 times that of both others (a volume whose
-    axes were reordered); the label map written for the study is in the file's own order again.
+    Voxels may be integers or floats; scl_slope and scl_inter are applied. The slice axis is the
+    third, unless another axis has a spacing at least 1.5 times that of both others, as in a volume
+    whose axes were reordered. Label maps of the study have the axis order of the file.
 
     Args:
         path: the file.
-        max_bytes: a file that promises more, as filed or as 32-bit numbers, is refused before it is
-            unpacked.
+        max_bytes: a larger scan, as stored or as 32-bit numbers, is refused before it is unpacked.
 
     Raises:
-        InputError: the file is missing, damaged, not NIfTI, or not a scan ctct can use.
+        InputError: the file is missing, damaged, not NIfTI, or not a scan that ctct can use.
     """
     path = Path(path)
     try:
         image, pixdim = _load(path, max_bytes)
-        header = image.header
-        shape = tuple(int(n) for n in header.get_data_shape())
-        dtype = header.get_data_dtype()
-        if dtype.kind not in "iuf":
-            kind = "RGB" if dtype.names else str(dtype)
-            raise InputError(f"{path}: voxels are {kind}; convert to one gray value a voxel")
-        if len(shape) < 2 or any(n != 1 for n in shape[4:]):
-            raise InputError(
-                f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
-            )
-        array = _voxels(image)
+        return _to_study(path, image, pixdim)
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -127,38 +122,83 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     except (OSError, EOFError, isal_zlib.IsalError) as error:  # type: ignore[misc]
         raise InputError(f"{path}: cannot be read ({error}); copy or download it again") from error
     except _HEADER_ERRORS as error:
-        raise InputError(f"{path}: not a usable NIfTI file ({_one_line(error)})") from error
+        raise InputError(f"{path}: not a usable NIfTI file ({_shorten(error)})") from error
 
-    array = array.reshape(
-        shape[:4] + (1,) * (4 - len(shape)), order="F"
-    )  # (x, y, z, t), slice axis anywhere
+
+def study_from_nibabel(image: SpatialImage, name: str = "study") -> Study:
+    """A nibabel image as a study, by the rules of :func:`read_nifti`.
+
+    Args:
+        image: of two to four dimensions (column, row, slice, frame).
+        name: of the study.
+
+    Raises:
+        InputError: it is not an image, or not a scan that ctct can use.
+    """
+    if not isinstance(image, SpatialImage):
+        raise InputError(f"{name}: {type(image).__name__} of nibabel is not an image")
+    try:
+        nifti = image if isinstance(image, nib.Nifti1Pair) else nib.Nifti1Image.from_image(image)
+        study = _to_study(Path(name), nifti, nifti.header["pixdim"])
+    except (OSError, *_HEADER_ERRORS) as error:
+        raise InputError(f"{name}: cannot be read ({_shorten(error)})") from error
+    return replace(study, name=name, path=None)
+
+
+def encode_labels(study: Study, labels: npt.NDArray[np.uint8]) -> bytes:
+    """Labels (T, Z, H, W) of a study as gzip-compressed NIfTI.
+
+    In the geometry and axis order of the file that the study was read from; of a study made in
+    memory, in that of its affine.
+    """
+    encoder = study.label_encoder
+    if encoder is None:
+        sizes_mm = np.nan_to_num((*study.spacing_mm[::-1], study.slice_spacing_mm, 0.0))
+        encoder = make_label_encoder(study.affine, study.voxels.shape, tuple(sizes_mm))
+    return encoder.encode_labels(labels)
+
+
+def _to_study(path: Path, image: nib.Nifti1Image, pixdim: npt.NDArray[np.floating]) -> Study:
+    header = image.header
+    shape = tuple(int(n) for n in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        kind = "RGB" if dtype.names else str(dtype)
+        raise InputError(f"{path}: voxels are {kind}; convert to one gray value per voxel")
+    if len(shape) < 2 or any(n != 1 for n in shape[4:]):
+        raise InputError(
+            f"{path}: image is {len(shape)}-D {shape}; expected column, row, slice and frame"
+        )
+    array = _read_voxels(image)
+    # (x, y, z, t), where any of the first three may be the slice axis
+    array = array.reshape(shape[:4] + (1,) * (4 - len(shape)), order="F")
     factor = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
     zooms = [abs(float(z)) * factor for z in pixdim[1:4]]
-    lone = array.shape[2] == 1
-    if len(shape) == 2 or (lone and zooms[2] == 0):
-        zooms[2] = float("nan")  # not given
+    if len(shape) == 2 or (array.shape[2] == 1 and zooms[2] == 0):
+        zooms[2] = float("nan")  # unknown
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= factor
-    study, slice_axis = oriented(path, array, zooms, affine)
-    _warn_if_inconsistent(path, zooms, affine)
-    return replace(study, source=NiftiSource(type(image), header, shape, slice_axis))
+    study, slice_axis = study_from_array(path, array, zooms, affine)
+    _warn_if_sizes_differ(path, zooms, affine)
+    encoder = NiftiLabelEncoder(type(image), header, shape, slice_axis)
+    return replace(study, label_encoder=encoder)
 
 
-def oriented(
+def study_from_array(
     path: Path,
     array: npt.NDArray[np.float32],
     zooms: list[float],
     affine: npt.NDArray[np.float64],
 ) -> tuple[Study, int]:
-    """A study, its slice axis moved to its place, without a source; and which axis that was.
+    """A study without a label encoder, and the index of the slice axis in ``array``.
 
     Args:
         path: the file that was read.
-        array: (x, y, z, t), the slice axis anywhere.
-        zooms: size of a voxel along x, y and z, millimetres.
-        affine: (4, 4), index (x, y, z) to millimetres (RAS+).
+        array: (x, y, z, t); any of x, y, z may be the slice axis.
+        zooms: voxel size along x, y and z in mm.
+        affine: (4, 4), index (x, y, z) to millimeters (RAS+).
     """
-    slice_axis = 2 if array.shape[2] == 1 else _slice_axis(zooms)
+    slice_axis = 2 if array.shape[2] == 1 else _find_slice_axis(zooms)
     order = [axis for axis in range(3) if axis != slice_axis] + [slice_axis]
     study = Study(
         name=case_name(path),
@@ -172,57 +212,56 @@ def oriented(
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What the header of a file says of the size and the place of its image.
+class ImageGeometry:
+    """Size and position of an image according to its header.
 
     Attributes:
-        shape: as filed.
-        affine: (4, 4), voxel index to millimetres (RAS+).
-        placed: whether the affine was written on purpose, as qform or sform.
+        shape: as stored.
+        affine: (4, 4), voxel index to millimeters (RAS+).
+        has_position: whether the header holds a qform or an sform; otherwise the affine is
+            nibabel's default.
     """
 
     shape: tuple[int, ...]
     affine: npt.NDArray[np.float64]
-    placed: bool
+    has_position: bool
 
 
-def read_geometry(path: Path) -> Geometry | None:
-    """What the header of a NIfTI file says; None where it is damaged or there is none."""
+def read_geometry(path: Path) -> ImageGeometry | None:
+    """Read the header of a NIfTI file; None where it is damaged or missing."""
     try:
         with open_file(path) as raw:
-            packed = raw.read(2) == GZIP_MAGIC
-            raw.seek(0)
-            head = cast(BinaryIO, igzip.open(raw) if packed else raw).read(max(_IMAGE_CLASSES))
-        _, header, _ = _checked_header(path, head)
+            head = _unpacked(raw).read(max(_IMAGE_CLASSES))
+        _, header, _ = _parse_header(path, head)
     except (OSError, EOFError, InputError, isal_zlib.IsalError, *_HEADER_ERRORS):  # type: ignore[misc]
         return None
     affine = np.array(header.get_best_affine(), dtype=np.float64)
     affine[:3] *= _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
     shape = tuple(int(n) for n in header.get_data_shape())
-    placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-    return Geometry(shape, affine, placed)
+    has_position = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    return ImageGeometry(shape, affine, has_position)
 
 
-def _voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
-    """All voxels, scaled, a part at a time: scaling takes several times its result's memory."""
+def _read_voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
+    """All voxels, scaled in parts, because scaling takes several times the memory of its result."""
     shape = image.shape
-    flat = image.dataobj.reshape((int(np.prod(shape)),))  # in the file's order, first axis fastest
+    if isinstance(image.dataobj, np.ndarray):  # made in memory
+        return image.dataobj.astype(np.float32)
+    flat = image.dataobj.reshape((int(np.prod(shape)),))  # in order of the file, first axis fastest
     array = np.empty(flat.shape, np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by name
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity are refused later
         for at in range(0, len(array), _CHUNK):
             array[at : at + _CHUNK] = flat[at : at + _CHUNK]
     return array.reshape(shape, order="F")
 
 
 def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
-    """The image, its data wholly in memory, and pixdim as filed: nibabel sets a 0 there to 1."""
+    """The image, all in memory, and pixdim as stored, in which nibabel replaces 0 by 1."""
     with open_file(path) as raw:
         before = os.fstat(raw.fileno())
-        packed = raw.read(2) == GZIP_MAGIC
-        raw.seek(0)
-        stream = cast(BinaryIO, igzip.open(raw) if packed else raw)
+        stream = _unpacked(raw)
         head = stream.read(max(_IMAGE_CLASSES))
-        image_class, header, pixdim = _checked_header(path, head)
+        image_class, header, pixdim = _parse_header(path, head)
         voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
         promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
         if max(promised, 4 * voxels) > max_bytes:
@@ -246,10 +285,17 @@ def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.f
     return cast(nib.Nifti1Image, image_class.from_stream(data)), pixdim
 
 
-def _checked_header(
+def _unpacked(raw: BinaryIO) -> BinaryIO:
+    """The content of a file, through gzip if it is compressed."""
+    is_gzip = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    raw.seek(0)
+    return cast(BinaryIO, igzip.open(raw) if is_gzip else raw)
+
+
+def _parse_header(
     path: Path, head: bytes
 ) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header, npt.NDArray[np.floating]]:
-    """Header, after the checks nibabel does not make or words vaguely, and pixdim as filed."""
+    """Image class, header and pixdim as stored, after checks that nibabel does not make."""
     for size, image_class in _IMAGE_CLASSES.items():
         for order in "<>":
             if head[:4] == struct.pack(f"{order}i", size):
@@ -266,14 +312,14 @@ def _checked_header(
     raise InputError(f"{path}: not a NIfTI file (starts with {head[:8]!r}); convert it to NIfTI")
 
 
-def _slice_axis(zooms: list[float]) -> int:
+def _find_slice_axis(zooms: list[float]) -> int:
     sizes = np.nan_to_num(zooms)
     widest = int(sizes.argmax())
     others = np.delete(sizes, widest).max()
     return widest if 1.5 * others <= sizes[widest] <= SLICE_MM[1] else 2
 
 
-def _warn_if_inconsistent(path: Path, zooms: list[float], affine: npt.NDArray[np.float64]) -> None:
+def _warn_if_sizes_differ(path: Path, zooms: list[float], affine: npt.NDArray[np.float64]) -> None:
     sizes = np.sqrt((affine[:3, :3] ** 2).sum(0))[: sum(np.isfinite(zooms))]
     if not np.allclose(sizes, zooms[: len(sizes)], rtol=0.01):
         log.warning(
@@ -284,5 +330,5 @@ def _warn_if_inconsistent(path: Path, zooms: list[float], affine: npt.NDArray[np
         )
 
 
-def _one_line(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

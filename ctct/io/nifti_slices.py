@@ -1,4 +1,4 @@
-"""Folders in which each slice is a NIfTI file."""
+"""Stacks stored as one NIfTI file per slice."""
 
 from __future__ import annotations
 
@@ -13,62 +13,65 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS
-from ctct.io.geometry import SAME_SLICE_MM, stack_step
-from ctct.io.nifti import Geometry, read_geometry, read_nifti, source_of
+from ctct.io.geometry import SAME_SLICE_MM, measure_slice_step
+from ctct.io.nifti import ImageGeometry, make_label_encoder, read_geometry, read_nifti
 from ctct.io.study import Study
 
-#: Fewer files of one slice are not taken for parts of a stack.
+#: Fewer files are not read as the slices of a stack.
 _MIN_SLICES = 3
-_ALONE = "name the files themselves to label each alone"
+_SEPARATELY = "name the files themselves to label each separately"
 
 
 def find_stacks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """Files of one slice each, whose headers say that they lie side by side, by folder.
+    """The stacks among ``paths``, each as its files in order along the normal of the slices.
 
-    Of equal size, pixels, phases and orientation, and not all in the same place; a header that
-    gives no place, or files that share theirs, leave every file a scan of its own.
+    The files of a stack lie in one folder, hold one slice each, and agree in size, spacing, phases
+    and orientation. A file without a position in its header is in no stack; files that all have
+    the same position make none.
     """
     folders: dict[Path, list[_Slice]] = defaultdict(list)
     for path in paths:
         geometry = read_geometry(path) if path.name.lower().endswith(ENDINGS) else None
-        if geometry and geometry.placed and all(n == 1 for n in geometry.shape[2:3]):
+        if geometry and geometry.has_position and all(n == 1 for n in geometry.shape[2:3]):
             folders[path.parent].append(_Slice(path, geometry))
     stacks = []
     for slices in folders.values():
         groups: list[list[_Slice]] = []
-        for one in slices:
+        for file in slices:
             for group in groups:
-                if one.is_beside(group[0]):
-                    group.append(one)
+                if file.is_parallel_to(group[0]):
+                    group.append(file)
                     break
             else:
-                groups.append([one])
+                groups.append([file])
         for group in groups:
-            places = [one.place_mm for one in group]
-            if len(group) >= _MIN_SLICES and max(places) - min(places) > SAME_SLICE_MM:
-                stacks.append(tuple(one.path for one in sorted(group, key=lambda s: s.place_mm)))
+            group.sort(key=lambda file: file.position_mm)
+            extent_mm = group[-1].position_mm - group[0].position_mm
+            if len(group) >= _MIN_SLICES and extent_mm > SAME_SLICE_MM:
+                stacks.append(tuple(file.path for file in group))
     return stacks
 
 
 def read_slices(paths: Sequence[Path], name: str) -> Study:
-    """Read the slices of a stack, in order along their normal, as one study of that name.
+    """Read the slices of a stack, in order along their normal, as one study named ``name``.
 
     Raises:
-        InputError: a file cannot be used, two lie in the same place, or some are missing.
+        InputError: a file cannot be used, two have the same position, or some are missing.
     """
     folder = paths[0].parent
     studies = [read_nifti(path) for path in paths]
     first = studies[0]
     normal = _normal(first.affine)
     origins = np.array([study.affine[:3, 3] for study in studies])
-    for (one, at), (other, then) in pairwise(zip(paths, origins @ normal, strict=True)):
-        if then - at < SAME_SLICE_MM:
+    positions = zip(paths, origins @ normal, strict=True)
+    for (path, position), (next_path, next_position) in pairwise(positions):
+        if next_position - position < SAME_SLICE_MM:
             raise InputError(
-                f"{folder}: {one.name} and {other.name} lie in the same place, so nothing says "
-                f"which phase each is; join them to one file, or {_ALONE}"
+                f"{folder}: {path.name} and {next_path.name} lie in the same place, so nothing "
+                f"says which phase each is; join them to one file, or {_SEPARATELY}"
             )
-    step, slice_mm, notes = stack_step(
-        origins, normal, max(first.spacing_mm), str(folder), f"add them, or {_ALONE}"
+    step, slice_mm, notes = measure_slice_step(
+        origins, normal, max(first.spacing_mm), str(folder), f"add them, or {_SEPARATELY}"
     )
     affine = first.affine.copy()
     affine[:3, 2] = step
@@ -80,33 +83,34 @@ def read_slices(paths: Sequence[Path], name: str) -> Study:
         slice_spacing_mm=slice_mm,
         affine=affine,
         path=folder,
-        source=source_of(affine, voxels.shape, (*first.spacing_mm[::-1], slice_mm, 0.0)),
+        label_encoder=make_label_encoder(
+            affine, voxels.shape, (*first.spacing_mm[::-1], slice_mm, 0.0)
+        ),
         notes=notes,
     )
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """A file of one slice, and what its header says."""
+    """A file with one slice, and its geometry."""
 
     path: Path
-    geometry: Geometry
+    geometry: ImageGeometry
 
     @property
-    def place_mm(self) -> float:
-        """Where it lies along its normal."""
+    def position_mm(self) -> float:
+        """Position along the normal."""
         affine = self.geometry.affine
         return float(affine[:3, 3] @ _normal(affine))
 
-    def is_beside(self, other: _Slice) -> bool:
-        """Whether both may be of one stack: equal shape, pixels and orientation."""
-        own, its = self.geometry, other.geometry
-        return own.shape == its.shape and np.allclose(
-            own.affine[:3, :2], its.affine[:3, :2], atol=0.01
+    def is_parallel_to(self, other: _Slice) -> bool:
+        """Whether both may belong to one stack: equal shape, spacing and orientation."""
+        return self.geometry.shape == other.geometry.shape and np.allclose(
+            self.geometry.affine[:3, :2], other.geometry.affine[:3, :2], atol=0.01
         )
 
 
 def _normal(affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unit vector at right angles to a slice; the third axis of its header may be anything."""
+    """Unit vector perpendicular to a slice; the third axis of its affine may have any direction."""
     normal = np.cross(affine[:3, 0], affine[:3, 1])
     return np.asarray(normal / max(float(np.linalg.norm(normal)), 1e-9), np.float64)

@@ -1,4 +1,4 @@
-"""Which patient and frame a file belongs to, and what an ACDC ``Info.cfg`` beside it says."""
+"""The patient and frame in a file's name, and the entries of an ACDC ``Info.cfg``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def patient_and_frame(name: str) -> tuple[str, int | None]:
 
 
 @dataclass(frozen=True)
-class Info:
-    """What an ``Info.cfg`` of the ACDC layout, or DICOM, says; None where it does not.
+class PatientInfo:
+    """A patient's entries in an ``Info.cfg`` of the ACDC layout or in DICOM; None where missing.
 
     Attributes:
         ed: number of the end-diastolic frame as in ``_frameNN``, from 1.
-        es: number of the end-systolic frame, likewise.
+        es: number of the end-systolic frame as in ``_frameNN``, from 1.
         height_cm: height of the patient.
         weight_kg: weight of the patient.
         sex: "M" or "F".
@@ -38,19 +38,19 @@ class Info:
     heart_rate_bpm: float | None = None
 
 
-def read_info(folder: Path) -> Info:
-    """Read ``folder/Info.cfg``; where it is missing or says nothing, everything is None."""
+def read_patient_info(folder: Path) -> PatientInfo:
+    """Read ``folder/Info.cfg``; without that file every entry is None."""
     try:
         text = (folder / "Info.cfg").read_text(errors="replace")
     except OSError:
-        return Info()
+        return PatientInfo()
     entries = {key: float(value) for key, value in _ENTRY.findall(text)}
     ed, es = (int(entries[key]) if key in entries else None for key in ("ED", "ES"))
-    return Info(ed, es, entries.get("Height"), entries.get("Weight"))
+    return PatientInfo(ed, es, entries.get("Height"), entries.get("Weight"))
 
 
-def phase_numbers(info: Info, numbers: Sequence[int]) -> tuple[int | None, int | None]:
-    """Where among frames of these numbers, from 1, lie the ED and the ES that ``info`` names."""
+def phase_indices(info: PatientInfo, numbers: Sequence[int]) -> tuple[int | None, int | None]:
+    """Indices of the ED and ES frames of ``info`` in a list of frame numbers from 1."""
     ed, es = (
         numbers.index(n) if n is not None and n in numbers else None for n in (info.ed, info.es)
     )

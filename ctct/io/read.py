@@ -1,4 +1,4 @@
-"""Reading a scan, whatever it was filed as."""
+"""Reading a scan of any format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.case import Case
-from ctct.io.dicom.files import is_dicom, is_zip, members
+from ctct.io.dicom.files import is_dicom, is_zip, zip_members
 from ctct.io.dicom.read import read_series
 from ctct.io.discover import discover
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
@@ -21,23 +21,23 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
 
     Args:
         case: the scan.
-        max_bytes: a scan of more, as filed or as 32-bit numbers, is refused before it is unpacked.
+        max_bytes: a larger scan, as stored or as 32-bit numbers, is refused before it is unpacked.
 
     Raises:
-        InputError: it is missing, damaged or not a scan ctct can use.
+        InputError: the scan is missing, damaged or not one that ctct can use.
     """
     if case.series:
         return read_series(case.series, case.name, max_bytes)
     if case.slices:
         return read_slices(case.slices, case.name)
     if is_zip(case.path):
-        members(case.path)  # says why there is no series
+        zip_members(case.path)  # raises an error that says why there is no series
     read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
     return read(case.path, max_bytes)
 
 
 def find_case(path: str | Path, series: str | None = None) -> Case:
-    """The one scan that is there; see :func:`read_study`."""
+    """The only scan in ``path``; see :func:`read_study`."""
     path = Path(path)
     if not (path.is_dir() or is_zip(path) or is_dicom(path)):
         return Case(path, case_name(path))
@@ -49,18 +49,18 @@ def find_case(path: str | Path, series: str | None = None) -> Case:
 
 
 def read_study(path: str | Path, series: str | None = None) -> Study:
-    """Read a short-axis scan: a file of NIfTI, MetaImage or NRRD, or DICOM of any kind.
+    """Read a short-axis scan: a NIfTI, MetaImage or NRRD file, or DICOM of any kind.
 
     Args:
-        path: a file of two, three or four dimensions; or the folder, zip or enhanced file where
-            DICOM of one study lies, or a folder with a NIfTI file a slice.
-        series: SeriesInstanceUID to take in place of what looks like a short-axis cine.
+        path: a file of two, three or four dimensions; a folder, zip or enhanced file with DICOM of
+            one study; or a folder with one NIfTI file per slice.
+        series: SeriesInstanceUID to read instead of the series that looks like a short-axis cine.
 
     Returns:
         A study whose ``voxels`` are (frames, slices, rows, columns).
 
     Raises:
-        InputError: it is missing, damaged, not a scan ctct can use, or more than one.
+        InputError: the scan is missing, damaged or not one that ctct can use, or there are several.
         RuntimeUnavailableError: pydicom for DICOM, or SimpleITK for MetaImage and NRRD, is not
             installed.
     """

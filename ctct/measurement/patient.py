@@ -20,7 +20,7 @@ class PatientResult:
         judgement: verdict and reasons.
         indicators: indicators of each frame of ``measurements``; None where they are not known.
         by_model: name of every other model to the indices of its labels; see
-            :mod:`ctct.predict.comparison`.
+            :mod:`ctct.prediction.comparison`.
         ed_wall_mm: wall thickness at ED of the 16 segments; empty where it is not known.
         es_wall_mm: the same at ES.
         picture: JPEG of ED and ES, slices from base to apex; empty without one.

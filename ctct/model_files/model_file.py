@@ -15,10 +15,11 @@ from typing import Any
 from ctct.errors import ModelError
 from ctct.model_files.former_names import current_description
 from ctct.model_files.onnx_header import external_locations, read_metadata
-from ctct.model_files.sidecar import read_description
+from ctct.model_files.sidecar import read_description, read_engine_record
 from ctct.model_files.variant import heart_crop_path
 
 DEFAULT = "default"
+ENDINGS = (".onnx", ".xml", ".engine", ".safetensors")
 _DEFAULT_FILE = "ctct-acdc.onnx"
 
 
@@ -57,38 +58,71 @@ class ModelFile:
 
 
 def find_model(model: str | Path = DEFAULT) -> ModelFile:
-    """The bundled model, an ``.onnx``, ``.xml`` or ``.engine`` file, a run folder or a checkpoint.
+    """Read the bundled model, an ``.onnx``, ``.xml`` or ``.engine`` file, a run or a checkpoint.
 
     Raises:
         ModelError: there is no such file, or it is not one of ctct's.
     """
+    return read_model(locate_model(model))
+
+
+def locate_model(model: str | Path = DEFAULT) -> Path:
+    """The file that ``model`` means: "default", a file, or a folder that ctct train wrote.
+
+    Raises:
+        ModelError: there is no such file, or it has another ending.
+    """
     path = default_model_path() if str(model) == DEFAULT else Path(model)
     if path.is_dir():
         path = path / "model.safetensors"
-    if path.suffix not in (".onnx", ".xml", ".engine", ".safetensors"):
+    if path.suffix not in ENDINGS:
         raise ModelError(
             f"{path}: not a model; give an .onnx, .xml or .engine file, a folder that ctct train "
             "wrote, or 'default'"
         )
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".xml":
-            content += path.with_suffix(".bin").read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{error.filename}: no such model; train one with ctct train, or use 'default'"
-        ) from error
-    except OSError as error:
-        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if path.suffix == ".xml":
-        return ModelFile(path, read_description(path), digest, _heart_crop(path))
-    if path.suffix == ".engine":
-        from ctct.model_files.sidecar import read_engine_record
+    if not path.exists():
+        raise _missing(path)
+    return path
 
-        return ModelFile(path, read_engine_record(path).description, digest)
-    if path.suffix != ".onnx":
+
+def read_model(path: Path, heart_crop: bool = True) -> ModelFile:
+    """Read the description and digest of a model file.
+
+    Args:
+        path: with one of :data:`ENDINGS`.
+        heart_crop: also read the file for heart crops, if there is one.
+
+    Raises:
+        ModelError: there is no such file, or it is not one of ctct's.
+    """
+    content = _read(path)
+    if path.suffix == ".xml":
+        content += _read(path.with_suffix(".bin"))
+    digest = hashlib.sha256(content).hexdigest()
+    if path.suffix == ".safetensors":
         return ModelFile(path, {}, digest)
+    if path.suffix == ".engine":
+        return ModelFile(path, read_engine_record(path).description, digest)
+    description = read_description(path) if path.suffix == ".xml" else _describe_onnx(path, content)
+    small = heart_crop_path(path)
+    has_small = heart_crop and small.exists()
+    return ModelFile(path, description, digest, read_model(small, False) if has_small else None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _missing(path: Path) -> ModelError:
+    return ModelError(f"{path}: no such model; train one with ctct train, or use 'default'")
+
+
+def _describe_onnx(path: Path, content: bytes) -> dict[str, Any]:
     try:
         description = current_description(dict(read_metadata(content)))
         if "grid" not in description:
@@ -101,12 +135,7 @@ def find_model(model: str | Path = DEFAULT) -> ModelFile:
         ) from error
     for location in locations:
         _check_inside(path, location)
-    return ModelFile(path, description, digest, _heart_crop(path))
-
-
-def _heart_crop(path: Path) -> ModelFile | None:
-    beside = heart_crop_path(path)
-    return find_model(beside) if beside.exists() else None
+    return description
 
 
 def _check_inside(model: Path, location: str) -> None:

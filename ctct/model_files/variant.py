@@ -1,4 +1,4 @@
-"""What a graph does beyond, or short of, the mean of its two networks; without PyTorch."""
+"""Variants of a model: other graphs of the same two networks, and the files beside it."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class Variant:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; ``Variant(**d)`` gives an equal variant back."""
         return {**vars(self), "members": list(self.members)}
+
+
+def bf16_path(path: Path) -> Path:
+    """Where the bf16 variant of an ``.onnx`` file lies, if it has one: ``X.bf16.onnx``."""
+    return path.with_suffix(".bf16.onnx")
 
 
 def heart_crop_path(path: Path) -> Path:

@@ -1,9 +1,9 @@
 """A trained pair on disk, and back as a :class:`SegmentationGraph`.
 
 ``model.safetensors`` holds the averaged weights of both networks under ``cnn.`` and
-``transformer.``, and as metadata the configuration, the member weights and the validation Dice.
-An exported ONNX file holds the same under the same names, so it can be restored too; the statistics
-of windows come from the file of their graph, if it lies beside.
+``transformer.``, and as metadata the settings of the run, the member weights and the validation
+Dice. An exported ONNX file holds the same under the same names, so it can be restored too; the
+statistics for heart crops come from the file of their graph, if that lies in the same folder.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
 from ctct.model_files.former_names import current_description
 from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
 from ctct.models.graph import SegmentationGraph
+from ctct.models.names import TIMM
 from ctct.models.networks import build_graph
-from ctct.models.normalization import OTHER, for_other_grid
+from ctct.models.normalization import OTHER_STATISTICS, for_other_grid
 
 MODEL_FILE = "model.safetensors"
 
@@ -35,10 +36,10 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a model file says of itself.
+    """How a model was made, as its file tells.
 
     Attributes:
-        config: the training configuration, as plain values.
+        config: settings of the training run by name, without groups.
         step: optimizer steps taken.
         member_weights: share of the CNN and of the Transformer in the mean.
         validation_dice: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
@@ -87,32 +88,56 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescripti
                 "from its fp32 .onnx file"
             )
         description = ModelDescription.from_metadata(metadata)
-        beside = heart_crop_path(path)
-        if path.suffix == ".onnx" and beside.exists():
-            tensors |= for_other_grid(_read_onnx(beside)[0])
-        has_heart_crop = any(name.startswith(OTHER) for name in tensors)
+        _refuse_former_timm(path, description, tensors)
+        crop_path = heart_crop_path(path)
+        if path.suffix == ".onnx" and crop_path.exists():
+            tensors |= for_other_grid(_read_onnx(crop_path)[0])
         config = description.config | {"pretrained": False}
-        graph = build_graph(config if has_heart_crop else config | {"heart_crop_size": 0})
+        if not any(name.startswith(OTHER_STATISTICS) for name in tensors):
+            config["heart_crop_size"] = 0
+        graph = build_graph(config)
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
-        graph.fit(json.loads(metadata["grid"])["size"] if "grid" in metadata else graph.grid.size)
-        absent = set(MEMBERS) - set(graph.variant.members)
-        if absent:
-            absent.add("member_weights")
-        kept = {  # what such a file does not hold, and such a graph does not use
-            name: tensor
-            for name, tensor in graph.state_dict().items()
-            if name.endswith(_COUNTER) or name.split(".")[0] in absent
-        }
-        graph.load_weights(kept | tensors)
+        if "grid" in metadata:
+            graph.set_grid(json.loads(metadata["grid"])["size"])
+        graph.load_weights(_unused_tensors(graph) | tensors)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such model; train one with ctct train") from error
     except (
         *(SafetensorError, OSError, RuntimeError),
-        *(KeyError, TypeError, ValueError, ConfigError),  # of metadata that make no sense
+        *(KeyError, TypeError, ValueError, ConfigError),  # metadata that make no sense
     ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path}: not a model of ctct ({reason})") from error
     return graph.eval(), description
+
+
+def _refuse_former_timm(
+    path: Path, description: ModelDescription, tensors: Mapping[str, Tensor]
+) -> None:
+    """Refuse weights of the U-Net on timm's encoders that version 0.1 had.
+
+    Raises:
+        ModelError: the file holds them.
+    """
+    for member, network in zip(MEMBERS, description.config.get("networks", ()), strict=False):
+        names = [name for name in tensors if name.startswith(f"{member}.")]
+        if network.startswith(TIMM) and names and not names[0].startswith(f"{member}.unet."):
+            raise ModelError(
+                f"{path}: its {network} is of ctct 0.1, whose U-Net on encoders of timm was "
+                "another one; train it again, or use that version"
+            )
+
+
+def _unused_tensors(graph: SegmentationGraph) -> dict[str, Tensor]:
+    """Tensors that a file may lack because inference with this variant does not use them."""
+    unused = set(MEMBERS) - set(graph.variant.members)
+    if unused:
+        unused.add("member_weights")
+    return {
+        name: tensor
+        for name, tensor in graph.state_dict().items()
+        if name.endswith(_COUNTER) or name.split(".")[0] in unused
+    }
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -122,7 +147,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        import onnx  # only here: training from a run does without it
+        import onnx  # here, because training from a run does without it
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"{path}: reading it needs the onnx package; pip install 'ctct[export]', or give the "

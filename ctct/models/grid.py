@@ -24,8 +24,8 @@ class NetworkGrid:
     """The square grid both networks work on.
 
     Attributes:
-        size: pixels a side.
-        spacing_mm: distance between neighbouring pixels.
+        size: pixels per side.
+        spacing_mm: distance between neighboring pixels.
     """
 
     size: int = 160
@@ -91,8 +91,8 @@ def sample(
     Args:
         images: (N, C, H, W).
         in_spacing_mm: (N, 2) row and column spacing of ``images``.
-        out_size: rows and columns wanted.
-        out_spacing_mm: (N, 2) spacing wanted.
+        out_size: rows and columns of the result.
+        out_spacing_mm: (N, 2) spacing of the result.
         transform: as in :func:`centered_coordinates`.
 
     Returns:

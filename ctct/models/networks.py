@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -10,11 +10,10 @@ from torch import nn
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
+from ctct.models.names import SWIN_HYBRID, SWIN_UNET, TIMM, UNET, unknown_network
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 from ctct.models.unet import DROPOUT, UNet
-
-UNET, SWIN_UNET, SWIN_HYBRID, TIMM = "unet", "swin_unet", "swin_hybrid", "timm:"
 
 #: The pair of the cross-teaching paper.
 DEFAULT_PAIR = (UNET, SWIN_UNET)
@@ -24,13 +23,13 @@ ARCHITECTURE = ("networks", "swin", "grid_size", "grid_spacing_mm")
 
 
 def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
-    """Both networks of a configuration, freshly initialised, in their graph.
+    """Both networks of a configuration, freshly initialized, in their graph.
 
-    The first network takes the graph's place ``cnn`` and the second ``transformer``, whatever they
-    are. Settings that a configuration of an older version does not hold have their old meaning.
+    The first network is the graph's ``cnn`` and the second its ``transformer``, whatever they are.
+    A setting that a configuration of an older version lacks has its former default.
 
     Args:
-        config: plain values of a :class:`~ctct.training.config.TrainingConfig`.
+        config: settings as :meth:`ctct.training.config.TrainingConfig.to_dict` gives them.
 
     Raises:
         ConfigError: a network is unknown, or does not fit the grid.
@@ -45,7 +44,7 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of :data:`ARCHITECTURE` in ``config``, comparable between configurations."""
+    """The settings of :data:`ARCHITECTURE` in ``config``, to compare two configurations by."""
     values = {name: config[name] for name in ARCHITECTURE[1:]}
     return {ARCHITECTURE[0]: tuple(config.get(ARCHITECTURE[0], DEFAULT_PAIR)), **values}
 
@@ -55,6 +54,9 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
 
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S = ``config["grid_size"]``.
+
+    Raises:
+        ConfigError: there is no such network, or it does not fit the grid.
     """
     pretrained = bool(config["pretrained"])
     if name == UNET:
@@ -66,17 +68,6 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     if name.startswith(TIMM):
         from ctct.models.timm_unet import TimmUNet
 
-        return TimmUNet(name.removeprefix(TIMM), pretrained=pretrained)
-    raise ConfigError(
-        f"unknown network {name!r}; choose {UNET}, {SWIN_UNET}, {SWIN_HYBRID}, or {TIMM} and an "
-        f"encoder of timm, as in {TIMM}resnet34"
-    )
-
-
-def check_networks(names: Sequence[str]) -> None:
-    """Raise ConfigError unless ``names`` are two networks that :func:`build_network` knows."""
-    if len(names) != 2:
-        raise ConfigError(f"--networks takes two names, as in unet,swin_unet; got {len(names)}")
-    for name in names:
-        if name not in (UNET, SWIN_UNET, SWIN_HYBRID) and not name.startswith(TIMM):
-            build_network(name, {"pretrained": False})
+        sizes = [size for size in (config["grid_size"], config.get("heart_crop_size")) if size]
+        return TimmUNet(name.removeprefix(TIMM), sizes, pretrained=pretrained)
+    raise ConfigError(unknown_network(name))

@@ -23,7 +23,7 @@ class SwinHybrid(nn.Module):
     Args:
         size: a key of :data:`~ctct.models.swin_unet.WIDTHS`; "nano" has 6.6 M parameters and
             "tiny" 26 M.
-        grid_size: pixels a side of the input, a multiple of 32.
+        grid_size: pixels per side of the input, a multiple of 32.
         classes: of the labels.
         drop_path: largest rate of stochastic depth.
 
@@ -66,7 +66,7 @@ class SwinHybrid(nn.Module):
         )
         self.head = nn.Conv2d(full, classes, 3, padding=1)
 
-    def fit(self, grid_size: int) -> None:
+    def set_grid_size(self, grid_size: int) -> None:
         """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
         fit_attention(self, self.grid_size, grid_size)
         self.grid_size = grid_size

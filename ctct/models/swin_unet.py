@@ -28,7 +28,7 @@ IMAGENET_MODEL = "swin_tiny_patch4_window7_224"
 
 
 class PatchExpand(nn.Module):
-    """Make the map ``factor`` times larger a side by moving channels into space.
+    """Make the map ``factor`` times larger per side by moving channels into space.
 
     Shape:
         (N, H, W, C) → (N, factor·H, factor·W, out_channels).
@@ -77,8 +77,8 @@ class SwinUNet(nn.Module):
 
     Args:
         size: a key of :data:`WIDTHS`.
-        grid_size: pixels a side of the input; ``grid_size / 32`` must be whole.
-        window: attention window; every map's side must be a multiple of it, or it may be left out:
+        grid_size: pixels per side of the input; ``grid_size / 32`` must be whole.
+        window: attention window; every map's side must be a multiple of it, or without it,
             the side of the smallest map is used (7 at 224², 5 at 160²).
         pretrained: start the encoder from ImageNet weights ("tiny" only). Where the model hub
             cannot be reached a warning says so and the start is random.
@@ -124,7 +124,7 @@ class SwinUNet(nn.Module):
         if pretrained:
             _load_imagenet(self.encoder, width, grid_size, window)
 
-    def fit(self, grid_size: int) -> None:
+    def set_grid_size(self, grid_size: int) -> None:
         """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
         fit_attention(self, self.grid_size, grid_size)
         self.encoder.patch_embed.set_input_size(grid_size)
@@ -146,7 +146,7 @@ class SwinUNet(nn.Module):
 
 
 def check_grid(size: str, grid_size: int, window: int | None = None) -> int:
-    """The attention window, in pixels a side, of a network of a named size on a grid.
+    """The attention window, in pixels per side, of a network of a named size on a grid.
 
     Raises:
         ConfigError: there is no such size, or the window does not fit the grid.
@@ -164,7 +164,7 @@ def check_grid(size: str, grid_size: int, window: int | None = None) -> int:
 
 
 def check_input(x: Tensor, grid_size: int) -> None:
-    """Raise ConfigError unless ``x`` (N, 1, H, W) has the size a Swin network is made for."""
+    """Raise ConfigError unless ``x`` (N, 1, H, W) has the size that a Swin network takes."""
     if x.shape[-2] != grid_size or x.shape[-1] != grid_size:
         raise ConfigError(
             f"this Swin network takes {grid_size}×{grid_size} pixels, got "
@@ -173,7 +173,7 @@ def check_input(x: Tensor, grid_size: int) -> None:
 
 
 def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> None:
-    """Copy every ImageNet tensor of timm's Swin-T that has a place of the same name and shape."""
+    """Copy each ImageNet tensor of timm's Swin-T whose name and shape the encoder has too."""
     if width != WIDTHS["tiny"]:
         log.warning("no ImageNet weights of this width exist; the Transformer starts at random")
         return

@@ -14,7 +14,7 @@ DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 class ConvBlock(nn.Sequential):
-    """Two 3×3 convolutions, each normalised and rectified, with dropout between."""
+    """Two 3×3 convolutions, each normalized and rectified, with dropout between."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__(
@@ -44,7 +44,7 @@ class UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """U-Net with one block a level; 1.81 M parameters at its default widths.
+    """U-Net with one block per level; 1.81 M parameters at its default widths.
 
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S a multiple of 16.
@@ -70,13 +70,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(channels[0], classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        multiple = 2 ** len(self.decoder)
-        height, width = x.shape[-2:]
-        if height % multiple or width % multiple:
-            raise ConfigError(
-                f"this U-Net takes sides that are multiples of {multiple} pixels, got "
-                f"{height}×{width}; resample with ctct.models.grid.sample first"
-            )
+        check_sides(x, 2 ** len(self.decoder))
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(self.pool(x) if level else x)
@@ -86,3 +80,13 @@ class UNet(nn.Module):
             x = block(x, skips.pop())
         logits: Tensor = self.head(x)
         return logits
+
+
+def check_sides(x: Tensor, multiple: int) -> None:
+    """Raise ConfigError unless both sides of ``x`` (N, 1, H, W) are multiples of ``multiple``."""
+    height, width = x.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ConfigError(
+            f"this U-Net takes sides that are multiples of {multiple} pixels, got "
+            f"{height}×{width}; resample with ctct.models.grid.sample first"
+        )

@@ -1,4 +1,4 @@
-"""The bull's-eye of the 16 segments, as inline SVG."""
+"""Bull's-eye plot of the 16 segments of the left ventricle, as inline SVG."""
 
 from __future__ import annotations
 
@@ -6,46 +6,43 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from ctct.measurement.wall import SEGMENTS
-from ctct.report.html import Markup, join, number, tag
+from ctct.report.html import number
+from ctct.report.svg import GRAY, INK, Point, area, label, picture
 
 SIZE = 250
 CENTER = SIZE / 2
-#: Inner and outer radius of base, mid and apex in pixels; their first segment and its number; where
-#: the first begins, in degrees counter-clockwise from the right (Cerqueira et al., Circulation
-#: 105:539, 2002: the anterior wall on top, the septum on the left).
+#: Basal, mid and apical ring: inner and outer radius in pixels, index of the first segment, number
+#: of segments, and where the first begins in degrees counter-clockwise from the right (Cerqueira
+#: et al., Circulation 105:539, 2002: the anterior wall on top, the septum on the left).
 RINGS = ((80, 115, 0, 6, 60.0), (45, 80, 6, 6, 60.0), (10, 45, 12, 4, 45.0))
+#: Colors of the lowest and the highest value.
 LIGHT, DARK = (237, 244, 251), (8, 81, 156)
+#: From this share of the way to :data:`DARK` on, white is easier to read than black; either has a
+#: contrast of at least 4.5 to 1 there.
+WHITE_FROM = 0.75
 
 
-def bullseye(values: Sequence[float], low: float, high: float, title: str) -> Markup:
-    """One value a segment, from light at ``low`` to dark at ``high``; gray where there is none.
+def draw_bullseye(values: Sequence[float], low: float, high: float, title: str) -> Markup:
+    """Color each segment by its value, from light at ``low`` to dark at ``high``; gray for NaN.
 
     Args:
         values: 16 of them, segment 1 first.
-        low: the lightest value.
-        high: the darkest value.
-        title: what they are, with the unit.
+        low: the value of the lightest color.
+        high: the value of the darkest color.
+        title: quantity and unit.
     """
-    parts = []
+    shapes = []
     for inner, outer, first, count, start in RINGS:
         for n in range(count):
             sector = Sector(inner, outer, start + n * 360 / count, 360 / count)
             value = values[first + n]
-            share = (value - low) / (high - low) if math.isfinite(value) else None
-            parts.append(_segment(sector, SEGMENTS[first + n], value, share))
-    caption = tag("text", title, x=CENTER, y=SIZE + 14, text_anchor="middle", fill="#1c2733")
-    return tag(
-        "svg",
-        tag("title", title),
-        *parts,
-        caption,
-        viewBox=f"0 0 {SIZE} {SIZE + 22}",
-        width=SIZE,
-        role="img",
-        font_family="system-ui, sans-serif",
-        font_size=12,
-    )
+            shade = min(max((value - low) / (high - low), 0), 1) if math.isfinite(value) else None
+            shapes += _draw_segment(sector, SEGMENTS[first + n], value, shade)
+    shapes.append(label((CENTER, SIZE + 14), title, "middle", INK))
+    return picture((SIZE, SIZE + 22), title, shapes, font_size=12)
 
 
 class Sector(NamedTuple):
@@ -56,28 +53,41 @@ class Sector(NamedTuple):
     start: float
     span: float
 
-    def path(self) -> str:
-        """Its outline."""
+    def outline(self) -> str:
+        """SVG path around it."""
         end = self.start + self.span
+        a, b, c, d = (
+            "{} {}".format(*_at(radius, degrees))
+            for radius, degrees in (
+                (self.outer, self.start),
+                (self.outer, end),
+                (self.inner, end),
+                (self.inner, self.start),
+            )
+        )
         return (
-            f"M{_at(self.outer, self.start)} A{self.outer} {self.outer} 0 0 0 "
-            f"{_at(self.outer, end)} L{_at(self.inner, end)} "
-            f"A{self.inner} {self.inner} 0 0 1 {_at(self.inner, self.start)} Z"
+            f"M{a} A{self.outer} {self.outer} 0 0 0 {b} L{c} A{self.inner} {self.inner} 0 0 1 {d} Z"
         )
 
-
-def _segment(sector: Sector, name: str, value: float, share: float | None) -> Markup:
-    shade = min(max(share or 0.0, 0.0), 1.0)
-    mixed = (round(a + shade * (b - a)) for a, b in zip(LIGHT, DARK, strict=True))
-    fill = "#e5e5e5" if share is None else f"rgb({','.join(map(str, mixed))})"
-    shown = number(value, 0 if abs(value) >= 20 else 1)
-    hint = tag("title", f"{name}: {shown}")
-    shape = tag("path", hint, d=sector.path(), fill=fill, stroke="#fff", stroke_width=2)
-    x, y = _at((sector.inner + sector.outer) / 2, sector.start + sector.span / 2).split()
-    ink = "#fff" if shade > 0.55 else "#1c2733"
-    return join((shape, tag("text", shown, x=x, y=float(y) + 4, text_anchor="middle", fill=ink)))
+    def middle(self) -> Point:
+        """Its center."""
+        return _at((self.inner + self.outer) / 2, self.start + self.span / 2)
 
 
-def _at(radius: float, degrees: float) -> str:
+def _draw_segment(sector: Sector, name: str, value: float, shade: float | None) -> list[Markup]:
+    color = GRAY
+    if shade is not None:
+        mixed = (round(a + shade * (b - a)) for a, b in zip(LIGHT, DARK, strict=True))
+        color = "rgb({},{},{})".format(*mixed)
+    text = number(value, 0 if abs(value) >= 20 else 1)
+    x, y = sector.middle()
+    return [
+        area(sector.outline(), color, f"{name}: {text}"),
+        label((x, y + 4), text, "middle", "#fff" if (shade or 0) > WHITE_FROM else "#000"),
+    ]
+
+
+def _at(radius: float, degrees: float) -> Point:
     angle = math.radians(degrees)
-    return f"{CENTER + radius * math.cos(angle):.1f} {CENTER - radius * math.sin(angle):.1f}"
+    x, y = CENTER + radius * math.cos(angle), CENTER - radius * math.sin(angle)
+    return round(x, 1), round(y, 1)

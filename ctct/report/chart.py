@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ctct.report.html import Markup, join, tag
+from markupsafe import Markup
+
+from ctct.report.svg import GRID, SOFT, Point, label, line, picture
 
 WIDTH, HEIGHT = 420, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 34, 14, 40
-INK, SOFT, GRID = "#1c2733", "#5b6775", "#e3e8ee"
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Where values lie in the picture.
+    """The axes of a chart.
 
     Attributes:
-        x: smallest and largest value across.
-        y: smallest and largest value up.
-        x_label: name and unit below.
-        y_label: name and unit at the side.
+        x: smallest and largest value on the horizontal axis.
+        y: smallest and largest value on the vertical axis.
+        x_label: quantity and unit of the horizontal axis.
+        y_label: quantity and unit of the vertical axis.
     """
 
     x: tuple[float, float]
@@ -30,8 +31,8 @@ class Axes:
     x_label: str
     y_label: str
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Pixels, from the left and from the top, of a pair of values."""
+    def to_pixels(self, x: float, y: float) -> Point:
+        """Position of a pair of values, in pixels from the left and from the top."""
         (left, right), (low, high) = self.x, self.y
         across = (x - left) / ((right - left) or 1)
         up = (y - low) / ((high - low) or 1)
@@ -40,92 +41,54 @@ class Axes:
             round(HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM), 1),
         )
 
-    def frame(self) -> Markup:
-        """Grid, numbers and labels."""
-        parts = []
-        for value in ticks(*self.y):
-            x, y = self.at(self.x[0], value)
-            parts.append(line((x, y), (WIDTH - RIGHT, y), GRID))
-            parts.append(label(x - 6, y + 4, f"{value:g}", "end"))
-        for value in ticks(*self.x):
-            x, y = self.at(value, self.y[0])
-            parts.append(line((x, y), (x, y + 4), SOFT))
-            parts.append(label(x, y + 16, f"{value:g}", "middle"))
-        middle = (TOP + HEIGHT - BOTTOM) / 2
-        parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, self.x_label, "middle"))
-        turned = f"rotate(-90 12 {middle})"
-        parts.append(tag("g", label(12, middle, self.y_label, "middle"), transform=turned))
-        return join(parts)
+    def draw(self) -> list[Markup]:
+        """Grid lines, tick marks, their numbers and the labels."""
+        shapes = []
+        for value in choose_ticks(*self.y):
+            x, y = self.to_pixels(self.x[0], value)
+            shapes.append(line((x, y), (WIDTH - RIGHT, y), GRID))
+            shapes.append(label((x - 6, y + 4), f"{value:g}", "end"))
+        for value in choose_ticks(*self.x):
+            x, y = self.to_pixels(value, self.y[0])
+            shapes.append(line((x, y), (x, y + 4), SOFT))
+            shapes.append(label((x, y + 16), f"{value:g}", "middle"))
+        center, middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
+        shapes.append(label((center, HEIGHT - 6), self.x_label, "middle"))
+        shapes.append(label((12, middle), self.y_label, "middle", rotation=-90))
+        return shapes
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers within a range, at most ``most`` of them and never none."""
+def draw_chart(axes: Axes, shapes: Iterable[Markup], title: str) -> Markup:
+    """A chart: the axes, and ``shapes`` in front of them."""
+    return picture((WIDTH, HEIGHT), title, [*axes.draw(), *shapes])
+
+
+def choose_ticks(low: float, high: float, max_count: int = 6) -> list[float]:
+    """Round numbers from ``low`` to ``high``; of an empty range, ``low`` alone."""
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return [low] if math.isfinite(low) else []
-    rough = (high - low) / most
+    rough = (high - low) / max_count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10, 20) if power * m >= rough)
     first = math.ceil(low / step - 1e-9)
     return [round(n * step, 10) for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def svg(axes: Axes, *content: Markup, title: str) -> Markup:
-    """A chart of the frame and what lies in it."""
-    return tag(
-        "svg",
-        tag("title", title),
-        axes.frame(),
-        *content,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        width=WIDTH,
-        role="img",
-        font_family="system-ui, sans-serif",
-        font_size=11,
-    )
-
-
-def line(
-    start: tuple[float, float], end: tuple[float, float], color: str, dash: str = "none"
-) -> Markup:
-    """A straight line between two points in pixels."""
-    return tag(
-        "line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], stroke=color, stroke_dasharray=dash
-    )
-
-
-def polyline(points: Sequence[tuple[float, float]], color: str, dash: str = "none") -> Markup:
-    """Points in pixels, joined."""
-    path = " ".join(f"{x},{y}" for x, y in points)
-    return tag(
-        "polyline", points=path, fill="none", stroke=color, stroke_width=2, stroke_dasharray=dash
-    )
-
-
-def dot(point: tuple[float, float], color: str, title: str, radius: float = 3.5) -> Markup:
-    """A point that says what it is when pointed at."""
-    return tag("circle", tag("title", title), cx=point[0], cy=point[1], r=radius, fill=color)
-
-
-def label(x: float, y: float, words: str, anchor: str = "start", color: str = SOFT) -> Markup:
-    """Words at a place in pixels."""
-    return tag("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill=color)
-
-
-def apart(places: Sequence[float], least: float = 12) -> list[float]:
-    """``places`` in their order, none closer to the next than ``least``, and their mean kept."""
-    order = sorted(range(len(places)), key=places.__getitem__)
-    moved = list(places)
+def separate(positions: Sequence[float], min_gap: float = 12) -> list[float]:
+    """Move positions to at least ``min_gap`` from each other; their order and mean stay."""
+    order = sorted(range(len(positions)), key=positions.__getitem__)
+    moved = list(positions)
     for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + least)
-    shift = (sum(moved) - sum(places)) / (len(places) or 1)
-    return [place - shift for place in moved]
+        moved[after] = max(moved[after], moved[before] + min_gap)
+    shift = (sum(moved) - sum(positions)) / (len(positions) or 1)
+    return [position - shift for position in moved]
 
 
-def padded(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
-    """Range of the finite ones of ``values`` with some room on both sides; 0…1 of none."""
-    known = [v for v in values if math.isfinite(v)]
-    if not known:
+def pad_range(values: Sequence[float], margin: float = 0.08) -> tuple[float, float]:
+    """Range of the finite values, wider by a margin (a share of it) at both ends; 0…1 of none."""
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite:
         return 0.0, 1.0
-    low, high = min(known), max(known)
-    room = (high - low) * share or max(abs(high) * share, 0.5)
+    low, high = min(finite), max(finite)
+    room = (high - low) * margin or max(abs(high) * margin, 0.5)
     return low - room, high + room

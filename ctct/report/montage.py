@@ -15,39 +15,40 @@ from ctct.io.study import Study
 from ctct.labels import COLORS, LV, MYO, STRUCTURES, VALUE
 from ctct.measurement.regions import APEX, BASE, region_of_slices
 
-#: Pixels a side of one slice's tile, and of the strip under the tiles.
+#: Pixels per side of the tile of a slice, and height of the strip under the tiles.
 TILE, STRIP = 192, 28
 
 #: Width of an outline in pixels of the picture.
 LINE = 2
 
-#: Colour of disagreement, and from how much on nothing else is seen.
+#: Color of disagreement, and from how much on it is opaque.
 RED, FULL = (230, 30, 30), 0.8
 
 #: Room left around the heart, as a share of its larger side.
 MARGIN = 0.35
 
-
 Array = npt.NDArray[np.uint8]
 
 
-def montage_png(study: Study, labels: Array, rows: Mapping[str, int], most: int = 6) -> bytes:
+def montage_png(study: Study, labels: Array, rows: Mapping[str, int], max_slices: int = 6) -> bytes:
     """PNG of the slices of some frames, cropped to the heart, with the outline of each structure.
 
     Args:
         study: the image.
-        labels: (T, Z, H, W), its label map.
-        rows: caption to frame number, a row of tiles each, from the top; for instance
+        labels: its label map (T, Z, H, W).
+        rows: caption and frame number of each row of tiles, from the top; for instance
             ``{"ED, frame 0": 0, "ES, frame 7": 7}``.
-        most: largest number of slices shown; of more, evenly spaced ones. The base is left,
-            whichever way the file goes.
+        max_slices: of more slices, so many are shown, evenly spaced. The base is on the left,
+            whatever the order of the slices in the file.
     """
-    return _encoded(_contours(study, labels, rows, most), "PNG", optimize=True)
+    return _encode(_draw_contours(study, labels, rows, max_slices), "PNG", optimize=True)
 
 
-def montage_jpeg(study: Study, labels: Array, rows: Mapping[str, int], most: int = 9) -> bytes:
-    """The same as JPEG, a third the size: for a page of many patients."""
-    return _encoded(_contours(study, labels, rows, most), "JPEG", quality=80)
+def montage_jpeg(
+    study: Study, labels: Array, rows: Mapping[str, int], max_slices: int = 9
+) -> bytes:
+    """The same as JPEG, a third of the size, for a page of many patients."""
+    return _encode(_draw_contours(study, labels, rows, max_slices), "JPEG", quality=80)
 
 
 def disagreement_jpeg(
@@ -55,7 +56,7 @@ def disagreement_jpeg(
     labels: Array,
     disagreement: npt.NDArray[np.floating],
     rows: Mapping[str, int],
-    most: int = 9,
+    max_slices: int = 9,
 ) -> bytes:
     """The same slices with the disagreement (T, Z, H, W) in red, opaque from :data:`FULL` on."""
     heat = (np.minimum(disagreement.astype(np.float32) / FULL, 1) * 255).astype(np.uint8)
@@ -66,12 +67,12 @@ def disagreement_jpeg(
         painted: Array = mixed.round().astype(np.uint8)
         return painted
 
-    return _encoded(_tiles(study, labels, rows, most, paint), "JPEG", quality=75)
+    return _encode(_draw_tiles(study, labels, rows, max_slices, paint), "JPEG", quality=75)
 
 
 @dataclass(frozen=True)
 class HeartBox:
-    """A square (in mm) around the heart, as edges in pixels of the slice."""
+    """A square in mm around the heart; its edges in pixels of the slice."""
 
     left: float
     upper: float
@@ -79,9 +80,9 @@ class HeartBox:
     lower: float
 
     def enlarge(self, slice_: Array) -> Array:
-        """What lies in the square of a slice (H, W), as (TILE, TILE)."""
+        """The part of a slice (H, W) inside the square, as (TILE, TILE)."""
         across, down = (self.right - self.left) / TILE, (self.lower - self.upper) / TILE
-        # Of pixel centers: output (x + ½) · step + edge, back at the input's pixel edges.
+        # Maps the edges of output pixels to those of input pixels.
         affine = (across, 0, self.left, 0, down, self.upper)
         image = Image.fromarray(slice_).transform(
             (TILE, TILE), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
@@ -92,11 +93,13 @@ class HeartBox:
 Painter = Callable[[HeartBox, Array, int, int], Array]
 
 
-def _tiles(
-    study: Study, labels: Array, rows: Mapping[str, int], most: int, paint: Painter
+def _draw_tiles(
+    study: Study, labels: Array, rows: Mapping[str, int], max_slices: int, paint: Painter
 ) -> Image.Image:
-    """A row a frame, a tile a slice, each painted from its gray values, frame and slice number."""
-    shown = np.unique(np.linspace(0, study.slices - 1, min(most, study.slices)).round().astype(int))
+    """A row per frame, a tile per slice; ``paint`` gets gray values, frame and slice number."""
+    shown = np.unique(
+        np.linspace(0, study.slices - 1, min(max_slices, study.slices)).round().astype(int)
+    )
     regions = [r for r in region_of_slices(labels[next(iter(rows.values()))]) if r]
     if regions and (regions[0], regions[-1]) == (APEX, BASE):
         shown = shown[::-1]
@@ -115,13 +118,15 @@ def _tiles(
     return canvas
 
 
-def _contours(study: Study, labels: Array, rows: Mapping[str, int], most: int) -> Image.Image:
-    """The picture of :func:`montage_png`: tiles, and under them a strip that names the colors."""
+def _draw_contours(
+    study: Study, labels: Array, rows: Mapping[str, int], max_slices: int
+) -> Image.Image:
+    """Tiles with outlines, and under them a strip with the legend of the colors."""
 
     def paint(crop: HeartBox, gray: Array, frame: int, z: int) -> Array:
-        return _outlined(crop, gray, labels[frame, z])
+        return _draw_outlines(crop, gray, labels[frame, z])
 
-    tiles = _tiles(study, labels, rows, most, paint)
+    tiles = _draw_tiles(study, labels, rows, max_slices, paint)
     canvas = Image.new("RGB", (tiles.width, tiles.height + STRIP))
     canvas.paste(tiles)
     draw = ImageDraw.Draw(canvas)
@@ -133,7 +138,7 @@ def _contours(study: Study, labels: Array, rows: Mapping[str, int], most: int) -
     return canvas
 
 
-def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
+def _encode(image: Image.Image, kind: str, **settings: int) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **settings)
     return file.getvalue()
@@ -142,9 +147,9 @@ def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
 def heart_square(
     labels: Array, spacing_mm: tuple[float, float], margin: float = MARGIN
 ) -> HeartBox:
-    """The square around every label (T, Z, H, W) of all frames; may reach beyond the slice."""
+    """The square around the labels (T, Z, H, W) of all frames; it may reach beyond the slice."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 1, 3), (0, 1, 2)))
-    if not rows.size:  # nothing found: the whole slice
+    if not rows.size:  # no label: the whole slice
         rows, columns = np.arange(labels.shape[2]), np.arange(labels.shape[3])
     spans = [
         (span[0] * mm, (span[-1] + 1) * mm)
@@ -158,8 +163,8 @@ def heart_square(
     return HeartBox(left, upper, right, lower)
 
 
-def _outlined(crop: HeartBox, gray: Array, labels: Array) -> Array:
-    """One slice (H, W), cropped and enlarged, with smooth outlines."""
+def _draw_outlines(crop: HeartBox, gray: Array, labels: Array) -> Array:
+    """One slice (H, W), cropped and enlarged, with the smooth outline of each structure."""
     picture = np.repeat(crop.enlarge(gray)[..., None], 3, axis=2)
     for structure in STRUCTURES:
         # The outline of the myocardium is the epicardium; its inner edge is the LV's outline.
@@ -167,16 +172,16 @@ def _outlined(crop: HeartBox, gray: Array, labels: Array) -> Array:
             labels, [VALUE[s] for s in ((MYO, LV) if structure == MYO else (structure,))]
         )
         mask = crop.enlarge(inside.astype(np.uint8) * 255) >= 128
-        picture[mask & ~_eroded(mask)] = COLORS[structure]
+        picture[mask & ~_erode(mask)] = COLORS[structure]
     return picture
 
 
-def _eroded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """What is left of a mask (H, W) without its outermost :data:`LINE` pixels.
+def _erode(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Remove the outermost :data:`LINE` pixels of a mask (H, W).
 
-    The edge of the picture is no outline: beyond it, the mask goes on.
+    The mask is taken to continue beyond the edge of the picture, which is no outline.
     """
-    left: npt.NDArray[np.bool_] = np.pad(mask, LINE, constant_values=True)
+    eroded: npt.NDArray[np.bool_] = np.pad(mask, LINE, constant_values=True)
     for axis in (0, 1):
-        left = np.logical_and.reduce(sliding_window_view(left, 2 * LINE + 1, axis), axis=-1)
-    return left
+        eroded = np.logical_and.reduce(sliding_window_view(eroded, 2 * LINE + 1, axis), axis=-1)
+    return eroded

@@ -1,4 +1,4 @@
-"""Results as CSV, and as what JSON can hold."""
+"""Results as CSV files and as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from ctct.measurement.wall import SEGMENTS, thickening_percent
 
 
 def patients_csv(results: Iterable[PatientResult]) -> bytes:
-    """A row a patient: phases, verdict, indices, what lies out of range, reasons of the verdict.
+    """One row per patient: phases, verdict, indices, those out of range, reasons of the verdict.
 
-    Frames are counted from 0; what is not known is left empty. Identifiers come last, where there
-    are any.
+    Frames are counted from 0. Unknown values are empty. Identifiers, if any, are the last columns.
     """
     results = list(results)
     columns = (*INDEX_COLUMNS, *SUBJECT_COLUMNS)
@@ -33,9 +32,9 @@ def patients_csv(results: Iterable[PatientResult]) -> bytes:
         marks = out_of_range(indices, m.subject.sex)
         rows.append(
             [
-                *(result.name, len(m.frames), *("" if at is None else at for at in (m.ed, m.es))),
-                *(judgement.verdict, _number(judgement.score)),
-                *(_number(indices.get(column)) for column in columns),
+                *(result.name, len(m.frames), m.ed, m.es),
+                *(judgement.verdict, _format(judgement.score)),
+                *(_format(indices.get(column)) for column in columns),
                 "; ".join(f"{index} {mark}" for index, mark in marks.items()),
                 "; ".join(flag.reason for flag in judgement.flags),
                 *(result.identifiers.get(name, "") for name in identifiers),
@@ -46,7 +45,7 @@ def patients_csv(results: Iterable[PatientResult]) -> bytes:
 
 
 def frames_csv(results: Iterable[PatientResult]) -> bytes:
-    """A row a frame: volumes, the LV's smoothed one, ED or ES, and the networks' disagreement."""
+    """One row per frame: volumes, smoothed LV volume, ED or ES, disagreement of the networks."""
     rows = []
     for result in results:
         m = result.measurements
@@ -56,11 +55,11 @@ def frames_csv(results: Iterable[PatientResult]) -> bytes:
             rows.append(
                 [
                     *(result.name, frame.name, frame.index, phase),
-                    *(_number(frame.volume_ml[s]) for s in STRUCTURES),
-                    _number(smooth_ml),
-                    _number(indicators.score if indicators else None),
+                    *(_format(frame.volume_ml[s]) for s in STRUCTURES),
+                    _format(smooth_ml),
+                    _format(indicators.score if indicators else None),
                     *(
-                        _number(indicators.disagreement[s] if indicators else None, 3)
+                        _format(indicators.disagreement[s] if indicators else None, 3)
                         for s in STRUCTURES
                     ),
                 ]
@@ -73,14 +72,14 @@ def frames_csv(results: Iterable[PatientResult]) -> bytes:
 
 
 def patients_json(results: Iterable[PatientResult]) -> dict[str, Any]:
-    """Everything measured of each patient, with units in the names."""
+    """All measurements of every patient by name; units are in the keys."""
     return {
         "reference_ranges": SOURCE,
-        "patients": {result.name: _everything(result) for result in results},
+        "patients": {result.name: _patient_json(result) for result in results},
     }
 
 
-def _everything(result: PatientResult) -> dict[str, Any]:
+def _patient_json(result: PatientResult) -> dict[str, Any]:
     m = result.measurements
     marks = out_of_range(m.all_indices, m.subject.sex)
     return {
@@ -101,36 +100,35 @@ def _everything(result: PatientResult) -> dict[str, Any]:
 
 
 def segments_csv(results: Iterable[PatientResult]) -> bytes:
-    """A row a patient and segment: thickness at ED and ES, and thickening."""
+    """One row per patient and segment: wall thickness at ED and ES, and thickening."""
     rows: list[list[object]] = []
     for result in results:
         ed_mm, es_mm = result.ed_wall_mm, result.es_wall_mm
         if ed_mm and es_mm:
             percent = thickening_percent(ed_mm, es_mm)
-            for at, (name, *values) in enumerate(
-                zip(SEGMENTS, ed_mm, es_mm, percent, strict=True), 1
-            ):
-                rows.append([result.name, at, name, *map(_number, values)])
+            segments = zip(SEGMENTS, ed_mm, es_mm, percent, strict=True)
+            for number, (name, *values) in enumerate(segments, 1):
+                rows.append([result.name, number, name, *map(_format, values)])
     header = ["patient", "segment", "name", "ED (mm)", "ES (mm)", "thickening (%)"]
     return csv_bytes(header, rows)
 
 
 def by_model_csv(results: Iterable[PatientResult]) -> bytes:
-    """A row a patient and model: the indices of this model's labels, then of each other's."""
+    """One row per patient and model: this model, then each of the others."""
     rows: list[list[object]] = []
     for result in results:
         if indices := result.measurements.indices:
-            for model, own in {"this": indices, **result.by_model}.items():
-                rows.append([result.name, model, *(_number(own[c]) for c in INDEX_COLUMNS)])
+            for model, values in {"this": indices, **result.by_model}.items():
+                rows.append([result.name, model, *(_format(values[c]) for c in INDEX_COLUMNS)])
     return csv_bytes(["patient", "model", *INDEX_COLUMNS], rows)
 
 
-def _number(value: float | None, digits: int = 2) -> str:
+def _format(value: float | None, digits: int = 2) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A table as CSV."""
+    """A table as CSV in UTF-8."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)

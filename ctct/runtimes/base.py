@@ -33,8 +33,11 @@ class Prediction(NamedTuple):
 class Runtime(Protocol):
     """Something that runs the fused graph.
 
+    Not for several threads at a time: :func:`ctct.runtimes.choose.load_runtime` gives one that is.
+    Its memory is freed with the last reference to it.
+
     Attributes:
-        name: a key of ``ctct.runtimes.choose.PACKAGES``.
+        name: a key of ``ctct.runtimes.machine.PACKAGES``.
         device: where it runs, for instance "CPU" or "CUDA".
     """
 

@@ -1,4 +1,4 @@
-"""A made-up cine with its ground truth: shows the whole tool at work without a patient's scan."""
+"""Synthetic cines with ground truth, to show and test ctct without a patient's scan."""
 
 from ctct.synthetic.cine import synthetic_cine
 

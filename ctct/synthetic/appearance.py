@@ -1,7 +1,7 @@
-"""The heart as the scanner sees it: fat, walls, blood that flows, papillary muscles, trabeculae.
+"""The image of the heart: fat, walls, flowing blood, papillary muscles, trabeculae.
 
-Labels follow the smooth outlines; the image adds what annotators draw across, above all muscle
-that stands out into the blood.
+Labels follow the smooth outlines. The image adds details that annotators ignore, above all muscle
+that protrudes into the blood.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from ctct.synthetic.shapes import (
 )
 
 EDGE_MM = 1.8  # in-plane resolution
-SLAB_MM = 6.0  # thickness excited around a slice
+SLAB_MM = 6.0  # thickness of the excited slice
 RV_WALL_MM = 2.8
-_ANGLES = 360  # samples of the patterns round a cavity
+_ANGLES = 360  # samples of a pattern around a cavity
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Patterns of one heart that stay the same, or repeat, through the cycle.
+    """Patterns of one heart that stay the same or repeat during the cycle.
 
     Attributes:
         flow: (3, Z, H, W): constant, cosine and sine part of the brightness of blood.
         muscle: (Z, H, W) relative variation of muscle and fat.
-        lv_trabeculae: (Z, 360) how far muscle stands out into the LV, 0…1, by angle.
+        lv_trabeculae: (Z, 360) how far muscle protrudes into the LV, 0…1, by angle.
         rv_trabeculae: (Z, 360) the same for the RV, about its own center.
-        fat_mm: (Z, 360) thickness of epicardial fat by angle about the LV.
+        fat_mm: (Z, 360) thickness of epicardial fat, by angle about the LV.
     """
 
     flow: Field
@@ -56,7 +56,7 @@ class Texture:
 
 
 def draw_texture(generator: np.random.Generator, shape: tuple[int, ...]) -> Texture:
-    """Patterns for slices of ``shape`` (Z, H, W)."""
+    """Draw patterns for slices of ``shape`` (Z, H, W)."""
     angles = (shape[0], _ANGLES)
     flow = [smooth_noise(generator, shape, sigma, (1, 2)) for sigma in (2.5, 4.0, 4.0)]
     return Texture(
@@ -80,7 +80,7 @@ def paint_heart(
     """Paint the heart at ``phase`` of the cycle over the trunk, in place, from the outside in.
 
     Args:
-        canvas: (Z, H, W) intensities of the trunk, LV blood being 1.
+        canvas: (Z, H, W) intensities of the trunk, relative to LV blood.
         heart: the person's heart.
         contrast: intensities of the tissues.
         grid: positions of the pixels of ``canvas``.
@@ -97,7 +97,7 @@ def paint_heart(
 
     rv_wall = shape.rv - RV_WALL_MM
     sac = union(shape.epicardium, rv_wall, 12.0) - _by_angle(texture.fat_mm, angle)
-    # Most fat lies before the RV and round the apex.
+    # Most fat lies in front of the RV and around the apex.
     sac = sac - 5 * np.clip(np.cos(angle), 0, 1) * (0.4 + deep) - 8 * deep**4
     paint(canvas, sac, contrast.fat * (1 + 0.1 * texture.muscle), EDGE_MM)
     darken_edge(canvas, sac, 0.5, 1.0)
@@ -123,14 +123,14 @@ def paint_heart(
 def _papillary_muscles(
     heart: Heart, c: float, p: Field, q: Field, deep: Field, shape: Outlines
 ) -> Field:
-    """Distance (Z, H, W) to two muscles beside the free wall, at mid-level only."""
+    """Distance (Z, H, W) to two muscles near the free wall, in the middle of the stack."""
     radius_mm = np.hypot(p, q) - shape.endocardium  # of the cavity
     swell = np.clip(1 - ((deep - 0.5) / 0.3) ** 2, 0, 1)
     at_mm = (0.6 + 0.3 * np.clip(deep - 0.4, 0, 1)) * radius_mm
     muscles: Field = np.full_like(shape.endocardium, 99.0)
-    for resting_angle, greatest_mm in heart.papillary:
+    for resting_angle, max_radius_mm in heart.papillary:
         angle = resting_angle + heart.twist * c * deep
-        size_mm = np.minimum(greatest_mm * swell, 0.3 * radius_mm)
+        size_mm = np.minimum(max_radius_mm * swell, 0.3 * radius_mm)
         cos, sin = np.cos(angle), np.sin(angle)
         x, y = p - at_mm * cos, q - at_mm * sin
         shown_mm = np.maximum(size_mm, 1.5)
@@ -140,13 +140,13 @@ def _papillary_muscles(
 
 
 def _ridges(generator: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Field:
-    """Ridges of uneven height and spacing by angle, 0…1: coarse noise decides where they stand."""
+    """Ridges of uneven height, 0…1, by angle: coarse noise decides where they are."""
     fine = smooth_noise(generator, shape, sigma, (1,))
     coarse = smooth_noise(generator, shape, 5 * sigma, (1,))
     return np.clip(0.4 * fine + 0.3 * coarse, 0, 1)
 
 
 def _by_angle(pattern: Field, angle: Field) -> Field:
-    """Look a pattern (Z, 360) round a cavity up at angles (Z, H, W) in radians."""
+    """Values of a pattern (Z, 360) around a cavity at angles (Z, H, W) in radians."""
     index = (angle * (_ANGLES / (2 * np.pi))).astype(np.int32) % _ANGLES
     return np.take_along_axis(pattern, index.reshape(len(index), -1), 1).reshape(index.shape)

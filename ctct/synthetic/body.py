@@ -1,6 +1,6 @@
-"""What surrounds the heart in a short-axis slice: chest wall, lung, diaphragm, abdomen, aorta.
+"""The trunk around the heart in a short-axis slice: chest wall, lung, diaphragm, abdomen, aorta.
 
-Nothing here moves: the scan is taken in a breath-hold. Positions are in the frame of the heart
+It does not move, because the scan is taken in a breath-hold. Positions are relative to the heart
 (:func:`ctct.synthetic.heart.heart_frame`): ``p`` mm towards the RV, where the chest wall is, and
 ``q`` mm across, where the diaphragm is. ``deep`` runs from 0 at the base to 1 at the apex.
 """
@@ -28,7 +28,7 @@ EDGE_MM = 2.2  # in-plane resolution
 
 @dataclass(frozen=True)
 class _Canvas:
-    """The picture so far (Z, H, W), and what every part of the trunk is placed by."""
+    """The image so far (Z, H, W), and what is needed to add a part of the trunk."""
 
     signal: Field
     p: Field
@@ -44,9 +44,9 @@ class _Canvas:
 def paint_body(
     generator: np.random.Generator, heart: Heart, contrast: Contrast, grid: Grid
 ) -> Field:
-    """Intensities (Z, H, W) of the trunk; the heart is to be painted over it."""
+    """Intensities (Z, H, W) of the trunk; the heart is painted over it later."""
     p, q, _ = heart_frame(heart, grid)
-    # One warp for all outlines: no organ is an ellipse.
+    # One warp for all outlines, as no organ is a true ellipse.
     p = p + 3 * smooth_noise(generator, p.shape, 16, (1, 2))
     q = q + 3 * smooth_noise(generator, q.shape, 16, (1, 2))
     signal = np.zeros(p.shape, np.float32)
@@ -68,9 +68,9 @@ def paint_body(
 
 
 def _paint_wall(canvas: _Canvas, chest: Field, angle: Field) -> None:
-    """Skin to pleura: fat, muscle with ribs in it, then lung; ``angle`` is about the chest."""
+    """From skin to lung: fat, muscle with ribs; ``angle`` is about the center of the chest."""
     fat_mm, intercostal_mm = canvas.between(8, 22), canvas.between(9, 14)
-    shoulder = np.clip(-canvas.q / 50 - 1, 0, 1.5)  # the muscle is thick above the heart
+    shoulder = np.clip(-canvas.q / 50 - 1, 0, 1.5)  # muscle is thicker above the heart
     muscle_mm = intercostal_mm * (1 + shoulder)
     fat, signal = canvas.contrast.fat, canvas.signal
     paint(signal, chest - fat_mm - muscle_mm, fat, EDGE_MM)
@@ -86,10 +86,10 @@ def _paint_wall(canvas: _Canvas, chest: Field, angle: Field) -> None:
 
 
 def _paint_lung_vessels(canvas: _Canvas, chest: Field) -> None:
-    """Vessels of the lung, cut across: bright dots, fewer and smaller away from the hilum."""
+    """Vessels of the lung in cross section: bright dots, fewer away from the hilum."""
 
     def draw(low: float, high: float) -> Field:
-        """Another value in every slice: nothing so thin runs straight through the stack."""
+        """A value per slice, because thin vessels do not run straight through the stack."""
         size = (canvas.signal.shape[0], 1, 1)
         return canvas.generator.uniform(low, high, size).astype(np.float32)
 
@@ -117,7 +117,7 @@ def _paint_spine(canvas: _Canvas) -> None:
 
 
 def _paint_mediastinum(canvas: _Canvas, rv: Field, chest: Field, below: Field) -> None:
-    """Fat that moors the heart to the chest wall and the diaphragm and fills in as it shrinks."""
+    """Fat between the heart, the chest wall and the diaphragm."""
     apex = ellipse(canvas.p - 12, canvas.q - 4, 26.0, 20.0) + 60 * (1 - canvas.deep)
     heart = union(rv - 3, apex, 10.0)
     fat = union(union(heart, -chest, 36.0), below, 40.0)
@@ -127,7 +127,7 @@ def _paint_mediastinum(canvas: _Canvas, rv: Field, chest: Field, below: Field) -
 
 
 def _paint_abdomen(canvas: _Canvas, below: Field) -> None:
-    """Below the diaphragm: the liver in front, stomach, spleen and bowel behind in lower slices."""
+    """Below the diaphragm: the liver in front; stomach, spleen and bowel behind it."""
     p, q, deep = canvas.p, canvas.q, canvas.deep
     signal, contrast = canvas.signal, canvas.contrast
     lumps = smooth_noise(canvas.generator, signal.shape, 6, (1, 2))
@@ -144,7 +144,7 @@ def _paint_abdomen(canvas: _Canvas, below: Field) -> None:
         x = p - canvas.between(-60, 55) + canvas.between(-1, 1) * y + 40 * (deep - 0.5)
         vessel = ellipse(x, y, radius_mm * canvas.between(1, 3), radius_mm)
         paint(signal, intersection(vessel, liver + 3), 2.0 * contrast.liver, EDGE_MM)
-    higher = 60 * np.maximum(0.45 - deep, 0)  # slices too high to meet the organs
+    higher = 60 * np.maximum(0.45 - deep, 0)  # keeps the organs out of higher slices
     stomach = ellipse(p + 32 - 10 * deep, q - 88 + 8 * deep, 30.0, 24.0) + higher
     stomach = intersection(stomach, below)
     paint(signal, stomach, 1.2 * contrast.liver * mottle, EDGE_MM)

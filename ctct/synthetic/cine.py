@@ -15,18 +15,18 @@ from ctct.synthetic.shapes import Field
 
 SIZE = (256, 216)  # rows, columns
 SPACING_MM = 1.4
-#: Only pixels this near the LV axis are repainted in every frame.
+#: Only pixels within this distance of the LV axis are repainted in every frame.
 REACH_MM = 105.0
 
 
 def synthetic_cine(
     seed: int = 0, frames: int = 20, slices: int = 10
 ) -> tuple[Study, npt.NDArray[np.uint8]]:
-    """A made-up short-axis cine of a healthy adult, and its true labels.
+    """Make a short-axis cine of a healthy adult, and its true labels.
 
-    The stack always runs from below the mitral valve to just beyond the apex, 87 mm, so fewer
-    slices lie farther apart and the volumes stay the same. Frame 0 is ED; the frames divide one
-    cycle evenly, ES at 35 % of it. The image is in radiological display: the RV lies left.
+    The stack runs from below the mitral valve to just beyond the apex, 87 mm; fewer slices lie
+    farther apart, and the volumes stay the same. Frame 0 is ED; the frames divide one cycle evenly,
+    with ES at 35 % of it. The image is in radiological orientation: the RV is on the left.
 
     Args:
         seed: chooses the person and the noise; the same seed gives the same arrays.
@@ -52,18 +52,18 @@ def synthetic_cine(
     gain = coil_gain(generator, grid.x_mm[0], grid.y_mm[0], heart.rv_angle)
     noise = float(generator.uniform(0.02, 0.035))
 
-    near = _near(heart.center_mm)
-    close = Grid(grid.x_mm[near], grid.y_mm[near], grid.z_mm)
-    texture = draw_texture(generator, trunk[near].shape)
+    region = _heart_region(heart.center_mm)
+    heart_grid = Grid(grid.x_mm[region], grid.y_mm[region], grid.z_mm)
+    texture = draw_texture(generator, trunk[region].shape)
     voxels = np.empty((frames, *trunk.shape), np.float32)
     labels = np.zeros(voxels.shape, np.uint8)
     for frame in range(frames):
         phase = frame / frames
-        shape = outlines(heart, phase, close)
+        shape = outlines(heart, phase, heart_grid)
         signal = trunk.copy()
-        paint_heart(signal[near], heart, contrast, close, shape, phase, texture)
+        paint_heart(signal[region], heart, contrast, heart_grid, shape, phase, texture)
         voxels[frame] = acquire(generator, signal * gain, noise)
-        labels[frame][near] = label_map(shape)
+        labels[frame][region] = label_map(shape)
     study = Study(
         name=f"synthetic_{seed}",
         voxels=voxels,
@@ -75,7 +75,7 @@ def synthetic_cine(
 
 
 def _grid(slices: int, slice_spacing_mm: float) -> Grid:
-    """Positions of the pixels, each slice in the middle of its share of the stack."""
+    """Positions of the pixels; each slice lies in the middle of its part of the stack."""
 
     def offsets_mm(n: int) -> Field:
         offsets: Field = ((np.arange(n) - (n - 1) / 2) * SPACING_MM).astype(np.float32)
@@ -86,7 +86,7 @@ def _grid(slices: int, slice_spacing_mm: float) -> Grid:
     return Grid(x[None], y[None], z.astype(np.float32)[:, None, None])
 
 
-def _near(center_mm: tuple[float, float]) -> tuple[slice, slice, slice]:
+def _heart_region(center_mm: tuple[float, float]) -> tuple[slice, slice, slice]:
     """Index (slices, rows, columns) of the pixels that the heart may cover in some frame."""
     x, y = center_mm
     spans = [slice(None)]

@@ -1,4 +1,8 @@
-"""Scans spoilt on purpose, with their manual labels, to see whether the quality flags notice."""
+"""Scans damaged on purpose, with their labels, to test whether the quality flags notice.
+
+A damage takes a study with voxels (T, Z, H, W), its labels and a generator, and returns a damaged
+study with the labels that belong to it. The originals are not changed.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ LabelMap = npt.NDArray[np.uint8]
 Damage = Callable[[Study, LabelMap, np.random.Generator], tuple[Study, LabelMap]]
 
 
-def noise(level: float) -> Damage:
-    """Rician noise of ``level`` times the brightest percentile (Gudbjartsson, MRM 34:910, 1995)."""
+def add_noise(level: float) -> Damage:
+    """Rician noise (Gudbjartsson, MRM 34:910, 1995) of ``level`` times the 99th percentile."""
 
     def apply(
         study: Study, labels: LabelMap, generator: np.random.Generator
@@ -27,8 +31,8 @@ def noise(level: float) -> Damage:
     return apply
 
 
-def ghosting(level: float, ghosts: int = 3) -> Damage:
-    """Copies along the rows' axis, as motion between phase-encoding steps makes them.
+def add_ghosts(level: float, ghosts: int = 3) -> Damage:
+    """Shifted copies along axis H, as from motion between phase-encoding steps.
 
     Every ``ghosts``-th line of k-space is multiplied by 1 - ``level``.
     """
@@ -45,25 +49,25 @@ def ghosting(level: float, ghosts: int = 3) -> Damage:
     return apply
 
 
-def every_other_slice(
+def drop_every_other_slice(
     study: Study, labels: LabelMap, generator: np.random.Generator
 ) -> tuple[Study, LabelMap]:
-    """Slices lost, the header none the wiser."""
+    """Every other slice is missing, and the header still gives the old slice spacing."""
     first = int(generator.integers(2))
     return replace(study, voxels=study.voxels[:, first::2].copy()), labels[:, first::2]
 
 
-def lost_base_and_apex(
+def drop_base_and_apex(
     study: Study, labels: LabelMap, generator: np.random.Generator
 ) -> tuple[Study, LabelMap]:
-    """Only the middle half of the stack is there."""
+    """The upper and the lower quarter of the stack are missing."""
     quarter = study.slices // 4
-    kept = slice(quarter, study.slices - quarter)
-    return replace(study, voxels=study.voxels[:, kept].copy()), labels[:, kept]
+    middle = slice(quarter, study.slices - quarter)
+    return replace(study, voxels=study.voxels[:, middle].copy()), labels[:, middle]
 
 
-def wrong_spacing(factor: float) -> Damage:
-    """A header whose in-plane spacing is off by ``factor``."""
+def scale_spacing(factor: float) -> Damage:
+    """The header gives ``factor`` times the in-plane spacing."""
 
     def apply(
         study: Study, labels: LabelMap, generator: np.random.Generator
@@ -74,8 +78,8 @@ def wrong_spacing(factor: float) -> Damage:
     return apply
 
 
-def cropped(share: float) -> Damage:
-    """The field of view ends at ``share`` of the heart's width, from either side by chance."""
+def crop_heart(share: float) -> Damage:
+    """The field of view lacks ``share`` of the heart's width, on a random side."""
 
     def apply(
         study: Study, labels: LabelMap, generator: np.random.Generator
@@ -83,24 +87,24 @@ def cropped(share: float) -> Damage:
         columns = np.flatnonzero(labels.any(axis=(0, 1, 2)))
         first, last = int(columns[0]), int(columns[-1])
         width = round(share * (last - first))
-        kept = slice(first + width, None) if generator.integers(2) else slice(None, last - width)
-        return replace(study, voxels=study.voxels[..., kept].copy()), labels[..., kept].copy()
+        visible = slice(first + width, None) if generator.integers(2) else slice(None, last - width)
+        return replace(study, voxels=study.voxels[..., visible].copy()), labels[..., visible].copy()
 
     return apply
 
 
-#: What is done to each scan, from nothing to what no reader would accept.
+#: All damages by name, from none to what no reader would accept.
 DAMAGES: Mapping[str, Damage] = {
     "none": lambda study, labels, generator: (study, labels),
-    "noise 0.1": noise(0.1),
-    "noise 0.25": noise(0.25),
-    "noise 0.5": noise(0.5),
-    "ghosting 0.3": ghosting(0.3),
-    "ghosting 0.7": ghosting(0.7),
-    "every other slice": every_other_slice,
-    "base and apex lost": lost_base_and_apex,
-    "spacing x 0.5": wrong_spacing(0.5),
-    "spacing x 1.8": wrong_spacing(1.8),
-    "cropped by 0.3": cropped(0.3),
-    "cropped by 0.6": cropped(0.6),
+    "noise 0.1": add_noise(0.1),
+    "noise 0.25": add_noise(0.25),
+    "noise 0.5": add_noise(0.5),
+    "ghosting 0.3": add_ghosts(0.3),
+    "ghosting 0.7": add_ghosts(0.7),
+    "every other slice": drop_every_other_slice,
+    "base and apex lost": drop_base_and_apex,
+    "spacing x 0.5": scale_spacing(0.5),
+    "spacing x 1.8": scale_spacing(1.8),
+    "cropped by 0.3": crop_heart(0.3),
+    "cropped by 0.6": crop_heart(0.6),
 }

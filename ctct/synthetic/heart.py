@@ -1,8 +1,8 @@
 """The beating heart: its parameters, and the outlines of its chambers at a moment of the cycle.
 
-Volumes drive the shape, not the other way round. Left ventricle and epicardium are bodies of
-revolution whose radius at each moment follows from the volume they must hold; the myocardium is
-incompressible, so it thickens by itself as the cavity empties and the valve plane descends.
+The shape follows from the volumes. Left ventricle and epicardium are bodies of revolution whose
+radius at each moment is computed from the volume they hold. The myocardium is incompressible, so it
+thickens as the cavity empties and the valve plane descends.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ctct.synthetic.shapes import Field, ellipse, intersection
 
 #: End-systole, as a fraction of the cycle.
 END_SYSTOLE = 0.35
-#: The stack, in mm below the mitral valve at ED: it starts where the valve descends to at ES,
-#: so every slice shows ventricle all the time, and ends below the apex.
+#: Extent of the stack in mm below the mitral valve at ED. It starts where the valve is at ES, so
+#: that the first slice always shows the ventricles, and ends below the apex.
 STACK_MM = (8.0, 95.0)
 
 # Ejection, rapid filling, diastasis and atrial contraction: fraction of the cycle, of the stroke.
@@ -33,20 +33,20 @@ class Heart:
 
     Attributes:
         lv_edv_ml: LV volume at ED.
-        lv_ef: fraction of it ejected.
+        lv_ef: ejected fraction of that volume.
         lv_mass_g: mass of the LV myocardium.
         lv_length_mm: mitral valve to endocardial apex at ED.
         rv_gap_mm: widest distance between septum and RV free wall at ED.
         rv_half_height_mm: half the distance between the RV's corners at ED.
         rv_angle: direction from the LV to the RV in the image; 0 is right, π/2 down, π left.
         rv_lean: shear of the RV, which is wider at its lower, inflow corner.
-        shift_mm: way of the LV towards the RV at ES: the outline of the whole heart moves little.
-        valve_descent_mm: way of the valve plane towards the apex at ES.
-        twist: rotation of the apex against the base at ES, radians.
+        shift_mm: shift of the LV towards the RV at ES; the outline of the whole heart moves less.
+        valve_descent_mm: shift of the valve plane towards the apex at ES.
+        twist: rotation of the apex relative to the base at ES, radians.
         center_mm: (x right, y down) of the LV axis from the image center, at the base.
-        drift_mm: the same axis at the end of the stack, relative to ``center_mm``.
+        drift_mm: offset of that axis at the end of the stack, relative to ``center_mm``.
         ripple: sine and cosine amplitude of each harmonic of the outline from the second on.
-        papillary: angle from the RV's direction and greatest radius in mm of each muscle.
+        papillary: angle from the RV's direction and largest radius in mm of each muscle.
     """
 
     lv_edv_ml: float
@@ -77,7 +77,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Outlines:
-    """Signed distances (Z, H, W) in mm to the edges of the chambers, and where they belong.
+    """Signed distances (Z, H, W) in mm to the edges of the chambers.
 
     Attributes:
         endocardium: edge of the LV cavity.
@@ -93,7 +93,7 @@ class Outlines:
 
 
 def draw_heart(generator: np.random.Generator) -> Heart:
-    """A healthy adult's heart at random."""
+    """Draw a healthy adult's heart."""
 
     def between(low: float, high: float) -> float:
         return float(generator.uniform(low, high))
@@ -101,7 +101,7 @@ def draw_heart(generator: np.random.Generator) -> Heart:
     edv_ml = between(125, 165)
     size = (edv_ml / 145) ** (1 / 3)
     angle = math.pi + math.radians(between(-30, 30))
-    # The RV lies to one side of the LV axis: the whole heart is what sits near the center.
+    # The RV lies to one side of the LV axis, and the whole heart near the center of the image.
     heart_mm = np.array([between(-12, 12), between(-12, 12)])
     axis_mm = heart_mm - 14 * np.array([math.cos(angle), math.sin(angle)])
     return Heart(
@@ -135,7 +135,7 @@ def contraction(phase: float) -> float:
 
 
 def outlines(heart: Heart, phase: float, grid: Grid) -> Outlines:
-    """Where the chambers end at ``phase`` of the cycle."""
+    """Edges of the chambers at ``phase`` of the cycle."""
     c = contraction(phase)
     base_mm = heart.valve_descent_mm * c
     depth = (grid.z_mm - base_mm) / (heart.lv_length_mm - base_mm)  # 0 valve, 1 endocardial apex
@@ -157,9 +157,9 @@ def outlines(heart: Heart, phase: float, grid: Grid) -> Outlines:
     # An ellipse about a point inside the LV, less the LV: a crescent with rounded horns.
     hinge_mm = 0.8 * outer_mm
     lean = toward_rv - hinge_mm - heart.rv_lean * across
-    depth_mm = np.maximum(gap_mm + outer_mm - hinge_mm, 0.1)  # past the apex there is none
+    depth_mm = np.maximum(gap_mm + outer_mm - hinge_mm, 0.1)  # not below 0 past the apex
     outer = ellipse(lean, across, depth_mm, height_mm)
-    reached = grid.z_mm < 0.9 * heart.lv_length_mm  # beyond, the RV is a slit nobody contours
+    reached = grid.z_mm < 0.9 * heart.lv_length_mm  # readers leave out the slit beyond
     rv = np.where(reached, intersection(outer, -epicardium, 4.0), 99.0)
     step_mm = 1.0
     deeper_mm = _radius_mm(cavity_ml, base_mm, heart.lv_length_mm, grid.z_mm + step_mm)
@@ -167,15 +167,15 @@ def outlines(heart: Heart, phase: float, grid: Grid) -> Outlines:
 
 
 def share_of_stack(grid: Grid) -> Field:
-    """How far down the stack a slice lies, 0 at the base to 1 past the apex (Z, 1, 1)."""
+    """Position of each slice in the stack (Z, 1, 1), from 0 at the base to 1 past the apex."""
     share: Field = (grid.z_mm - STACK_MM[0]) / (STACK_MM[1] - STACK_MM[0])
     return share
 
 
 def heart_frame(heart: Heart, grid: Grid, phase: float = 0.0) -> tuple[Field, Field, Field]:
-    """Distance from the LV axis towards the RV and across (down where the RV is left), and angle.
+    """Coordinates about the LV axis: towards the RV, across (down if the RV is left), and angle.
 
-    The LV moves in the course of the cycle, and the frame with it.
+    The LV moves during the cycle, and the coordinates with it.
 
     Returns:
         mm, mm and radians, each (Z, H, W); the angle is 0 towards the RV.
@@ -190,7 +190,7 @@ def heart_frame(heart: Heart, grid: Grid, phase: float = 0.0) -> tuple[Field, Fi
 
 
 def label_map(shape: Outlines) -> npt.NDArray[np.uint8]:
-    """ACDC-ordered labels (Z, H, W): a pixel belongs to the structure its center lies in."""
+    """Labels (Z, H, W) in ACDC order: a pixel belongs to the structure that its center lies in."""
     labels = np.zeros(shape.endocardium.shape, np.uint8)
     labels[shape.rv < 0] = VALUE[RV]
     labels[shape.epicardium < 0] = VALUE[MYO]
@@ -199,7 +199,7 @@ def label_map(shape: Outlines) -> npt.NDArray[np.uint8]:
 
 
 def _profile(depth: Field, power: float = 3.0) -> Field:
-    """Relative radius of a ventricle, 1 at the valve and 0 from the apex on."""
+    """Relative radius of a ventricle, 1 at the valve, 0 at the apex and beyond."""
     profile: Field = np.sqrt(np.clip(1 - np.clip(depth, 0, None) ** power, 0, None))
     return profile
 
@@ -217,7 +217,7 @@ def _radius_mm(volume_ml: float, base_mm: float, apex_mm: float, z_mm: Field) ->
 
 
 def _ripple(heart: Heart, angle: Field) -> Field:
-    """Relative deviation of an outline from the circle."""
+    """Relative deviation of an outline from a circle."""
     wave: Field = np.zeros_like(angle)
     for k, (sine, cosine) in enumerate(heart.ripple, start=2):
         wave = wave + sine * np.sin(k * angle) + cosine * np.cos(k * angle)

@@ -1,4 +1,4 @@
-"""Steady-state (bSSFP) contrast, and what coil and receiver do to an image."""
+"""Steady-state (bSSFP) contrast, and the effects of coil and receiver on an image."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from ctct.synthetic.shapes import Field
 
-#: Intensity stored for LV blood, about what a scanner writes.
+#: Stored intensity of LV blood, about as scanners write it.
 BLOOD_LEVEL = 800.0
-#: Highest value stored; signed 16-bit files hold it.
+#: Largest stored value; it fits signed 16-bit files.
 MAX_LEVEL = 4095
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Mean intensity of each tissue, blood in the LV being 1."""
+    """Mean intensity of each tissue, relative to LV blood."""
 
     rv_blood: float
     myocardium: float
@@ -31,7 +31,7 @@ class Contrast:
 
 
 def draw_contrast(generator: np.random.Generator) -> Contrast:
-    """Intensities as they vary between scanners and people."""
+    """Draw intensities as they vary between scanners and people."""
 
     def between(low: float, high: float) -> float:
         return float(generator.uniform(low, high))
@@ -48,7 +48,7 @@ def draw_contrast(generator: np.random.Generator) -> Contrast:
 
 
 def coil_gain(generator: np.random.Generator, x_mm: Field, y_mm: Field, toward: float) -> Field:
-    """Receiver sensitivity, 1 at the center: falls off smoothly away from the coil on the chest.
+    """Receiver sensitivity: 1 at the center, falling off smoothly away from the coil on the chest.
 
     Args:
         generator: source of randomness.
@@ -65,12 +65,12 @@ def coil_gain(generator: np.random.Generator, x_mm: Field, y_mm: Field, toward: 
 
 
 def acquire(generator: np.random.Generator, signal: Field, noise: float) -> npt.NDArray[np.float32]:
-    """Magnitude image with Rician noise, in the whole numbers a scanner stores.
+    """Magnitude image with Rician noise, rounded to integers as scanners store them.
 
     Args:
         generator: source of randomness.
-        signal: any shape, LV blood being about 1.
-        noise: standard deviation of either quadrature channel, in the same unit.
+        signal: any shape, about 1 for LV blood.
+        noise: standard deviation of either quadrature channel, in the same unit as ``signal``.
     """
     real, imaginary = noise * generator.standard_normal((2, *signal.shape), dtype=np.float32)
     magnitude = BLOOD_LEVEL * np.hypot(signal + real, imaginary)

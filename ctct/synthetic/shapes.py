@@ -1,7 +1,7 @@
 """Drawing with signed distances: a shape is the distance to its edge, negative inside, in mm.
 
-Distances make partial volume simple: a pixel whose center lies ``d`` from an edge that is blurred
-over ``width`` is covered to ``1/2 - d / width``. All functions broadcast.
+Distances make partial volume simple: if the center of a pixel lies ``d`` outside of an edge that is
+blurred over ``width``, the shape covers ``1/2 - d / width`` of it. All functions broadcast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Field: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 def ellipse(x_mm: Field, y_mm: Field, semi_x_mm: Field | float, semi_y_mm: Field | float) -> Field:
-    """Distance to an axis-parallel ellipse about the origin, first order near its edge.
+    """Distance to an axis-parallel ellipse about the origin, to first order near its edge.
 
     With ``f = |(x/a, y/b)|`` and the length of its gradient ``|(x/a², y/b²)| / f``, the step
     from a point to the edge ``f = 1`` is ``(f - 1) f / |(x/a², y/b²)|``.
@@ -29,7 +29,7 @@ def ellipse(x_mm: Field, y_mm: Field, semi_x_mm: Field | float, semi_y_mm: Field
 
 
 def union(a: Field, b: Field, blend_mm: float = 0.0) -> Field:
-    """Either shape; where both edges are within ``blend_mm`` the corner between them is filled."""
+    """Union of two shapes; corners are filled where both edges are within ``blend_mm``."""
     lower: Field = np.minimum(a, b)
     if blend_mm > 0:
         lower = lower - np.maximum(blend_mm - np.abs(a - b), 0) ** 2 / (4 * blend_mm)
@@ -37,20 +37,20 @@ def union(a: Field, b: Field, blend_mm: float = 0.0) -> Field:
 
 
 def intersection(a: Field, b: Field, blend_mm: float = 0.0) -> Field:
-    """Both shapes; corners are rounded over ``blend_mm``."""
+    """Intersection of two shapes; corners are rounded over ``blend_mm``."""
     return -union(-a, -b, blend_mm)
 
 
 def paint(canvas: Field, distance: Field, value: Field | float, width_mm: Field | float) -> None:
-    """Lay ``value`` over ``canvas``, in place, where the shape is, its edge ``width_mm`` wide."""
+    """Paint the shape in ``value`` over ``canvas``, in place, with an edge ``width_mm`` wide."""
     cover = np.clip(0.5 - distance / width_mm, 0, 1)
     canvas += cover * (value - canvas)
 
 
 def darken_edge(canvas: Field, distance: Field, depth: Field | float, width_mm: float) -> None:
-    """Multiply ``canvas``, in place, by ``1 - depth`` on the edge of the shape, 1 away from it.
+    """Multiply ``canvas``, in place, by ``1 - depth`` on the edge of the shape.
 
-    In steady-state imaging fat and water cancel in the pixels they share: organs look inked round.
+    In steady-state imaging, fat and water in one pixel cancel, so organs have dark outlines.
     """
     canvas *= 1 - depth * np.exp(-((distance / width_mm) ** 2))
 

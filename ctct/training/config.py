@@ -1,26 +1,330 @@
-"""Everything a training run depends on, checked on construction and saved beside its weights."""
+"""Every setting of a training run: typed, checked on construction, saved with the run.
+
+Each field stands beside its meaning, which is also the help of its option of ``ctct train``.
+This module imports neither torch nor another room's code that does, so that the help is quick.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ctct.errors import ConfigError
-from ctct.labels import ORDERS
 from ctct.model_files.former_names import current_settings
-from ctct.models.checkpoint import load_checkpoint
-from ctct.models.networks import ARCHITECTURE, architecture, check_networks
-from ctct.models.swin_unet import WIDTHS
-from ctct.training.cross_teaching import LOSSES
-from ctct.training.data.augment import AUGMENTATIONS
-from ctct.training.schedules import SCHEDULES
+from ctct.models.names import check_networks
 
-#: The published method, exactly, on a grid of fixed spacing; and ours. "small" is "best" with
-#: networks and a grid for a CPU.
+#: Name of the file with the settings in the folder of a run.
+CONFIG_FILE = "config.json"
+
+
+class Settings(BaseModel):
+    """A frozen group of settings.
+
+    Raises:
+        ConfigError: on construction, naming the command-line option of the first wrong value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _raise_config_error(cls, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise ConfigError(_first_complaint(error)) from error
+
+
+class PatientSettings(Settings):
+    """Which scans, and how much of them is labelled."""
+
+    data: Path = Field(
+        description="Folder of patients (ACDC, nnU-Net or plain), or a file of ctct pack."
+    )
+    unlabelled: tuple[Path, ...] = Field(
+        default=(), description="Further folder of scans, used without labels; repeatable."
+    )
+    label_order: Literal["acdc", "mnms", "ukbb", "monai"] = Field(
+        default="acdc", description="Numbering of the labels."
+    )
+    labelled: int | None = Field(
+        default=None,
+        ge=1,
+        description="Training patients that keep their labels; the others are unlabelled. "
+        "Without it, every patient with labels.",
+    )
+    labelled_list: Path | None = Field(
+        default=None, description="Text file with the names of these patients, one per line."
+    )
+    validation: str | None = Field(
+        default=None,
+        coerce_numbers_to_str=True,
+        description="Number of validation patients, or a text file with their names. "
+        "Without it, those of the published split, or a tenth.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PatientSettings:
+        if self.labelled is not None and self.labelled_list is not None:
+            raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
+        for path in (self.data, *self.unlabelled):
+            if not path.exists():
+                raise ConfigError(f"{path}: no such file or folder to train on")
+        return self
+
+
+class PairSettings(Settings):
+    """The two networks and their grid."""
+
+    networks: tuple[str, str] = Field(
+        default=("unet", "swin_hybrid"),
+        description="The first and the second network, with a comma between: unet, swin_unet, "
+        "swin_hybrid or timm:ENCODER.",
+    )
+    swin: Literal["nano", "tiny"] = Field(default="nano", description="Size of Swin networks.")
+    pretrained: bool = Field(
+        default=False, description="Start the encoder of swin_unet or timm:… from ImageNet weights."
+    )
+    init_from: Path | None = Field(
+        default=None,
+        description="Run folder, model file or 'default' whose weights to start from; the networks "
+        "and the grid are then those of that model.",
+    )
+    dropout: float = Field(
+        default=0.2, ge=0, description="Of the U-Net, relative to that of the paper's code."
+    )
+    grid_size: int = Field(
+        default=160, ge=32, multiple_of=32, description="Pixels per side of the networks' grid."
+    )
+    grid_spacing_mm: float = Field(
+        default=1.5, ge=0.2, le=5, description="Pixel spacing of that grid."
+    )
+    heart_crop_size: int = Field(
+        default=0,
+        ge=0,
+        multiple_of=32,
+        description="Pixels per side of a smaller grid around the heart, on which half of the "
+        "batches are drawn so that cines can be run on it; 0 for none.",
+    )
+
+    @field_validator("networks", mode="before")
+    @classmethod
+    def _check_networks(cls, networks: Any) -> Any:
+        names = networks.split(",") if isinstance(networks, str) else networks
+        if isinstance(names, list | tuple):  # the field's own check refuses other types
+            check_networks(names)
+        return names
+
+    @model_validator(mode="after")
+    def _check_heart_crop(self) -> PairSettings:
+        if self.heart_crop_size >= self.grid_size:
+            raise ConfigError(
+                f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
+                f"{self.grid_size} pixels; got {self.heart_crop_size}"
+            )
+        return self
+
+
+class BatchSettings(Settings):
+    """The slices of one step."""
+
+    batch: int = Field(default=8, ge=2, description="Slices per step, of all processes together.")
+    labelled_batch: int | None = Field(
+        default=None, ge=1, description="Labelled slices among them. Without it, half."
+    )
+    augmentation: Literal["strong", "paper"] = Field(
+        default="strong", description="Random changes; those of the paper are rotation and flips."
+    )
+    cut_mix: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Chance that a rectangle of a slice is replaced by that of another.",
+    )
+
+    @property
+    def labelled_batch_size(self) -> int:
+        """Labelled slices per step, where there are unlabelled ones too."""
+        return self.batch // 2 if self.labelled_batch is None else self.labelled_batch
+
+    @model_validator(mode="after")
+    def _check(self) -> BatchSettings:
+        if self.labelled_batch_size > self.batch:
+            raise ConfigError(
+                f"--labelled-batch must lie in 1…{self.batch}, the batch; got {self.labelled_batch}"
+            )
+        return self
+
+
+class CrossTeachingSettings(Settings):
+    """What the networks learn from unlabelled slices, and when."""
+
+    labelled_only: bool = Field(
+        default=False, description="Learn from labelled slices alone, without cross teaching."
+    )
+    teacher: Literal["ema", "student"] = Field(
+        default="ema",
+        description="What makes the pseudo-labels: the moving averages of the networks, on slices "
+        "without changes of intensity; or the networks of the moment.",
+    )
+    other_teacher_share: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Share of the other network's teacher in the mean of the two teachers.",
+    )
+    confidence: float = Field(
+        default=0.8, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
+    )
+    pseudo_loss: Literal["dice", "ce", "both"] = Field(
+        default="both", description="Loss against pseudo-labels."
+    )
+    cross_teaching_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="Weight of an unlabelled slice relative to a labelled one, after the ramp-up "
+        "(0.1 in the paper).",
+    )
+    ramp: float = Field(
+        default=0.5, gt=0, le=1, description="Fraction of the run at which the ramp-up ends."
+    )
+    warm_up: float = Field(
+        default=0.4,
+        ge=0,
+        le=1,
+        description="Fraction of the run, at its start, that learns from labelled slices alone.",
+    )
+
+
+class OptimizationSettings(Settings):
+    """The optimizer, its rates and the averaging of the weights."""
+
+    steps: int = Field(default=6000, ge=1, description="Optimizer steps.")
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw", description="AdamW, or SGD with a momentum of 0.9."
+    )
+    cnn_rate: float = Field(
+        default=2e-3, gt=0, description="Peak learning rate of the first network."
+    )
+    transformer_rate: float = Field(
+        default=6e-4, gt=0, description="Peak learning rate of the second network."
+    )
+    weight_decay: float = Field(default=0.02, ge=0, description="Of both networks.")
+    schedule: Literal["cosine", "poly"] = Field(
+        default="cosine", description="Of the rates: cosine with a short warm-up, or polynomial."
+    )
+    clip: float = Field(
+        default=5.0, ge=0, description="Largest norm of the gradient; 0 for no limit."
+    )
+    ema_decay: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the weights, which is validated and saved.",
+    )
+
+
+class RunSettings(Settings):
+    """How the run goes about it; none of these changes the method."""
+
+    preset: str = Field(
+        default="small", description="Name of the preset that the settings started from."
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="Which weights are the result: the best on validation, or last."
+    )
+    validate_every: int = Field(default=500, ge=1, description="Steps between validations.")
+    save_every: int = Field(
+        default=250, ge=1, description="Steps between checkpoints to resume from."
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="auto: bf16 on a GPU, on a CPU the faster of the two."
+    )
+    compile: bool | None = Field(
+        default=None,
+        description="Use torch.compile. Without it, on long runs on a GPU, if there is a C++ "
+        "compiler.",
+    )
+    seed: int = Field(default=0, description="Of every random draw.")
+
+
+class TrainingConfig(Settings):
+    """All settings of one run; a field's default is that of the preset "small".
+
+    Names are unique over the groups, so settings are also taken without them:
+    ``TrainingConfig(data="ACDC", steps=100)`` and
+    ``TrainingConfig(patients={"data": "ACDC"}, optimization={"steps": 100})`` are equal. So are
+    names of older versions, see :mod:`ctct.model_files.former_names`.
+
+    ``TrainingConfig.model_validate_json(config.model_dump_json())`` equals ``config``.
+    """
+
+    patients: PatientSettings = Field(title="Data")
+    pair: PairSettings = Field(title="Networks")
+    batches: BatchSettings = Field(title="Batches")
+    cross_teaching: CrossTeachingSettings = Field(title="Cross teaching")
+    optimization: OptimizationSettings = Field(title="Optimization")
+    run: RunSettings = Field(title="Run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _group(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        grouped: dict[str, dict[str, Any]] = {group: {} for group in cls.model_fields}
+        for name, value in flatten(values).items():
+            grouped[GROUP_OF[name]][name] = value
+        return grouped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by setting, without the groups, as model files hold them."""
+        groups = self.model_dump(mode="json").values()
+        return {name: value for group in groups for name, value in group.items()}
+
+
+_GROUPS: Mapping[str, type[Settings]] = {
+    group: field.annotation
+    for group, field in TrainingConfig.model_fields.items()
+    if isinstance(field.annotation, type)
+}
+#: The group of each setting.
+GROUP_OF = {name: group for group, model in _GROUPS.items() for name in model.model_fields}
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in groups, without them, or both, as one value by present name.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in _GROUPS and isinstance(value, Settings | Mapping):
+            flat |= dict(value)
+        else:
+            flat[name] = value
+    flat = current_settings(flat)
+    if unknown := sorted(map(str, flat.keys() - GROUP_OF.keys())):
+        raise ConfigError(
+            f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(GROUP_OF))}"
+        )
+    return flat
+
+
+#: What each preset changes. "paper" is the published method, exactly, on a grid of fixed spacing;
+#: "best" is ours, and "small" is "best" with networks and a grid for a CPU.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         "swin": "tiny",
@@ -29,14 +333,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "dropout": 1.0,
         "grid_size": 224,
         "grid_spacing_mm": 1.25,
-        "steps": 30000,
         "batch": 16,
-        "optimizer": "sgd",
-        "cnn_rate": 0.01,
-        "transformer_rate": 0.01,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "clip": 0.0,
         "augmentation": "paper",
         "cut_mix": 0.0,
         "teacher": "student",
@@ -46,6 +343,13 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "cross_teaching_weight": 0.1,
         "ramp": 1.0,
         "warm_up": 0.0,
+        "steps": 30000,
+        "optimizer": "sgd",
+        "cnn_rate": 0.01,
+        "transformer_rate": 0.01,
+        "weight_decay": 1e-4,
+        "schedule": "poly",
+        "clip": 0.0,
         "ema_decay": 0.0,
         "keep": "last",
         "validate_every": 1000,
@@ -54,164 +358,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "swin": "tiny",
         "grid_size": 224,
         "grid_spacing_mm": 1.25,
-        "steps": 30000,
         "batch": 16,
         "ramp": 0.4,
         "warm_up": 0.08,
+        "steps": 30000,
         "ema_decay": 0.999,
         "validate_every": 1000,
     },
     "small": {},
 }
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Settings of one run. The values that stand here are those of the preset "small".
-
-    Attributes:
-        data: folder in one of the layouts of :mod:`ctct.training.data.layouts`, or a file of
-            ``ctct pack``.
-        unlabelled: further folders of scans, used without labels.
-        label_order: numbering of the labels of ``data``, a key of :data:`ctct.labels.ORDERS`.
-        labelled: how many training patients keep their labels; the others are unlabelled. None:
-            all that have any.
-        labelled_list: text file with these patients, a name a line.
-        validation: how many patients validate, or a text file with their names. None: those of
-            the published split, or a tenth.
-        labelled_only: learn from labelled slices alone, without cross teaching.
-        preset: name of the settings that were started from.
-        networks: of the first and the second network, "unet", "swin_unet",
-            "swin_hybrid" or "timm:ENCODER".
-        swin: size of the Swin networks, "nano" or "tiny".
-        pretrained: start the Swin encoder, or timm's, from ImageNet weights.
-        init_from: run folder or model file whose weights both networks start from; the networks
-            and the grid are then its own.
-        dropout: the U-Net's, relative to that of the paper's code.
-        grid_size: pixels a side of the networks' grid.
-        grid_spacing_mm: its pixel spacing.
-        heart_crop_size: pixels per side of a smaller grid around the heart, of the same spacing.
-            Half of the batches are drawn on it, so that cines can be run on it; 0 for none.
-        steps: optimizer steps.
-        batch: slices a step, of all processes together.
-        labelled_batch: labelled slices among them. None: half.
-        optimizer: "adamw", or "sgd" with momentum 0.9.
-        cnn_rate: peak learning rate of the first network.
-        transformer_rate: peak learning rate of the second network.
-        weight_decay: of both.
-        schedule: of the rates, "cosine" with a short warm-up, or "poly".
-        clip: largest norm of the gradient; 0 for no limit.
-        augmentation: "strong", or "paper" (rotation and flips).
-        cut_mix: chance that a rectangle of a slice is replaced by that of another.
-        teacher: who makes the pseudo-labels: "ema", the moving averages of the networks, on the
-            slice without changes of intensity; or "student", the networks of the moment.
-        other_teacher_share: share of the other network's teacher in the mean of the two teachers.
-        confidence: pixels whose pseudo-label is less probable do not count.
-        pseudo_loss: loss against pseudo-labels, "dice", "ce" or "both".
-        cross_teaching_weight: weight of an unlabelled slice relative to a labelled one, once
-            ramped up (0.1 in the paper).
-        ramp: fraction of the run after which it is.
-        warm_up: fraction of the run, at its start, that learns from labelled slices alone.
-        ema_decay: of the moving average of the weights that is validated and saved.
-        keep: which weights are the run's result, the "best" on validation or the "last".
-        validate_every: steps between validations.
-        save_every: steps between saves of all that is needed to go on.
-        precision: "bf16", "fp32", or "auto": bf16 on a GPU, on a CPU the quicker of the two.
-        compile: compile the networks with torch.compile. None: on a long run, where a C++
-            compiler is found.
-        seed: of every random draw.
-    """
-
-    data: str
-    unlabelled: tuple[str, ...] = ()
-    label_order: str = "acdc"
-    labelled: int | None = None
-    labelled_list: str | None = None
-    validation: str | None = None
-    labelled_only: bool = False
-    preset: str = "small"
-    networks: tuple[str, str] = ("unet", "swin_hybrid")
-    swin: str = "nano"
-    pretrained: bool = False
-    init_from: str | None = None
-    dropout: float = 0.2
-    grid_size: int = 160
-    grid_spacing_mm: float = 1.5
-    heart_crop_size: int = 0
-    steps: int = 6000
-    batch: int = 8
-    labelled_batch: int | None = None
-    optimizer: str = "adamw"
-    cnn_rate: float = 2e-3
-    transformer_rate: float = 6e-4
-    weight_decay: float = 0.02
-    schedule: str = "cosine"
-    clip: float = 5.0
-    augmentation: str = "strong"
-    cut_mix: float = 0.5
-    teacher: str = "ema"
-    other_teacher_share: float = 0.6
-    confidence: float = 0.8
-    pseudo_loss: str = "both"
-    cross_teaching_weight: float = 1.0
-    ramp: float = 0.5
-    warm_up: float = 0.4
-    ema_decay: float = 0.998
-    keep: str = "best"
-    validate_every: int = 500
-    save_every: int = 250
-    precision: str = "auto"
-    compile: bool | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "networks", tuple(self.networks))
-        object.__setattr__(self, "unlabelled", tuple(map(str, self.unlabelled)))
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                given = getattr(self, name)
-                raise ConfigError(
-                    f"{_flag(name)} must be one of {', '.join(choices)}, got {given!r}"
-                )
-        check_networks(self.networks)
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{_flag(name)} must be positive, got {getattr(self, name)}")
-        for name in _FRACTIONS:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{_flag(name)} must lie in 0…1, got {getattr(self, name)}")
-        for name in ("cross_teaching_weight", "weight_decay", "clip", "dropout"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{_flag(name)} must not be negative, got {getattr(self, name)}")
-        if not 0 <= self.ema_decay < 1:
-            raise ConfigError(f"--ema-decay must lie in [0, 1), got {self.ema_decay}")
-        if self.heart_crop_size % 32 or not 0 <= self.heart_crop_size < self.grid_size:
-            raise ConfigError(
-                f"--heart-crop must be 0, or a multiple of 32 below the grid's {self.grid_size} "
-                f"pixels; got {self.heart_crop_size}"
-            )
-        if self.batch < 2:
-            raise ConfigError(f"--batch must be at least 2, got {self.batch}")
-        if self.labelled is not None and self.labelled < 1:
-            raise ConfigError(f"--labelled must be at least 1, got {self.labelled}")
-        if not 1 <= self.labelled_batch_size <= self.batch:
-            raise ConfigError(
-                f"--labelled-batch must lie in 1…{self.batch}, the batch; got {self.labelled_batch}"
-            )
-        for path in (self.data, *self.unlabelled):
-            if not Path(path).exists():
-                raise ConfigError(f"{path}: no such file or folder to train on")
-
-    @property
-    def labelled_batch_size(self) -> int:
-        """Labelled slices a step."""
-        if self.labelled_only:
-            return self.batch
-        return self.batch // 2 if self.labelled_batch is None else self.labelled_batch
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; ``TrainingConfig(**d)`` gives an equal config back."""
-        return dataclasses.asdict(self)
 
 
 def make_config(
@@ -228,50 +383,44 @@ def make_config(
     if preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; choose one of {', '.join(PRESETS)}")
     values: dict[str, Any] = {**PRESETS[preset], "preset": preset}
-    own = {} if file is None else _read_settings(Path(file))
-    start = settings.get("init_from", own.get("init_from"))
-    if start and not own.keys() >= set(ARCHITECTURE):
-        given = load_checkpoint(start)[1].config
-        values |= {**architecture(given), "heart_crop_size": given.get("heart_crop_size", 0)}
-    values |= {**own, **settings}
-    try:
-        return TrainingConfig(**values)
-    except TypeError as error:  # a text where a number belongs, or no data
-        raise ConfigError(f"{file or 'settings'}: {error}") from error
+    overrides = flatten(settings)
+    from_file = {} if file is None else read_settings(Path(file))
+    initial_model = overrides.get("init_from", from_file.get("init_from"))
+    if initial_model:
+        from ctct.models.checkpoint import load_checkpoint
+        from ctct.models.networks import ARCHITECTURE, architecture
+
+        if not from_file.keys() >= set(ARCHITECTURE):
+            config = load_checkpoint(initial_model)[1].config
+            values |= {**architecture(config), "heart_crop_size": config.get("heart_crop_size", 0)}
+    return TrainingConfig.model_validate({**values, **from_file, **overrides})
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings of a JSON file, with or without groups, by their present names.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
-    names = {field.name for field in dataclasses.fields(TrainingConfig)}
     if not isinstance(content, dict):
         raise ConfigError(
             f"{path}: must hold an object with settings, got {type(content).__name__}"
         )
-    content = current_settings(content)
-    if unknown := sorted(set(content) - names):
-        raise ConfigError(
-            f"{path}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(names))}"
-        )
-    return content
+    try:
+        return flatten(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-_CHOICES = {
-    "label_order": tuple(ORDERS),
-    "swin": tuple(WIDTHS),
-    "optimizer": ("adamw", "sgd"),
-    "schedule": tuple(SCHEDULES),
-    "augmentation": tuple(AUGMENTATIONS),
-    "teacher": ("ema", "student"),
-    "pseudo_loss": LOSSES,
-    "keep": ("best", "last"),
-    "precision": ("auto", "bf16", "fp32"),
-}
-_POSITIVE = ("steps", "validate_every", "save_every", "cnn_rate", "transformer_rate", "ramp")
-_FRACTIONS = ("cut_mix", "other_teacher_share", "confidence", "ramp", "warm_up")
+def _first_complaint(error: ValidationError) -> str:
+    """The first fault in one line, by the name of its option."""
+    fault = error.errors(include_url=False)[0]
+    name = str(fault["loc"][0]) if fault["loc"] else "settings"
+    if fault["type"] == "missing":
+        return f"{name} is missing among the settings"
+    message = fault["msg"].replace("Input should", "must")
+    return f"--{name.replace('_', '-')} {message}, got {fault['input']!r}"

@@ -24,31 +24,33 @@ LONG_RUN = 1000
 
 
 def make_fabric(device: str, devices: int, config: TrainingConfig) -> Fabric:
-    """Fabric, launched, on ``devices`` of a kind.
+    """Fabric, launched, on a number of ``devices``: "cpu", "cuda", or "auto" for a GPU if any.
 
     Raises:
-        RuntimeUnavailableError: there is no GPU, or not as many.
+        ConfigError: the batch cannot be shared out evenly.
+        RuntimeUnavailableError: there are fewer GPUs.
     """
     try:
         from lightning_fabric import Fabric
-    except ImportError:  # it is also a part of the larger package
+    except ImportError:  # the larger package contains it too
         from lightning.fabric import Fabric
 
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"--device must be auto, cpu or cuda, got {device!r}")
-    if devices < 1 or config.batch % (2 * devices):
+    if devices < 1 or config.batches.batch % (2 * devices):
         raise ConfigError(
-            f"--devices {devices}: the batch of {config.batch} cannot be shared out evenly"
+            f"--devices {devices}: the batch of {config.batches.batch} cannot be shared out evenly"
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and torch.cuda.device_count() < devices:
         raise RuntimeUnavailableError(
-            f"{devices} CUDA GPU asked for, {torch.cuda.device_count()} found; use --device cpu"
+            f"--devices {devices}: {torch.cuda.device_count()} CUDA GPU found; use fewer, or "
+            "--device cpu"
         )
-    precision = config.precision
+    precision: str = config.run.precision
     if precision == "auto":
-        precision = "bf16" if device == "cuda" else quicker_on_cpu(config)
+        precision = "bf16" if device == "cuda" else faster_cpu_precision(config)
         log.info("precision %s", precision)
     fabric = Fabric(
         accelerator=device,
@@ -69,12 +71,12 @@ def default_preset(device: str, announce: bool = True) -> str:
     return "small"
 
 
-def quicker_on_cpu(config: TrainingConfig, rounds: int = 3) -> str:
-    """Whether "bf16" or "fp32", by a few steps of the first network: processors differ."""
+def faster_cpu_precision(config: TrainingConfig, rounds: int = 3) -> str:
+    """The faster of "bf16" and "fp32" in a few steps of the first network: processors differ."""
     state = torch.get_rng_state()
-    network = build_network(config.networks[0], config.to_dict() | {"pretrained": False})
+    network = build_network(config.pair.networks[0], config.to_dict() | {"pretrained": False})
     network.to(memory_format=torch.channels_last)
-    images = torch.rand(2, 1, config.grid_size, config.grid_size)
+    images = torch.rand(2, 1, config.pair.grid_size, config.pair.grid_size)
     seconds = {}
     for name in ("fp32", "bf16"):
         trial, times = copy.deepcopy(network), []
@@ -89,9 +91,9 @@ def quicker_on_cpu(config: TrainingConfig, rounds: int = 3) -> str:
     return min(seconds, key=lambda name: seconds[name])
 
 
-def compiles(config: TrainingConfig, device: torch.device) -> bool:
-    """Whether to use torch.compile: as asked, else on long runs on a GPU with a compiler there."""
-    if config.compile is not None:
-        return config.compile
+def should_compile(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether to use torch.compile: as set, else on long runs on a GPU if a compiler is found."""
+    if config.run.compile is not None:
+        return config.run.compile
     compiler = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
-    return compiler and device.type == "cuda" and config.steps >= LONG_RUN
+    return compiler and device.type == "cuda" and config.optimization.steps >= LONG_RUN

@@ -1,4 +1,4 @@
-"""What can be seen of a run while it goes: a table, curves, pictures, TensorBoard."""
+"""The progress of a run, for people: losses, a table, curves, pictures, TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,30 +10,93 @@ from typing import Any
 
 import torch
 
+from ctct.errors import CtctError
 from ctct.models.graph import SegmentationGraph
 from ctct.storage import write_atomic
-from ctct.training.config import TrainingConfig
+from ctct.training.config import CrossTeachingSettings
 from ctct.training.cross_teaching import pseudo_labels
+from ctct.training.data.batch import TrainingBatch
+from ctct.training.data.slices import SliceSet
 from ctct.training.pictures import curves_png, teaching_png
-from ctct.training.step import TrainingBatch
+from ctct.training.step import StepLosses
 
 log = logging.getLogger(__name__)
 
 METRICS_FILE, CURVES_FILE, PICTURES = "metrics.csv", "curves.png", "pictures"
 COLUMNS = (
-    *("step", "supervised", "crossed", "cross_teaching_weight", "cnn_rate", "steps_per_s"),
-    *("dice_cnn", "dice_transformer", "dice_ensemble"),
+    *("step", "loss_labelled", "loss_unlabelled", "cross_teaching_weight", "cnn_rate"),
+    *("steps_per_s", "dice_cnn", "dice_transformer", "dice_ensemble"),
 )
+#: Columns of runs of version 0.1.
+_FORMER_COLUMNS = {
+    "supervised": "loss_labelled",
+    "crossed": "loss_unlabelled",
+    "cross_weight": "cross_teaching_weight",
+}
+
+
+class DivergedError(CtctError):
+    """The loss is no longer a number."""
+
+
+class RecentLosses:
+    """Losses since the last look at them.
+
+    They stay on the device: reading one waits for the GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._none = torch.full((), -1, device=device)
+        self._zeros = torch.zeros(2, device=device)
+        self._first_bad = self._none  # the first step whose loss is not finite, or -1
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the steps so far."""
+        self._sums = self._zeros
+        self._numbers: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def add(self, step: int, losses: StepLosses, batch: TrainingBatch) -> None:
+        """Add the losses of a step."""
+        is_bad = ~losses.total.detach().isfinite()
+        self._first_bad = torch.where((self._first_bad < 0) & is_bad, step, self._first_bad)
+        self._sums = self._sums + torch.stack((losses.labelled, losses.unlabelled))
+        self._numbers[step] = batch.numbers
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss of labelled and of unlabelled slices."""
+        labelled, unlabelled = (self._sums / len(self._numbers)).tolist()
+        return labelled, unlabelled
+
+    def check(self, *sets: SliceSet) -> None:
+        """Refuse a loss that is not a number.
+
+        Raises:
+            DivergedError: names the slices of that batch, which are of these ``sets``.
+        """
+        step = int(self._first_bad.item())
+        if step < 0:
+            return
+        names = [
+            slices.names[i]
+            for slices, numbers in zip(sets, self._numbers[step], strict=False)
+            for i in numbers.tolist()
+        ]
+        raise DivergedError(
+            f"the loss of step {step} is not a number; its batch was {', '.join(names)}; look at "
+            "these scans, or start again with smaller --cnn-rate and --transformer-rate, or "
+            "--precision fp32"
+        )
 
 
 class Monitor:
     """Writes ``metrics.csv``, ``curves.png``, ``pictures/`` and TensorBoard's files of a run.
 
-    Optional packages that are not installed are done without, and named in one line.
+    Where an optional package is not installed, its part is left out and one line says so.
 
     Args:
         folder: of the run.
-        step: where the run goes on; rows of ``metrics.csv`` beyond it are dropped.
+        step: at which the run continues; later rows of ``metrics.csv`` are dropped.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
@@ -53,11 +116,11 @@ class Monitor:
         except ImportError:
             missing.append("matplotlib")
         if missing:
-            log.info("done without %s, not installed", " and ".join(missing))
+            log.info("without %s, not installed", " and ".join(missing))
         self._curves = "matplotlib" not in missing
 
     def record(self, step: int, **values: float) -> None:
-        """Add a row; a second one of the same step joins the first."""
+        """Add a row to the table; a second call for the same step adds to its row."""
         if self.rows and self.rows[-1]["step"] == step:
             self.rows[-1] |= values
         else:
@@ -69,20 +132,28 @@ class Monitor:
 
     @torch.no_grad()
     def picture(
-        self, step: int, batch: TrainingBatch, teachers: SegmentationGraph, config: TrainingConfig
+        self,
+        step: int,
+        batch: TrainingBatch,
+        teachers: SegmentationGraph,
+        settings: CrossTeachingSettings,
     ) -> None:
-        """``pictures/step_000500.png``: a few slices of a batch and what the pair makes of them."""
-        shown = batch.weak.shape[0]
-        own, other = (net(batch.weak).float().softmax(1) for net in _networks(teachers))
-        labels, counts = pseudo_labels(own, other, config.other_teacher_share, config.confidence)
+        """``pictures/step_000500.png``: slices of a batch and what the pair teaches on them."""
+        with teachers.on_grid(batch.weak.shape[-1]):
+            cnn, transformer = (
+                network(batch.weak).float().softmax(1)
+                for network in (teachers.cnn, teachers.transformer)
+            )
+        labels, counts = pseudo_labels(
+            cnn, transformer, settings.other_teacher_share, settings.confidence
+        )
         png = teaching_png(
             batch.weak[:, 0].cpu().numpy(),
             [label.cpu().numpy() for label in batch.labels],
-            own.argmax(1).cpu().numpy(),
-            other.argmax(1).cpu().numpy(),
+            cnn.argmax(1).cpu().numpy(),
+            transformer.argmax(1).cpu().numpy(),
             labels.cpu().numpy() * counts.cpu().numpy().astype("int64"),
-            (0.5 * (own - other).abs().sum(1)).cpu().numpy(),
-            most=min(shown, 8),
+            (0.5 * (cnn - transformer).abs().sum(1)).cpu().numpy(),
         )
         (self.folder / PICTURES).mkdir(exist_ok=True)
         write_atomic(self.folder / PICTURES / f"step_{step:06d}.png", png)
@@ -113,10 +184,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="") as file:
         return [
-            {k: int(v) if k == "step" else float(v) for k, v in row.items() if v}
+            {
+                _FORMER_COLUMNS.get(name, name): int(value) if name == "step" else float(value)
+                for name, value in row.items()
+                if value
+            }
             for row in csv.DictReader(file)
         ]
-
-
-def _networks(graph: SegmentationGraph) -> tuple[torch.nn.Module, torch.nn.Module]:
-    return graph.cnn, graph.transformer

@@ -1,4 +1,4 @@
-"""Pictures of a training run: what the networks teach each other, and its curves."""
+"""Pictures of a training run: what the networks teach each other, and the curves."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def teaching_png(
     second: npt.NDArray[np.integer],
     taught: npt.NDArray[np.integer],
     disagreement: npt.NDArray[np.float32],
-    most: int = 8,
+    max_rows: int = 8,
 ) -> bytes:
-    """PNG with a row a slice: image, manual labels, both networks', pseudo-labels, disagreement.
+    """PNG with one row per slice: image, labels (manual, of both networks, pseudo), disagreement.
 
     Args:
-        images: (N, S, S) normalised intensities, the labelled slices first.
+        images: (N, S, S) normalized intensities, the labelled slices first.
         manual: (S, S) label maps of the first slices; the others have none.
         first: (N, S, S) labels of the first network.
         second: (N, S, S) labels of the second network.
         taught: (N, S, S) pseudo-labels, 0 where they do not count.
         disagreement: (N, S, S), 0…1.
-        most: largest number of rows, evenly spaced over the batch.
+        max_rows: of slices evenly spaced over the batch, where it has more.
     """
-    rows = np.unique(np.linspace(0, len(images) - 1, most).round().astype(int))
+    rows = np.unique(np.linspace(0, len(images) - 1, max_rows).round().astype(int))
     size = images.shape[-1]
     canvas = Image.new("RGB", (size * len(COLUMNS), size * len(rows) + STRIP))
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
@@ -46,15 +46,15 @@ def teaching_png(
     for top, i in enumerate(rows):
         gray = ((images[i] + 2) * (255 / 5)).clip(0, 255).astype(np.uint8)
         plain = np.repeat(gray[..., None], 3, 2)
-        apart = plain.copy()
-        apart[..., 0] = np.maximum(
-            apart[..., 0], (np.nan_to_num(disagreement[i]) * 255).astype(np.uint8)
+        reddened = plain.copy()
+        reddened[..., 0] = np.maximum(
+            reddened[..., 0], (np.nan_to_num(disagreement[i]) * 255).astype(np.uint8)
         )
         tiles = [
             plain,
-            _filled(plain, manual[i]) if i < len(manual) else np.zeros_like(plain),
-            *(_filled(plain, labels[i]) for labels in (first, second, taught)),
-            apart,
+            _tint(plain, manual[i]) if i < len(manual) else np.zeros_like(plain),
+            *(_tint(plain, labels[i]) for labels in (first, second, taught)),
+            reddened,
         ]
         for column, tile in enumerate(tiles):
             canvas.paste(Image.fromarray(tile), (column * size, STRIP + top * size))
@@ -63,10 +63,8 @@ def teaching_png(
     return file.getvalue()
 
 
-def _filled(
-    picture: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer]
-) -> npt.NDArray[np.uint8]:
-    """(S, S, 3) with each structure tinted in its color."""
+def _tint(picture: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """A copy (S, S, 3) with each structure tinted in its color."""
     tinted = picture.copy()
     for structure in STRUCTURES:
         inside = labels == VALUE[structure]
@@ -78,7 +76,7 @@ def curves_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """PNG of the losses and of the validation Dice over the steps. Needs matplotlib.
 
     Args:
-        rows: of ``metrics.csv``; a row may hold some of the columns only.
+        rows: of ``metrics.csv``; a row may lack columns.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -87,7 +85,7 @@ def curves_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
     FigureCanvasAgg(figure)
     losses, dice = figure.subplots(1, 2)
     for axes, names in (
-        (losses, {"supervised": "labelled slices", "crossed": "pseudo-labels"}),
+        (losses, {"loss_labelled": "labelled slices", "loss_unlabelled": "pseudo-labels"}),
         (dice, {"dice_cnn": "CNN", "dice_transformer": "Transformer", "dice_ensemble": "pair"}),
     ):
         for name, caption in names.items():

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on exactly where it was stopped, as safetensors and JSON."""
+"""The state from which a run continues exactly where it stopped, as safetensors and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def save_resume(
     generators: dict[str, torch.Generator],
     state: dict[str, Any],
 ) -> None:
-    """Write ``folder/resume.safetensors``, whole or not at all; the one before it survives.
+    """Write ``folder/resume.safetensors``, whole or not at all; the former one survives a failure.
 
     Args:
         folder: of the run.
@@ -48,17 +48,17 @@ def save_resume(
     tensors["generator.torch"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["generator.cuda"] = torch.cuda.get_rng_state()
-    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    on_cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     path, partial = folder / RESUME_FILE, folder / f".{RESUME_FILE}.partial"
     try:
-        save_file(whole, partial, {"state": json.dumps(state)})
+        save_file(on_cpu, partial, {"state": json.dumps(state)})
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        kept = "the one before it is kept" if path.exists() else "there is none before it"
+        former = "the former one is kept" if path.exists() else "there is no former one"
         raise OutputError(
-            f"{path}: the checkpoint cannot be written ({error}); {kept}; make room, then go on "
-            "with --resume"
+            f"{path}: the checkpoint cannot be written ({error}); {former}; make room, then "
+            "continue with --resume"
         ) from error
 
 
@@ -67,30 +67,28 @@ def load_resume(
     modules: dict[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     generators: dict[str, torch.Generator],
-) -> dict[str, Any] | None:
-    """Put back what :func:`save_resume` wrote, and give its ``state``; None where there is nothing.
+) -> dict[str, Any]:
+    """Put back what :func:`save_resume` wrote, and return its ``state``.
 
     Raises:
-        ModelError: the file is damaged or belongs to other networks.
+        ModelError: the file is missing, damaged or of other networks.
     """
     path = folder / RESUME_FILE
-    if not path.exists():
-        return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             state: dict[str, Any] = json.loads(file.metadata()["state"])
         for name, module in modules.items():
-            module.load_state_dict(_below(tensors, name))
-        # The optimizer's own form: slots by the number of their parameter. What it holds of
-        # settings is the new run's.
+            module.load_state_dict(_with_prefix(tensors, name))
+        # As the optimizer has it: slots by the number of their parameter. Its settings are those
+        # of the present run, not of the file.
         slots: dict[int, dict[str, Tensor]] = {}
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        for key, tensor in _below(tensors, "optimizer").items():
+        for key, tensor in _with_prefix(tensors, "optimizer").items():
             number, slot = key.split(".")
-            like = parameters[int(number)]
-            if tensor.shape == like.shape:  # a fused optimizer relies on equal strides
-                tensor = torch.empty_like(like).copy_(tensor)
+            parameter = parameters[int(number)]
+            if tensor.shape == parameter.shape:  # a fused optimizer relies on equal strides
+                tensor = torch.empty_like(parameter).copy_(tensor)
             slots.setdefault(int(number), {})[slot] = tensor
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": slots, "param_groups": groups})
@@ -110,5 +108,5 @@ def load_resume(
     return state
 
 
-def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}

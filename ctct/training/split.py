@@ -56,64 +56,65 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
     """Share the patients out.
 
     ACDC patients follow the published split, and those in neither of its lists, the published test
-    patients, are left out. Other patients are drawn with ``config.seed``: a tenth of those with
+    patients, are left out. Other patients are drawn with the seed of the run: a tenth of those with
     labels, at least one, for validation; the others in random order.
 
     Raises:
-        ConfigError: the configuration asks for patients that are not there, or for one twice.
+        ConfigError: the settings name patients that do not exist, or one twice.
         InputError: no patient is left to learn from, or to validate on.
     """
-    everyone = list(dict.fromkeys(v.patient for v in collection.volumes))
+    settings = config.patients
+    patients = list(dict.fromkeys(v.patient for v in collection.volumes))
     with_labels = {v.patient for v in collection.volumes if v.labels is not None}
     if not with_labels:
-        raise InputError(f"{config.data}: no labelled patient; cross teaching needs a few")
-    order = [p for p in everyone if p in with_labels]
-    random.Random(config.seed).shuffle(order)
+        raise InputError(f"{settings.data}: no labelled patient; cross teaching needs a few")
+    order = [p for p in patients if p in with_labels]
+    random.Random(config.run.seed).shuffle(order)
     validation: list[str] = []
     left_out: set[str] = set()
     if collection.layout == "acdc":
-        names = [f"patient{number:03}" for number in (*PUBLISHED_TRAINING, *PUBLISHED_VALIDATION)]
-        published = [p for p in names if p in with_labels]
-        cut = len(PUBLISHED_TRAINING)
-        order = [p for p in names[:cut] if p in with_labels] or order
-        validation = [p for p in names[cut:] if p in with_labels]
+        training, validating = (
+            [name for number in numbers if (name := f"patient{number:03}") in with_labels]
+            for numbers in (PUBLISHED_TRAINING, PUBLISHED_VALIDATION)
+        )
+        order, validation = training or order, validating
         if validation:
-            left_out = {p for p in everyone if p in with_labels and p not in published}
+            left_out = with_labels - {*training, *validation}
             order = [p for p in order if p not in left_out]
 
-    labelled = read_names(config.labelled_list, everyone) if config.labelled_list else None
-    if config.validation is not None and not config.validation.isdigit():
-        validation = read_names(config.validation, everyone)
+    labelled = read_names(settings.labelled_list, patients) if settings.labelled_list else None
+    if settings.validation is not None and not settings.validation.isdigit():
+        validation = read_names(settings.validation, patients)
         left_out -= set(validation)
-    elif config.validation is not None or not validation:
-        free = [p for p in order if p not in (labelled or ())]
-        wanted = int(config.validation or 0) or max(1, round(len(order) / 10))
-        if wanted > len(free):
-            raise ConfigError(f"--validation {wanted}: only {len(free)} labelled patients are free")
-        validation = free[:wanted]
+    elif settings.validation is not None or not validation:
+        available = [p for p in order if p not in (labelled or ())]
+        count = int(settings.validation or 0) or max(1, round(len(order) / 10))
+        if count > len(available):
+            raise ConfigError(
+                f"--validation {count}: only {len(available)} labelled patients are available"
+            )
+        validation = available[:count]
     if labelled and (twice := sorted(set(labelled) & set(validation))):
         raise ConfigError(f"both labelled and for validation: {', '.join(twice)}")
     if not set(validation) & with_labels:
         raise InputError("no validation patient has labels; name others with --validation")
     order = [p for p in order if p not in validation]
     if labelled is None:
-        wanted = len(order) if config.labelled is None else config.labelled
-        if wanted > len(order):
+        count = len(order) if settings.labelled is None else settings.labelled
+        if count > len(order):
             raise ConfigError(
-                f"--labelled {wanted}: there are {len(order)} training patients with labels"
+                f"--labelled {count}: there are {len(order)} training patients with labels"
             )
-        labelled = order[:wanted]
-    elif config.labelled is not None:
-        raise ConfigError("--labelled and --labelled-list exclude each other")
+        labelled = order[:count]
     if not set(labelled) & with_labels:
         raise InputError("no labelled patient is left to train on")
     used = {*labelled, *validation, *left_out}
-    unlabelled = [p for p in (*order, *everyone) if p not in used]
+    unlabelled = [p for p in (*order, *patients) if p not in used]
     return Split(tuple(labelled), tuple(dict.fromkeys(unlabelled)), tuple(validation))
 
 
 def training_data(collection: Collection, split: Split) -> TrainingData:
-    """The volumes of each list; frames of labelled patients without labels are unlabelled ones.
+    """The volumes of each list; a frame without labels is unlabelled, whoever the patient is.
 
     Raises:
         InputError: the same scan is on both sides of training and validation.
@@ -135,7 +136,7 @@ def check_leaks(collection: Collection, split: Split) -> None:
     """Refuse a scan that is in training and in validation under two names.
 
     Raises:
-        InputError: names both.
+        InputError: there is one; the message has both names.
     """
     sides = dict.fromkeys((*split.labelled, *split.unlabelled), "training")
     sides |= dict.fromkeys(split.validation, "validation")
@@ -156,7 +157,7 @@ def check_leaks(collection: Collection, split: Split) -> None:
 
 
 def read_names(path: str | Path, known: Sequence[str]) -> list[str]:
-    """Patients named in a text file, a line each; empty lines and those that start with # are not.
+    """Patients named in a text file, one per line, without empty lines and those that begin with #.
 
     Raises:
         ConfigError: the file cannot be read, or names a patient that is not in ``known``.
@@ -166,6 +167,6 @@ def read_names(path: str | Path, known: Sequence[str]) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a list of patients ({error})") from error
     names = [line for line in lines if line and not line.startswith("#")]
-    if strange := [name for name in names if name not in known]:
-        raise ConfigError(f"{path}: no such patient: {', '.join(strange)}")
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"{path}: no such patient: {', '.join(unknown)}")
     return list(dict.fromkeys(names))

@@ -1,173 +1,162 @@
-"""What the pair learns from in one step: the batch, and its loss."""
+"""One step of the optimizer: a batch, its loss, the gradient and the new weights."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ctct.models.grid import NetworkGrid, normalize
-from ctct.training.config import TrainingConfig
-from ctct.training.cross_teaching import pseudo_labels, segmentation_loss
-from ctct.training.data.augment import AUGMENTATIONS, rectangles
-from ctct.training.data.slices import SliceSet
+from ctct.errors import ConfigError
+from ctct.training.config import BatchSettings, CrossTeachingSettings
+from ctct.training.cross_teaching import cross_teaching_loss
+from ctct.training.data.batch import TrainingBatch, draw_batch, shard
+from ctct.training.losses import segmentation_loss
+from ctct.training.setup import TrainingRun
+
+log = logging.getLogger(__name__)
+
+#: What both networks learn from unlabelled slices, as a loss of the batch, the students' logits
+#: and the teachers. Another method of semi-supervision is another function like it.
+UnlabelledLoss = Callable[
+    [TrainingBatch, Sequence[Tensor], Sequence[nn.Module], CrossTeachingSettings], Tensor
+]
 
 
 @dataclass(frozen=True)
-class TrainingBatch:
-    """Augmented slices, the labelled ones first.
+class StepLosses:
+    """Losses of one batch, each a scalar on the device.
 
     Attributes:
-        weak: (N, 1, S, S) normalised slices without changes of intensity.
-        strong: the same with them.
-        labels: (L, S, S) manual labels of the first L slices.
-        partner: (N,) which slice of the batch each gets its rectangle from.
-        rectangle: (N, S, S) where it does.
+        total: the sum that is minimized.
+        labelled: mean of the two networks against manual labels.
+        unlabelled: mean of the two networks of what they learn from unlabelled slices.
     """
 
-    weak: Tensor
-    strong: Tensor
-    labels: Tensor
-    partner: Tensor
-    rectangle: Tensor
+    total: Tensor
+    labelled: Tensor
+    unlabelled: Tensor
 
 
-def draw_batch(
-    labelled: SliceSet,
-    unlabelled: SliceSet | None,
-    config: TrainingConfig,
-    grid: NetworkGrid,
-    generator: torch.Generator,
-) -> tuple[TrainingBatch, list[Tensor]]:
-    """A batch of ``config.batch`` slices, all of them labelled where ``unlabelled`` is None.
-
-    With ``config.heart_crop_size``, half of the batches (at random) are drawn on that smaller grid,
-    around the patients' hearts.
-
-    Returns:
-        The batch, and the numbers of its slices in each set.
-    """
-    augmentation = AUGMENTATIONS[config.augmentation]
-    on_heart = config.heart_crop_size > 0 and _coin(generator)
-    if on_heart:
-        grid = NetworkGrid(config.heart_crop_size, grid.spacing_mm)
-    raw, numbers = [], []
-    labels = None
-    known = config.batch if unlabelled is None else config.labelled_batch_size
-    counts = ((labelled, known), (unlabelled, config.batch - known))
-    for slices, count in counts:
-        if slices is None or count == 0:
-            continue
-        numbers.append(slices.draw(count, generator))
-        geometry = augmentation.geometry(count, generator)
-        if on_heart:
-            geometry[:, :, 2] += slices.center_mm[numbers[-1]]
-        images, own = slices.on_grid(numbers[-1], grid, geometry)
-        raw.append(images)
-        labels = own if labels is None else labels
-    images = torch.cat(raw)
-    assert labels is not None
-    n = len(images)
-    batch = TrainingBatch(
-        weak=normalize(images),
-        strong=normalize(augmentation.intensity(images, generator)),
-        labels=labels,
-        partner=torch.randperm(n, generator=generator, device=generator.device),
-        rectangle=rectangles(n, grid.size, config.cut_mix, generator),
-    )
-    return batch, numbers
-
-
-def _coin(generator: torch.Generator) -> bool:
-    return bool(torch.rand((), generator=generator, device=generator.device) < 0.5)
-
-
-def part_of(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
-    """Every ``processes``-th slice, from the ``rank``-th: the share of one process of a batch.
-
-    All processes draw the same batch; a slice's partner is one of its own process's.
-    """
-    if processes == 1:
-        return batch
-    n, known = len(batch.weak), len(batch.labels)
-    own = torch.cat(
-        (torch.arange(rank, known, processes), torch.arange(known + rank, n, processes))
-    )
-    own = own.to(batch.partner.device)
-    return TrainingBatch(
-        weak=batch.weak[own],
-        strong=batch.strong[own],
-        labels=batch.labels[rank::processes],
-        partner=batch.partner[own].argsort(),
-        rectangle=batch.rectangle[own],
-    )
-
-
-def batch_loss(
+def batch_losses(
     batch: TrainingBatch,
-    students: tuple[nn.Module, nn.Module],
-    teachers: tuple[nn.Module, nn.Module],
-    config: TrainingConfig,
-    cross_teaching_weight: float,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of both networks on one batch: supervised, and from each other's pseudo-labels.
+    students: Sequence[nn.Module],
+    teachers: Sequence[nn.Module],
+    settings: CrossTeachingSettings,
+    unlabelled_weight: float,
+    unlabelled_loss: UnlabelledLoss = cross_teaching_loss,
+) -> StepLosses:
+    """Losses of both networks on one batch.
 
     Args:
         batch: the slices.
-        students: the two networks, training.
-        teachers: their moving averages, not used where ``config.teacher`` is "student".
-        config: of the run.
-        cross_teaching_weight: weight of an unlabelled slice beside a labelled one at this step.
+        students: the two networks in training.
+        teachers: their moving averages, in evaluation mode.
+        settings: for ``unlabelled_loss``.
+        unlabelled_weight: weight of an unlabelled slice relative to a labelled one.
+        unlabelled_loss: the method of semi-supervision.
+    """
+    images = batch.mix(batch.strong).contiguous(memory_format=torch.channels_last)
+    logits = [student(images).float() for student in students]
+
+    labelled_pixels = batch.labelled_pixels()
+    n, labelled_count = len(images), len(batch.labels)
+    labels = torch.zeros_like(labelled_pixels, dtype=batch.labels.dtype)
+    labels[:labelled_count] = batch.labels
+    labels = batch.mix(labels)
+    labelled = unlabelled = torch.zeros((), device=images.device)
+    for student_logits in logits:
+        labelled = labelled + segmentation_loss(student_logits, labels, labelled_pixels)
+    if labelled_count < n:
+        unlabelled = unlabelled_loss(batch, logits, teachers, settings)
+    # Each loss is a mean over its slices, so one unlabelled slice among eight would weigh as much
+    # as seven labelled ones.
+    ratio = (n - labelled_count) / labelled_count
+    total = labelled + unlabelled_weight * ratio * unlabelled
+    return StepLosses(total, labelled.detach() / 2, unlabelled.detach() / 2)
+
+
+def take_step(
+    run: TrainingRun, unlabelled_weight: float | None
+) -> tuple[StepLosses, TrainingBatch]:
+    """Change the weights by one batch; with a weight of None, of labelled slices alone.
+
+    Where the GPU's memory is short, this and all later batches go in micro-batches, whose gradients
+    add up.
 
     Returns:
-        The loss, and its parts, detached, by name.
+        Losses and slices of the batch, or of the last of its micro-batches.
+
+    Raises:
+        ConfigError: the memory does not suffice for a batch of two.
     """
-    known = len(batch.labels)
-    unknown = slice(known, None)
-    strong = _mix(batch, batch.strong)
-    channels_last = strong.contiguous(memory_format=torch.channels_last)
-    logits = [student(channels_last).float() for student in students]
+    run.students.train()
+    while True:
+        try:
+            run.optimizer.zero_grad(set_to_none=True)
+            for _ in range(run.micro_batches):
+                losses, batch = _backward(run, unlabelled_weight)
+            break
+        except torch.OutOfMemoryError:
+            run.micro_batches *= 2
+            micro_batch(run.config.batches, run.micro_batches)  # raises if that is too small
+            log.warning("out of memory: each batch now goes in %d pieces", run.micro_batches)
+            torch.cuda.empty_cache()
+    if run.config.optimization.clip:
+        nn.utils.clip_grad_norm_(run.students.parameters(), run.config.optimization.clip)
+    run.optimizer.step()
+    return losses, batch
 
-    if known == len(strong):
-        targets = [(batch.labels, torch.ones_like(batch.labels, dtype=torch.float32))] * 2
-    else:
-        if config.teacher == "student":
-            taught = [each.detach()[unknown].softmax(1) for each in logits]
-        else:
-            with torch.no_grad():
-                weak = batch.weak[unknown].contiguous(memory_format=torch.channels_last)
-                taught = [teacher(weak).float().softmax(1) for teacher in teachers]
-        targets = []
-        for own, other in (taught, taught[::-1]):
-            labels, counts = pseudo_labels(
-                own, other, config.other_teacher_share, config.confidence
+
+def _backward(
+    run: TrainingRun, unlabelled_weight: float | None
+) -> tuple[StepLosses, TrainingBatch]:
+    """Draw a (micro-)batch and add its gradient."""
+    batch = draw_batch(
+        run.labelled,
+        None if unlabelled_weight is None else run.unlabelled,
+        micro_batch(run.config.batches, run.micro_batches),
+        run.students.grid,
+        run.generator,
+        run.config.pair.heart_crop_size,
+    )
+    batch = shard(batch, run.fabric.global_rank, run.fabric.world_size)
+    teachers = (run.averaged.cnn, run.averaged.transformer)
+    size = batch.weak.shape[-1]
+    with run.students.on_grid(size), run.averaged.on_grid(size):
+        with run.fabric.autocast():
+            losses = batch_losses(
+                batch, run.networks, teachers, run.config.cross_teaching, unlabelled_weight or 0.0
             )
-            targets.append(
-                (
-                    torch.cat((batch.labels, labels)),
-                    torch.cat((torch.ones_like(batch.labels, dtype=counts.dtype), counts)),
-                )
-            )
-    manual = torch.zeros(strong.shape[0], *strong.shape[2:], device=strong.device)
-    manual[:known] = 1
-    manual = _mix(batch, manual)
-
-    supervised = crossed = torch.zeros((), device=strong.device)
-    for student_logits, (labels, counts) in zip(logits, targets, strict=True):
-        labels, counts = _mix(batch, labels), _mix(batch, counts)
-        supervised = supervised + segmentation_loss(student_logits, labels, manual)
-        if known < len(strong):
-            crossed = crossed + segmentation_loss(
-                student_logits, labels, counts * (1 - manual), config.pseudo_loss
-            )
-    # Both are means, so that one unlabelled slice would weigh as much as seven labelled ones.
-    share = (len(strong) - known) / known
-    loss = supervised + cross_teaching_weight * share * crossed
-    return loss, {"supervised": supervised.detach() / 2, "crossed": crossed.detach() / 2}
+        run.fabric.backward(losses.total / run.micro_batches)
+    return losses, batch
 
 
-def _mix(batch: TrainingBatch, values: Tensor) -> Tensor:
-    """CutMix: ``values`` (N, …, S, S) with each rectangle taken from the partner's."""
-    where = batch.rectangle if values.ndim == 3 else batch.rectangle[:, None]
-    return torch.where(where, values[batch.partner], values)
+def micro_batch(settings: BatchSettings, count: int) -> BatchSettings:
+    """``settings`` of one of ``count`` equal parts of a batch.
+
+    Raises:
+        ConfigError: a part would have less than two slices, or none with labels.
+    """
+    if count == 1:
+        return settings
+    batch, labelled = settings.batch // count, settings.labelled_batch_size // count
+    if batch < 2 or labelled < 1:
+        raise ConfigError(
+            "out of memory even with a batch of two; choose a smaller grid or network"
+        )
+    return settings.model_copy(update={"batch": batch, "labelled_batch": labelled})
+
+
+@torch.no_grad()
+def update_average(averaged: nn.Module, current: nn.Module, decay: float) -> None:
+    """Move every floating-point tensor of ``averaged`` towards ``current``; copy the others."""
+    targets, sources = averaged.state_dict(), current.state_dict()
+    floats = [name for name, tensor in targets.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_(
+        [targets[name] for name in floats], [sources[name] for name in floats], 1 - decay
+    )
+    for name in targets.keys() - set(floats):
+        targets[name].copy_(sources[name])

@@ -1,4 +1,4 @@
-"""How good the pair is on the validation patients, and how much each network should count."""
+"""Dice of the pair on the validation patients, and the weight of each network in the mean."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def validate(
 
     Each network's weight is the inverse square of its error (1 - Dice), scaled to a sum of 1, as
     two measurements are averaged by their inverse variance: equals count alike, and a weak member
-    does not spoil the mean. Where the mean is worse than the better network all the same, that
-    network alone counts. Sets the weights of ``graph``.
+    does not spoil the mean. If the mean is still worse than the better network, that network alone
+    counts. Sets the weights of ``graph``.
 
     Returns:
         The weights, and the Dice of ``cnn``, ``transformer`` and ``ensemble``.
@@ -63,5 +63,5 @@ def _mean_dice(
     """Mean Dice over structures of one volume, from probabilities (Z, C, S, S) on the grid."""
     assert volume.labels is not None
     size = (volume.labels.shape[1], volume.labels.shape[2])
-    labels = graph.to_native(probabilities, size, spacing_mm).argmax(1).cpu().numpy()
+    labels = graph.resample_to_native(probabilities, size, spacing_mm).argmax(1).cpu().numpy()
     return float(np.mean(list(dice_by_structure(labels, volume.labels).values())))

@@ -2,12 +2,31 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ctct.errors import OutputError
-from ctct.storage import prepare_folder, strict_json, write_atomic
+from ctct.storage import (
+    cache_folder,
+    lock_folder,
+    prepare_folder,
+    remove_partials,
+    strict_json,
+    write_atomic,
+)
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ctct.storage import lock_folder
+with lock_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_content_arrives_whole_and_replaces(tmp_path: Path) -> None:
@@ -30,6 +49,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_temporary_files_of_killed_writes_are_removed(tmp_path: Path) -> None:
+    for name in (".0123.77.partial", ".hidden", "a.bin"):
+        (tmp_path / name).touch()
+    remove_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.bin"]
+
+
 def test_folder_is_made_with_its_parents(tmp_path: Path) -> None:
     prepare_folder(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
@@ -44,3 +70,59 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
 def test_json_has_null_for_what_json_lacks() -> None:
     content = {"a": [math.nan, (math.inf, 1.5)], "b": {"c": "NaN"}}
     assert json.loads(strict_json(content)) == {"a": [None, [None, 1.5]], "b": {"c": "NaN"}}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"CTCT_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a/engines")),
+        ({"XDG_CACHE_HOME": "/b"}, Path("/b/ctct/engines")),
+        ({"XDG_CACHE_HOME": "relative"}, Path.home() / ".cache/ctct/engines"),
+        ({}, Path.home() / ".cache/ctct/engines"),
+    ],
+)
+def test_the_cache_folder(
+    environment: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CTCT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder("engines") == folder
+
+
+def test_another_process_is_kept_out_until_the_first_ends(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "held\n"
+        with (
+            pytest.raises(OutputError, match="another ctct is writing there"),
+            lock_folder(tmp_path),
+        ):
+            pass
+        with lock_folder(tmp_path / "elsewhere"):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+    until = time.monotonic() + 10
+    while True:
+        try:
+            with lock_folder(tmp_path):
+                break
+        except OutputError:
+            assert time.monotonic() < until
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_cache_folder_the_work_continues_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "file"))
+    with lock_folder(tmp_path):
+        pass

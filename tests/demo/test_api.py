@@ -21,7 +21,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 @pytest.fixture
 def segment(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Send a file, as a client of its own."""
+    """Send a file with a new client."""
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     gradio_client = pytest.importorskip("gradio_client", reason="needs pip install 'ctct[demo]'")
 
@@ -36,12 +36,12 @@ def segment(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str
 
 
 def kept_files() -> list[Path]:
-    """What there is of uploads on the server's disk, empty files apart."""
+    """Uploads on the server's disk, without empty files."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
     return [path for path in folder.glob("**/*") if path.is_file() and path.stat().st_size]
 
 
-def test_the_example_of_the_readme_gets_what_the_command_line_writes(
+def test_the_example_of_the_readme_matches_the_command_line(
     url: str,
     scan: Path,
     tmp_path: Path,
@@ -64,10 +64,10 @@ def test_the_example_of_the_readme_gets_what_the_command_line_writes(
     assert kept_files() == []
 
 
-def test_ten_at_once_wait_in_turn_and_each_gets_its_own(
+def test_ten_at_once_wait_in_turn_and_each_gets_its_own_result(
     segment: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """The last two send what the first two do, under the same name: neither takes it away."""
+    """The last two send the same files as the first two, under the same name."""
     slices = [2, 3, 4, 5, 6, 7, 8, 9, 2, 3]
     paths = [tmp_path / str(n) / "scan.nii.gz" for n in range(10)]
     for number, path in zip(slices, paths, strict=True):
@@ -85,7 +85,7 @@ def test_ten_at_once_wait_in_turn_and_each_gets_its_own(
     assert kept_files() == []
 
 
-def test_a_program_is_told_what_is_wrong(
+def test_errors_reach_a_program(
     segment: Callable[..., dict[str, Any]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "private-name.txt"

@@ -11,7 +11,8 @@ import pytest
 
 from ctct.errors import ConfigError, ModelError
 from ctct.model_files.model_file import default_model_path
-from ctct.runtimes import choose as runtimes
+from ctct.runtimes.choose import resolve
+from ctct.runtimes.machine import installed_runtimes
 
 engines_module = pytest.importorskip("ctct.demo.engines")
 
@@ -19,8 +20,8 @@ engines_module = pytest.importorskip("ctct.demo.engines")
 def test_the_runtimes_found_can_be_chosen_but_not_torch() -> None:
     engines = engines_module.Engines()
     usable = {"openvino", "onnxruntime", "onnxruntime-trt", "tensorrt"}
-    assert engines.first == runtimes.choose(engines.segmenter(engines.first).model)[0]
-    assert set(engines.found) <= usable & set(runtimes.available())
+    assert engines.first == resolve(engines.segmenter(engines.first).model).runtime
+    assert set(engines.found) <= usable & set(installed_runtimes())
     assert engines.found[engines.first] == {
         "model": "default",
         "runtime": "auto",

@@ -59,7 +59,7 @@ def move(frame: Any, slider: str, value: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_sample_beats_with_its_contours(visit: Visit) -> None:
+def test_the_sample_is_shown_with_its_contours(visit: Visit) -> None:
     page = visit()
     page.get_by_role("button", name="Try the sample").click()
     first = page.wait_for_selector("iframe.ctct-viewer").content_frame()
@@ -116,9 +116,9 @@ def test_a_scan_is_labelled_as_on_the_command_line(
 
     # Playwright belongs to this thread's event loop: downloads first, then the command.
     downloads = {}
-    for words in ("label map (NIfTI)", "measurements.csv", "report.html"):
+    for name in ("label map (NIfTI)", "measurements.csv", "report.html"):
         with page.expect_download() as started:
-            page.get_by_role("link", name=words).click()
+            page.get_by_role("link", name=name).click()
         downloads[started.value.suggested_filename] = Path(started.value.path()).read_bytes()
     assert ctct("predict", scan, "-o", tmp_path / "out").code == 0
     for name in ("four frames_seg.nii.gz", "measurements.csv"):
@@ -126,12 +126,12 @@ def test_a_scan_is_labelled_as_on_the_command_line(
     assert b"four frames" in downloads["report.html"]
 
 
-def test_the_server_keeps_nothing_of_what_it_has_shown(visit: Visit, scan: Path) -> None:
+def test_the_server_keeps_no_part_of_a_shown_page(visit: Visit, scan: Path) -> None:
     from gradio.state_holder import SessionState
 
-    own = scan.rename(scan.with_name("forget me.nii.gz"))
+    renamed = scan.rename(scan.with_name("forget me.nii.gz"))
     page = visit()
-    upload(page, own)
+    upload(page, renamed)
     page.get_by_role("link", name="report.html").wait_for()
     page.wait_for_timeout(200)
     sessions = [one for one in gc.get_objects() if isinstance(one, SessionState)]
@@ -176,13 +176,13 @@ def test_a_bad_file_gets_a_message_and_nothing_is_kept(
     bad.write_bytes(content)
     upload(page, bad)
     page.get_by_role("alert").wait_for()
-    words = page.get_by_role("alert").inner_text()
-    assert words.startswith(message)
-    assert tempfile.gettempdir() not in words
+    shown = page.get_by_role("alert").inner_text()
+    assert shown.startswith(message)
+    assert tempfile.gettempdir() not in shown
     assert page.locator("iframe.ctct-viewer").count() == 0
     page.wait_for_timeout(200)
-    kept = Path(tempfile.gettempdir()).glob("ctct-demo-*/**/*")
-    assert [path for path in kept if path.name in (name, "outside.dcm")] == []
+    files = Path(tempfile.gettempdir()).glob("ctct-demo-*/**/*")
+    assert [path for path in files if path.name in (name, "outside.dcm")] == []
 
 
 def test_a_zip_of_dicom_is_labelled_and_named_after_the_zip(visit: Visit, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_zip_of_dicom_is_labelled_and_named_after_the_zip(visit: Visit, tmp_pa
     assert "Doe" not in page.content()
 
 
-def test_without_pydicom_it_says_what_to_install(
+def test_without_pydicom_the_message_names_the_extra(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = visit()
@@ -237,7 +237,7 @@ def test_two_runtimes_and_each_network_side_by_side(visit: Visit, scan: Path) ->
 
 
 @pytest.mark.slow
-def test_an_example_in_which_something_is_wrong(visit: Visit) -> None:
+def test_a_noisy_sample_is_flagged(visit: Visit) -> None:
     page = visit()
     page.get_by_role("button", name="Noisy image").click()
     page.get_by_role("link", name="report.html").wait_for()
@@ -256,7 +256,7 @@ def test_the_commands_are_copied_with_one_click(visit: Visit, scan: Path, url: s
     assert f"Client('{url}')" in copied
 
 
-def test_it_moves_by_itself_unless_that_is_unwelcome(visit: Visit, scan: Path) -> None:
+def test_it_plays_unless_reduced_motion_is_preferred(visit: Visit, scan: Path) -> None:
     for motion, playing in (("no-preference", "true"), ("reduce", "false")):
         page = visit(reduced_motion=motion)
         upload(page, scan)
@@ -272,7 +272,7 @@ def test_it_moves_by_itself_unless_that_is_unwelcome(visit: Visit, scan: Path) -
     assert frame.locator("#position").inner_text() != moved
 
 
-#: Contrast of a text with what is behind it, after WCAG 2, of all texts that are shown.
+#: Contrast of every visible text with its background, as defined by WCAG 2.
 CONTRASTS = """() => {
   const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
     .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -298,22 +298,24 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_can_be_read(scheme: str, visit: Visit, scan: Path) -> None:
+def test_every_text_has_enough_contrast(scheme: str, visit: Visit, scan: Path) -> None:
     page = visit(color_scheme=scheme)
     upload(page, scan)
     page.get_by_role("link", name="report.html").wait_for()
     contrasts = page.evaluate(CONTRASTS)
     assert "LVEF (%)" in contrasts
-    assert {words: round(c, 1) for words, c in contrasts.items() if c < 4.5} == {}
+    assert {text: round(c, 1) for text, c in contrasts.items() if c < 4.5} == {}
 
 
-def test_two_visitors_at_once_stay_apart(visit: Visit, scan: Path, tmp_path: Path) -> None:
+def test_two_visitors_at_once_get_their_own_results(
+    visit: Visit, scan: Path, tmp_path: Path
+) -> None:
     names = ("one", "two")
     pages = [visit() for _ in names]
     for name, page in zip(names, pages, strict=True):
-        own = tmp_path / f"{name}.nii.gz"
-        own.write_bytes(scan.read_bytes())  # the same content, so the same upload path but the name
-        upload(page, own)
+        copy = tmp_path / f"{name}.nii.gz"
+        copy.write_bytes(scan.read_bytes())  # Gradio names an upload's folder after its content
+        upload(page, copy)
     for name, page in zip(names, pages, strict=True):
         page.get_by_role("link", name="report.html").wait_for()
         assert page.locator("#answers h2").inner_text().split()[0] == name

@@ -1,4 +1,4 @@
-"""What the page says."""
+"""The parts of the page beside the viewer."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from ctct.model_files.model_file import ModelFile
 pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
 
 from ctct.demo.analysis import Labelled
-from ctct.demo.panels import commands_text, comparison_html, downloads, in_words
+from ctct.demo.panels import commands_text, comparison_html, describe_error, downloads_html
 from ctct.demo.server import is_loopback
 
 
-def test_an_error_of_ours_is_shown_without_the_servers_folder() -> None:
+def test_a_typed_error_is_shown_without_the_folder_of_the_scan() -> None:
     path = Path("/private/ab12/scan.nii.gz")
-    assert in_words(InputError(f"{path}: truncated"), path) == "scan.nii.gz: truncated"
+    assert describe_error(InputError(f"{path}: truncated"), path) == "scan.nii.gz: truncated"
 
 
-def test_nor_without_that_of_a_model() -> None:
+def test_a_typed_error_is_shown_without_the_folder_of_the_model() -> None:
     error = ModelError("/srv/models/own.onnx: damaged (a/b); make it with ctct export")
-    words = in_words(error, Path("/private/ab12/scan.nii.gz"))
-    assert words == "own.onnx: damaged (a/b); make it with ctct export"
+    text = describe_error(error, Path("/private/ab12/scan.nii.gz"))
+    assert text == "own.onnx: damaged (a/b); make it with ctct export"
 
 
-def test_any_other_error_says_nothing_of_the_inside() -> None:
-    words = in_words(RuntimeError("secret of /private/ab12"), Path("scan.nii.gz"))
-    assert "secret" not in words
-    assert "NIfTI" in words
+def test_any_other_error_gets_a_general_message() -> None:
+    text = describe_error(RuntimeError("secret of /private/ab12"), Path("scan.nii.gz"))
+    assert "secret" not in text
+    assert "NIfTI" in text
 
 
 def test_a_download_carries_the_file() -> None:
-    link = downloads({"<odd> name_seg.nii.gz": b"\x00label map"})
+    link = downloads_html({"<odd> name_seg.nii.gz": b"\x00label map"})
     content = re.search(r"base64,([^\"]+)\"", link)
     assert content is not None
     assert base64.b64decode(content[1]) == b"\x00label map"
     assert 'download="&lt;odd&gt; name_seg.nii.gz"' in link
 
 
-def test_the_commands_are_those_of_the_settings() -> None:
+def test_commands_follow_the_settings() -> None:
     options = {"model": "own.onnx", "runtime": "auto"}
     text = commands_text("my scan.nii.gz", options, "http://here/", "openvino")
     assert shlex.split(text.splitlines()[0]) == [
@@ -80,5 +80,5 @@ def test_two_engines_side_by_side() -> None:
     ("host", "loopback"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)],
 )
-def test_which_hosts_are_this_machine_alone(host: str, loopback: bool) -> None:
+def test_loopback_hosts(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback

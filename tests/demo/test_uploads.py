@@ -12,7 +12,7 @@ from ctct.errors import InputError
 uploads = pytest.importorskip("ctct.demo.uploads", reason="needs pip install 'ctct[demo]'")
 
 
-def test_a_scan_lives_in_a_folder_of_its_own_until_it_was_used(tmp_path: Path) -> None:
+def test_a_scan_has_its_own_folder_until_it_was_used(tmp_path: Path) -> None:
     scans = uploads.Uploads(tmp_path / "private")
     (tmp_path / "private").mkdir()
     paths = []
@@ -41,7 +41,9 @@ def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         uploads.check_zip(bomb)
 
 
-def test_so_is_one_of_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     many = tmp_path / "many.zip"
     with zipfile.ZipFile(many, "w") as archive:
         for n in range(3):
@@ -52,5 +54,5 @@ def test_so_is_one_of_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         uploads.check_zip(many)
 
 
-def test_other_files_pass(tmp_path: Path) -> None:
+def test_other_files_are_accepted(tmp_path: Path) -> None:
     uploads.check_zip(tmp_path / "scan.nii.gz")

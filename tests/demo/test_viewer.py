@@ -1,8 +1,11 @@
-"""What the viewer is given to draw."""
+"""The data that the viewer draws."""
 
 from __future__ import annotations
 
+import html
 import io
+import json
+import re
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from tests_support import phantom
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.labels import VALUE
+from ctct.measurement.volumes import FrameVolumes, measure_frames
 
-pixels = pytest.importorskip("ctct.demo.viewer")
+viewer = pytest.importorskip("ctct.demo.viewer")
 
 
 def beating(height: int = 96, width: int = 100) -> Segmentation:
@@ -26,8 +30,8 @@ def beating(height: int = 96, width: int = 100) -> Segmentation:
 
 def test_a_picture_gives_back_labels_and_disagreement() -> None:
     segmentation = beating()
-    rows, columns = pixels.heart_window(segmentation)
-    slices = pixels.viewer_slices(segmentation)
+    rows, columns = viewer.find_heart(segmentation)
+    slices = viewer.encode_slices(segmentation)
     assert len(slices.pngs) == 2 * 3
     assert slices.aspect == 2.0
     image = np.asarray(Image.open(io.BytesIO(slices.pngs[4])))  # frame 1, slice 1
@@ -39,7 +43,7 @@ def test_a_picture_gives_back_labels_and_disagreement() -> None:
 
 def test_each_of_several_label_maps_has_two_bits() -> None:
     first, second, third = (np.array(a, np.uint8) for a in ([0, 1, 3], [3, 2, 0], [1, 0, 2]))
-    both = pixels.packed([first, second, third])
+    both = viewer.pack_labels([first, second, third])
     assert both.tolist() == [0 + 4 * 3 + 16 * 1, 1 + 4 * 2, 3 + 16 * 2]
     assert first.tolist() == [0, 1, 3]
 
@@ -47,24 +51,43 @@ def test_each_of_several_label_maps_has_two_bits() -> None:
 def test_no_heart_is_the_whole_slice() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
-    assert pixels.viewer_slices(segmentation).size == (96, 100)
+    assert viewer.encode_slices(segmentation).size == (96, 100)
 
 
-def test_large_scans_are_thinned_out() -> None:
+def test_large_scans_are_subsampled() -> None:
     segmentation = beating()
     segmentation.labels[:] = VALUE["background"]
     whole = 2 * 3 * 96 * 100
-    assert pixels.viewer_slices(segmentation, most_pixels=whole).size == (96, 100)
-    assert pixels.viewer_slices(segmentation, most_pixels=whole // 4).size == (48, 50)
+    assert viewer.encode_slices(segmentation, max_pixels=whole).size == (96, 100)
+    assert viewer.encode_slices(segmentation, max_pixels=whole // 4).size == (48, 50)
 
 
-def test_the_window_keeps_the_brightest_few_from_darkening_the_rest() -> None:
+def test_few_bright_voxels_do_not_darken_the_others() -> None:
     voxels = np.arange(1001, dtype=np.float32)
-    gray = pixels.gray_values(voxels)
+    gray = viewer.scale_intensities(voxels)
     assert gray[0] == gray[5] == 0  # the 0.5th percentile
     assert gray[998] == gray[1000] == 255  # the 99.8th
-    assert pixels.gray_values(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
+    assert viewer.scale_intensities(np.zeros(4, np.float32)).tolist() == [0, 0, 0, 0]
 
 
-def test_an_unknown_disagreement_is_none() -> None:
-    assert pixels.share_of_255(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]
+def test_an_unknown_disagreement_is_zero() -> None:
+    assert viewer.scale_disagreement(np.array([np.nan, 0, 1], np.float16)).tolist() == [0, 0, 255]
+
+
+def test_the_page_has_the_data_that_its_script_reads() -> None:
+    segmentation = beating()
+    volumes = [FrameVolumes("x", t, {"RV": 1.0, "MYO": 2.0, "LV": 3.0 - t}) for t in range(2)]
+    odd = "</script>&<b>"
+    layers = {"Labels": segmentation.labels, odd: segmentation.labels}
+    page = viewer.viewer_page(segmentation, measure_frames(volumes), layers)
+    (text,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
+    data = json.loads(text)
+    script = page[page.index('"use strict"') :]
+    assert set(re.findall(r"\bdata\.([a-z]\w*)", script)) == set(data)
+    assert set(re.findall(r"\boutline\.(\w+)", script)) == set(data["outlines"][0])
+    assert data["layers"] == ["Labels", odd]
+    assert len(data["pngs"]) == data["frames"] * data["slices"] == 6
+    assert odd not in page
+    iframe = viewer.viewer_iframe(segmentation, measure_frames(volumes), layers)
+    (srcdoc,) = re.findall(r'srcdoc="([^"]*)"></iframe>', iframe)
+    assert html.unescape(srcdoc) == page

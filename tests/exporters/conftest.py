@@ -19,6 +19,7 @@ CONFIG = {
     "data": "/somewhere/private",
     "unlabelled": ["/somewhere/private/too"],
     "validation": "/somewhere/private.txt",
+    "init_from": "/somewhere/private/run",
 }
 
 

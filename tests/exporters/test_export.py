@@ -11,16 +11,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from ctct.exporters import export as exporting
-from ctct.exporters import formats
+from ctct.exporters import export as export_module
 from ctct.exporters.export import export, verify
+from ctct.exporters.formats import FORMATS, ExportJob, convert_to_openvino
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.parity import LIMITS, Limits
-from ctct.exporters.precision import Rung
-from ctct.exporters.request import ExportRequest
+from ctct.exporters.precision import GraphPrecision
+from ctct.exporters.request import FORMAT_NAMES, PRECISIONS, ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
 
-from ctct.errors import ConfigError, ModelError, ParityError
+from ctct.errors import ConfigError, InputError, ModelError, OutputError, ParityError
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant, heart_crop_path
@@ -41,14 +41,14 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pair(scans: Path) -> TrainedPair:
-    """The bundled pair, and what it says of that cine."""
-    source = TrainedPair("default", Variant(), verify_on=scans)
-    assert len(source.reference) == 1
-    return source
+    """The bundled pair, which is verified on that cine."""
+    pair = TrainedPair("default", Variant(), verify_on=scans)
+    assert len(pair.reference) == 1
+    return pair
 
 
 def damaged(model: onnx.ModelProto, damage: Callable[[np.ndarray], np.ndarray]) -> onnx.ModelProto:
-    """A copy whose convolutions' weights went through ``damage``."""
+    """A copy with ``damage`` applied to the weights of the convolutions."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for tensor in copy.graph.initializer:
@@ -59,53 +59,56 @@ def damaged(model: onnx.ModelProto, damage: Callable[[np.ndarray], np.ndarray]) 
 
 
 def two_bits(weights: np.ndarray) -> np.ndarray:
-    """Over-quantised: four levels for a whole layer."""
+    """Weights rounded to four levels per layer."""
     step = np.abs(weights).max() / 2
     return np.clip(np.round(weights / step), -2, 1) * step
 
 
 class TestGate:
-    def test_passes_the_graph_as_it_is(self, pair: TrainedPair, tmp_path: Path) -> None:
-        save_onnx(pair.model(Rung("fp32")), tmp_path / "m.onnx")
-        attempt = verify(pair, Rung("fp32"), OpenVinoRuntime(tmp_path / "m.onnx", keep=False))
+    def test_passes_the_unchanged_graph(self, pair: TrainedPair, tmp_path: Path) -> None:
+        save_onnx(pair.to_onnx(GraphPrecision("fp32")), tmp_path / "m.onnx")
+        attempt = verify(
+            pair, GraphPrecision("fp32"), OpenVinoRuntime(tmp_path / "m.onnx", keep=False)
+        )
         assert attempt.failures == ()
-        assert attempt.run_by == "openvino"
+        assert attempt.runtime == "openvino"
         assert attempt.parity is not None
         assert attempt.parity.agreement >= 0.9999
-        assert pair.reference[0].labels.max() == 3  # there was something to agree on
+        assert pair.reference[0].labels.max() == 3  # the scan shows a heart
 
     @pytest.mark.parametrize("damage", [two_bits, lambda weights: weights + 0.02])
-    def test_rejects_a_damaged_one(
+    def test_rejects_a_damaged_graph(
         self, damage: Callable[[np.ndarray], np.ndarray], pair: TrainedPair, tmp_path: Path
     ) -> None:
-        model = damaged(pair.model(Rung("fp32")), damage)
+        model = damaged(pair.to_onnx(GraphPrecision("fp32")), damage)
         save_onnx(model, tmp_path / "m.onnx")
         runtime = OpenVinoRuntime(tmp_path / "m.onnx", keep=False)
         for precision in LIMITS:
-            assert verify(pair, Rung(precision), runtime).failures
+            assert verify(pair, GraphPrecision(precision), runtime).failures
 
-    def test_what_fails_is_not_written(
+    def test_writes_nothing_that_fails(
         self, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def write(source: TrainedPair, rung: Rung, folder: Path, *_: object) -> Path:
-            save_onnx(damaged(source.model(rung), two_bits), folder / "model.onnx")
-            return folder / "model.onnx"
+        def write(job: ExportJob) -> Path:
+            path = job.folder / "model.onnx"
+            save_onnx(damaged(job.pair.to_onnx(job.precision), two_bits), path)
+            return path
 
-        monkeypatch.setitem(formats.FORMATS, "onnx", replace(formats.FORMATS["onnx"], write=write))
-        with pytest.raises(ParityError, match=r"no onnx model was written.*Dice|agreement") as got:
+        monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], write=write))
+        with pytest.raises(ParityError, match=r"no onnx model was written.*agreement") as raised:
             export("default", tmp_path / "out", ExportRequest(verify_on=scans))
-        assert got.value.exit_code == 6
+        assert raised.value.exit_code == 6
         assert list((tmp_path / "out").iterdir()) == []
 
-    def test_a_precision_that_fails_gives_way(
+    def test_falls_back_when_a_precision_fails(
         self, small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(exporting.LIMITS, "fp16", Limits(dice=1.1))
-        monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(volume_ml=1e9, ef_points=1e9))
+        monkeypatch.setitem(export_module.LIMITS, "fp16", Limits(dice=1.1))
+        monkeypatch.setitem(export_module.LIMITS, "fp32", Limits(volume_ml=1e9, ef_points=1e9))
         request = ExportRequest(("onnx", "triton"), "fp16", verify_on=scans)
         artefact, repository = export(small_run, tmp_path, request)
         assert len(repository.attempts) == 3
-        tried = [str(attempt.rung) for attempt in artefact.attempts]
+        tried = [str(attempt.precision) for attempt in artefact.attempts]
         assert tried == ["fp16", "fp16 in the cnn, fp32 in the other", "fp32"]
         assert find_model(artefact.path).description["precision"] == "fp32"
         sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
@@ -118,23 +121,22 @@ class TestGate:
 
 @pytest.mark.slow
 def test_every_format(scans: Path, tmp_path: Path) -> None:
-    wanted = ["onnx", "openvino", "triton"]
+    names = ["onnx", "openvino", "triton"]
     if importlib.util.find_spec("tensorrt_rtx"):
-        wanted.append("engine")
+        names.append("engine")
     stages: list[str] = []
-    request = ExportRequest(tuple(wanted), "fp16", verify_on=scans)
+    request = ExportRequest(tuple(names), "fp16", verify_on=scans)
     artefacts = export("default", tmp_path, request, stages.append)
-    of_windows = ["onnx", "openvino"]
-    assert [artefact.format for artefact in artefacts] == [*wanted, *of_windows]
-    assert all(str(a.attempts[-1].rung) == "fp16" for a in artefacts)
+    assert [artefact.format for artefact in artefacts] == [*names, "onnx", "openvino"]
+    assert all(str(a.attempts[-1].precision) == "fp16" for a in artefacts)
     assert any(stage.startswith("openvino: verifying fp16") for stage in stages)
     assert not list(tmp_path.glob(".*"))
     description = find_model().description
-    for name in ("model.onnx", "model.xml", "model.engine")[: 2 + ("engine" in wanted)]:
-        own = find_model(tmp_path / name).description
-        assert own["precision"] == "fp16"
-        assert own["grid"] == description["grid"]
-        assert own["license"] == description["license"]
+    for name in ("model.onnx", "model.xml", "model.engine")[: 2 + ("engine" in names)]:
+        exported = find_model(tmp_path / name).description
+        assert exported["precision"] == "fp16"
+        assert exported["grid"] == description["grid"]
+        assert exported["license"] == description["license"]
         sidecar = json.loads((tmp_path / f"{name}.json").read_text())
         (attempt,) = sidecar["verification"]["attempts"]
         assert attempt["parity"]["dice"]["LV"] > 0.998
@@ -152,21 +154,21 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
     sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
     assert sidecar["verification"] == {
         "studies": [],
-        "attempts": [{"precision": "fp32", "run_by": "", "parity": None, "failures": []}],
+        "attempts": [{"precision": "fp32", "runtime": "", "parity": None, "failures": []}],
     }
 
 
-def test_a_pair_trained_has_heart_crop_has_a_graph_for_them(
+def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
     small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, description = load_checkpoint(small_run)
     graph.other_statistics = OtherStatistics(graph)
     for statistic in graph.other_statistics.buffers():
-        statistic.fill_(0.5)  # unlike any of the whole grid
+        statistic.fill_(0.5)  # unlike those of the full grid
     save_checkpoint(
         tmp_path, graph, replace(description, config={**description.config, "heart_crop_size": 32})
     )
-    monkeypatch.setitem(exporting.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
+    monkeypatch.setitem(export_module.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
     request = ExportRequest(("onnx", "openvino"), verify_on=scans)
     artefacts = export(tmp_path, tmp_path / "out", request)
     assert [artefact.path.name for artefact in artefacts] == [
@@ -181,13 +183,13 @@ def test_a_pair_trained_has_heart_crop_has_a_graph_for_them(
     small, _ = load_checkpoint(artefacts[2].path)
     assert small.grid.size == 32
     assert small.cnn.get_buffer("encoder.0.1.running_mean").unique() == 0.5
-    # The ONNX files of both grids, side by side, are all of the pair.
+    # The ONNX files of both grids together restore the whole pair.
     restored, _ = load_checkpoint(artefacts[0].path)
-    own = graph.state_dict()
+    weights = graph.state_dict()
     for name, tensor in restored.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        torch.testing.assert_close(tensor, own[name], rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4, msg=name)
     artefacts[2].path.unlink()
     assert load_checkpoint(artefacts[0].path)[0].other_statistics is None
 
@@ -204,13 +206,50 @@ def test_a_pair_trained_has_heart_crop_has_a_graph_for_them(
         ),
     ],
 )
-def test_requests_that_make_no_sense(settings: dict[str, object], message: str) -> None:
+def test_an_impossible_request_is_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ExportRequest(**settings)
 
 
+def test_names_of_formats_and_precisions() -> None:
+    assert tuple(FORMATS) == FORMAT_NAMES
+    assert tuple(LIMITS) == PRECISIONS
+
+
+@pytest.mark.parametrize("setting", ["verify_on", "calibration"])
+def test_a_missing_folder_of_scans_is_refused(
+    setting: str, small_run: Path, tmp_path: Path
+) -> None:
+    request = ExportRequest(**{setting: tmp_path / "missing"})
+    with pytest.raises(InputError, match="missing"):
+        export(small_run, tmp_path / "out", request)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    (tmp_path / "text.safetensors").write_text("no model")
+    for source in ("missing", "missing.onnx", "text.onnx", "text.safetensors", "."):
+        with pytest.raises(ModelError, match=source.strip(".") or "model.safetensors"):
+            export(tmp_path / source, tmp_path / "out", ExportRequest())
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_is_a_file_is_refused(small_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="out: cannot write there"):
+        export(small_run, tmp_path / "out", ExportRequest())
+
+
+def test_openvino_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    for name in ("text.onnx", "missing.onnx"):
+        with pytest.raises(ModelError, match=f"{name}: OpenVINO cannot convert it"):
+            convert_to_openvino(tmp_path / name, tmp_path / "model.xml")
+
+
 class TestCommand:
-    def test_openvino_model_that_predict_takes(
+    def test_predict_takes_an_openvino_model(
         self, ctct: Callable[..., Any], small_run: Path, scans: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "out"
@@ -245,7 +284,7 @@ class TestCommand:
             (("default", "--verify-on", "empty"), 4, "empty"),
         ],
     )
-    def test_what_cannot_be_done_is_one_line(
+    def test_an_error_is_one_line(
         self,
         arguments: tuple[str, ...],
         code: int,
@@ -263,8 +302,8 @@ class TestCommand:
         assert not Path("out").exists() or not list(Path("out").iterdir())
 
     def test_a_truncated_file(self, ctct: Callable[..., Any], tmp_path: Path) -> None:
-        whole = find_model().path.read_bytes()
-        (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+        content = find_model().path.read_bytes()
+        (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
         done = ctct("export", tmp_path / "cut.onnx", "-o", tmp_path / "out")
         assert done.code == ModelError.exit_code
         assert "not a model of ctct" in done.err

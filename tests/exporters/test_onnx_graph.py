@@ -6,27 +6,27 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.precision import Rung
+from ctct.exporters.onnx_graph import OPSET, save_onnx
+from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_checkpoint
-from ctct.runtimes import choose as runtimes
+from ctct.runtimes.choose import load_runtime, resolve
 
 
 @pytest.fixture(scope="module")
 def exported(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run folder with random weights and the ONNX file made of it."""
     path = tmp_path_factory.mktemp("onnx") / "pair.onnx"
-    source = TrainedPair(small_run, Variant(), given={"training_data": "random numbers"})
-    save_onnx(source.model(Rung("fp32")), path)
+    pair = TrainedPair(small_run, Variant(), metadata={"training_data": "random numbers"})
+    save_onnx(pair.to_onnx(GraphPrecision("fp32")), path)
     return small_run, path
 
 
-def test_the_file_is_valid_and_has_the_contract_names_and_dynamic_sizes(
+def test_the_file_is_valid_and_has_the_interface_with_dynamic_sizes(
     exported: tuple[Path, Path],
 ) -> None:
     model = onnx.load(exported[1])
@@ -44,7 +44,7 @@ def test_the_file_is_valid_and_has_the_contract_names_and_dynamic_sizes(
     }
 
 
-def test_metadata_describes_the_model_and_tells_no_paths(exported: tuple[Path, Path]) -> None:
+def test_metadata_describes_the_model_and_holds_no_paths(exported: tuple[Path, Path]) -> None:
     description = find_model(exported[1]).description
     assert description["grid"] == {"size": 64, "spacing_mm": 3.0}
     assert description["member_weights"] == [0.7, 0.3]
@@ -56,7 +56,7 @@ def test_metadata_describes_the_model_and_tells_no_paths(exported: tuple[Path, P
     assert b"site-packages" not in content
 
 
-def test_weights_are_stored_in_half_the_bytes_under_their_names(
+def test_weights_are_stored_in_float16_under_their_names(
     exported: tuple[Path, Path],
 ) -> None:
     folder, path = exported
@@ -78,8 +78,8 @@ def test_every_runtime_agrees_with_the_checkpoint_at_sizes_it_was_not_traced_wit
     generator = np.random.default_rng(0)
     slices = generator.random((3, 1, 71, 53), np.float32) * 1000
     spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1], [3.0, 3.5]], np.float32)
-    expected = runtimes.load(find_model(folder), "torch", "cpu")(slices, spacing_mm)
-    result = runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
+    expected = load_runtime(resolve(folder, "torch", "cpu"))(slices, spacing_mm)
+    result = load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm)
     assert np.mean(result.labels == expected.labels) >= 0.999
     assert np.abs(result.disagreement - expected.disagreement).max() < 0.005
 
@@ -99,46 +99,82 @@ def test_nodes_are_named_by_their_network(exported: tuple[Path, Path]) -> None:
     "variant",
     [Variant(members=("cnn",)), Variant(members=("transformer",), tta=True), Variant(tta=True)],
 )
-def test_variants_are_in_the_file_and_come_back_from_it(
+def test_variants_are_exported_and_restored(
     variant: Variant, small_run: Path, tmp_path: Path
 ) -> None:
-    source, path = TrainedPair(small_run, variant), tmp_path / "variant.onnx"
-    save_onnx(source.model(Rung("fp32")), path)
+    pair, path = TrainedPair(small_run, variant), tmp_path / "variant.onnx"
+    save_onnx(pair.to_onnx(GraphPrecision("fp32")), path)
     restored, _ = load_checkpoint(path)
     assert restored.variant == variant
     slices = np.random.default_rng(0).random((2, 1, 71, 53), np.float32)
     spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1]], np.float32)
-    answers = [
-        runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm)
+    predictions = [
+        load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm)
         for name in ("torch", "openvino", "onnxruntime")
     ]
-    for answer in answers[1:]:
-        assert np.mean(answer.labels == answers[0].labels) >= 0.999
-        np.testing.assert_allclose(answer.disagreement, answers[0].disagreement, atol=0.005)
-    assert np.isnan(answers[0].disagreement).all() == (len(variant.members) == 1)
+    torch_prediction = predictions[0]
+    for prediction in predictions[1:]:
+        assert np.mean(prediction.labels == torch_prediction.labels) >= 0.999
+        np.testing.assert_allclose(
+            prediction.disagreement, torch_prediction.disagreement, atol=0.005
+        )
+    assert np.isnan(torch_prediction.disagreement).all() == (len(variant.members) == 1)
 
 
 def test_probabilities_are_a_third_output(small_run: Path, tmp_path: Path) -> None:
-    source, path = TrainedPair(small_run, Variant(probabilities=True)), tmp_path / "p.onnx"
-    save_onnx(source.model(Rung("fp32")), path)
+    pair, path = TrainedPair(small_run, Variant(probabilities=True)), tmp_path / "p.onnx"
+    save_onnx(pair.to_onnx(GraphPrecision("fp32")), path)
     assert [value.name for value in onnx.load(path).graph.output] == [
         *("labels", "disagreement", "probabilities")
     ]
     slices = np.random.default_rng(0).random((1, 1, 64, 64), np.float32)
     spacing_mm = np.full((1, 2), 3.0, np.float32)
-    for name in ("openvino", "onnxruntime", "torch"):  # which do without it
-        assert runtimes.load(find_model(path), name, "cpu")(slices, spacing_mm).labels.any()
+    for name in ("openvino", "onnxruntime", "torch"):  # none needs it
+        assert load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm).labels.any()
 
 
-def test_a_converted_file_is_no_source(small_run: Path, tmp_path: Path) -> None:
+def test_a_converted_file_cannot_be_restored(small_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.onnx"
-    save_onnx(TrainedPair(small_run, Variant()).model(Rung("fp16")), path, store_half=False)
+    save_onnx(
+        TrainedPair(small_run, Variant()).to_onnx(GraphPrecision("fp16")), path, fp16_weights=False
+    )
     with pytest.raises(
         ModelError, match=r"half\.onnx: holds weights converted to fp16; start from"
     ):
         load_checkpoint(path)
 
 
-def test_a_folder_that_cannot_be_written(exported: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_refused(
+    exported: tuple[Path, Path], tmp_path: Path
+) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
-        save_onnx(onnx.load(exported[1]), tmp_path / "missing" / "m.onnx", store_half=False)
+        save_onnx(onnx.load(exported[1]), tmp_path / "missing" / "m.onnx", fp16_weights=False)
+
+
+@pytest.mark.filterwarnings("error")  # NumPy warns of an overflow in a cast
+def test_weights_beyond_float16_stay_in_float32(tmp_path: Path) -> None:
+    # 65504 is the largest float16.
+    weights = {"inside": np.full(64, 65504.0), "beyond": np.full(64, -65505.0)}
+    tensors = [
+        onnx.numpy_helper.from_array(values.astype(np.float32), name)
+        for name, values in weights.items()
+    ]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", [*weights], ["sum"])],
+        "graph",
+        [],
+        [onnx.helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, [64])],
+        tensors,
+    )
+    opset = [onnx.helper.make_opsetid("", OPSET)]
+    save_onnx(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "m.onnx")
+    stored = {
+        t.name: onnx.numpy_helper.to_array(t)
+        for t in onnx.load(tmp_path / "m.onnx").graph.initializer
+    }
+    assert {name: values.dtype for name, values in stored.items()} == {
+        "inside": np.float16,
+        "beyond": np.float32,
+    }
+    for name, values in stored.items():
+        np.testing.assert_array_equal(values, weights[name])

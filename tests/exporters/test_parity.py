@@ -26,7 +26,7 @@ def segmentation(ed: int, es: int, rv: int = 100, disagreement: float = 0.25) ->
     return Segmentation(STUDY, labels, np.full(labels.shape, disagreement, np.float16))
 
 
-def test_equals_are_equal() -> None:
+def test_equal_segmentations() -> None:
     parity = compare([segmentation(800, 400)], [segmentation(800, 400)])
     assert parity == Parity(1.0, {"RV": 1.0, "MYO": 1.0, "LV": 1.0}, 0.0, 0.0, 0.0, 0.0)
     assert all(limits.failures(parity) == [] for limits in LIMITS.values())
@@ -43,20 +43,20 @@ def test_worked_by_hand() -> None:
     assert parity.ef_points == pytest.approx(50 - 100 * 280 / 700)  # 50 % and 40 %
 
 
-def test_the_frames_are_those_of_the_reference() -> None:
-    """Its ED is frame 0; that the candidate's curve is the other way round must not help it."""
+def test_ed_and_es_are_frames_of_the_reference() -> None:
+    """A candidate that swaps ED and ES must not pass."""
     parity = compare([segmentation(800, 400)], [segmentation(400, 800)])
     assert parity.edv_ml == pytest.approx(4.0)
 
 
-def test_the_worst_study_and_ventricle_count() -> None:
+def test_the_worst_study_and_ventricle_decide() -> None:
     same, worse = segmentation(800, 400), segmentation(800, 400, rv=60)
     parity = compare([same, same, same], [same, worse, same])
     assert parity.edv_ml == parity.esv_ml == pytest.approx(0.4)  # RV 40 voxels too few
     assert parity.ef_points == 0.0  # no RV contracts
 
 
-def test_a_structure_that_is_gone() -> None:
+def test_a_missing_structure() -> None:
     parity = compare([segmentation(800, 400)], [segmentation(0, 0)])
     assert parity.dice["LV"] == 0.0
     assert parity.ef_points == math.inf
@@ -68,13 +68,13 @@ def test_a_structure_that_is_gone() -> None:
     ]
 
 
-def test_what_is_not_finite_is_none_in_json() -> None:
+def test_numbers_that_are_not_finite_are_none_in_json() -> None:
     parity = compare([segmentation(800, 400)], [segmentation(0, 0, disagreement=math.nan)])
     plain = json.loads(json.dumps(parity.to_dict(), allow_nan=False))
     assert (plain["ef_points"], plain["disagreement"], plain["esv_ml"]) == (None, None, 4.0)
 
 
-def test_one_frame_alone_has_a_volume() -> None:
+def test_the_volume_of_a_single_frame() -> None:
     study = replace(STUDY, voxels=STUDY.voxels[:1])
     one, other = (
         Segmentation(study, s.labels[:1], s.disagreement[:1])
@@ -84,7 +84,7 @@ def test_one_frame_alone_has_a_volume() -> None:
     assert (parity.edv_ml, parity.esv_ml, parity.ef_points) == (pytest.approx(0.5), 0.0, 0.0)
 
 
-def test_what_is_not_a_number_does_not_pass() -> None:
+def test_nan_does_not_pass() -> None:
     parity = replace(compare([segmentation(8, 4)], [segmentation(8, 4)]), agreement=math.nan)
     assert Limits(agreement=0.5).failures(parity) == ["agreement nan < 0.5"]
 

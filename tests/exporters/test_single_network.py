@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.precision import Rung
+from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
 
 from ctct.errors import ModelError
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
 from ctct.model_files.single_network import network_alone
-from ctct.model_files.variant import MEMBERS, Variant
-from ctct.runtimes import choose as runtimes
+from ctct.model_files.variant import MEMBERS, Variant, bf16_path
 from ctct.runtimes.base import Prediction
-from ctct.runtimes.precision import bf16_path
+from ctct.runtimes.choose import load_runtime, resolve
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +25,14 @@ def models(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     found = {}
     for name, members in {"pair": MEMBERS, **{one: (one,) for one in MEMBERS}}.items():
         path = folder / f"{name}.onnx"
-        save_onnx(TrainedPair(small_run, Variant(members)).model(Rung("fp32")), path)
+        save_onnx(TrainedPair(small_run, Variant(members)).to_onnx(GraphPrecision("fp32")), path)
         found[name] = find_model(path)
     return found
 
 
 def said_of_noise(model: ModelFile) -> Prediction:
     voxels = np.random.default_rng(0).random((2, 1, 70, 66), np.float32)
-    return runtimes.load(model, "openvino")(voxels, np.full((2, 2), 3.0, np.float32))
+    return load_runtime(resolve(model, "openvino"))(voxels, np.full((2, 2), 3.0, np.float32))
 
 
 @pytest.mark.parametrize("network", MEMBERS)

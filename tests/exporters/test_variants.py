@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ctct.exporters.variants import in_variant
+from ctct.exporters.variants import export_variant_once
 
 from ctct.errors import ModelError
 from ctct.io.nifti import encode_study
@@ -19,18 +19,22 @@ from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
 
-def test_a_variant_is_made_once_and_says_what_its_network_says(
+def test_a_variant_is_exported_once_and_segments_as_its_network(
     small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
     run, cnn = find_model(small_run), Variant(("cnn",))
     stages: list[str] = []
-    made = in_variant(run, cnn, observe=stages.append)
+    exported = export_variant_once(run, cnn, on_stage=stages.append)
     assert stages
-    assert made.description["variant"] == {"members": ["cnn"], "tta": False, "probabilities": False}
+    assert exported.description["variant"] == {
+        "members": ["cnn"],
+        "tta": False,
+        "probabilities": False,
+    }
 
     again: list[str] = []
-    assert in_variant(run, cnn, observe=again.append) == made
+    assert export_variant_once(run, cnn, on_stage=again.append) == exported
     assert again == []
 
     graph = load_checkpoint(small_run)[0]
@@ -38,22 +42,22 @@ def test_a_variant_is_made_once_and_says_what_its_network_says(
     spacing_mm = np.full((2, 2), 2.0, np.float32)
     graph.variant = cnn
     expected = graph(*map(torch.from_numpy, (slices, spacing_mm)))[0].numpy()
-    found = OpenVinoRuntime(made.path, keep=False)(slices, spacing_mm).labels
-    assert np.mean(found == expected) > 0.999
+    labels = OpenVinoRuntime(exported.path, keep=False)(slices, spacing_mm).labels
+    assert np.mean(labels == expected) > 0.999
     assert [p.name for p in (tmp_path / "variants").rglob(".*")] == []
 
 
-def test_weights_in_bfloat16_cannot_be_varied(
+def test_a_bf16_variant_cannot_be_exported_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
     bundled = find_model()
     bf16_variant = find_model(bundled.path.with_suffix(".bf16.onnx"))
     with pytest.raises(ModelError, match="holds weights converted to bf16"):
-        in_variant(bf16_variant, Variant(("cnn",)))
+        export_variant_once(bf16_variant, Variant(("cnn",)))
 
 
-def test_predict_by_one_network(
+def test_predict_with_one_network(
     small_run: Path,
     cine: tuple[Study, np.ndarray],
     ctct: Callable[..., Any],
@@ -63,6 +67,6 @@ def test_predict_by_one_network(
         (tmp_path / f"{stem}.nii.gz").write_bytes(content)
     done = ctct("predict", tmp_path, "-o", tmp_path / "o", "--model", small_run, "--members", "cnn")
     assert done.code == 0, done.err
-    record = json.loads((tmp_path / "o" / "run.json").read_text())
-    assert record["model_description"]["variant"]["members"] == ["cnn"]
-    assert record["runtime"] == "openvino"
+    manifest = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert manifest["model_description"]["variant"]["members"] == ["cnn"]
+    assert manifest["runtime"] == "openvino"

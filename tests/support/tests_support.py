@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.measurement.quality_indicators import FrameIndicators
-from ctct.predict.case_result import CaseResult, analyze_case
+from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.runtimes.base import Prediction
 
 #: A frame in which nothing is wrong.

@@ -1,1 +1,1 @@
-"""DICOM: files → headers of images → series → stack → study; and DICOM segmentations."""
+"""DICOM: files → image headers → series → stack → study; and DICOM segmentations."""

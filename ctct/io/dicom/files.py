@@ -1,4 +1,4 @@
-"""Files of DICOM, in folders and in zips."""
+"""DICOM files, in folders and in zips."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ctct.io.files import MAX_BYTES, open_file
 
 log = logging.getLogger(__name__)
 
-#: Bytes that all members of a zip may have when unpacked; they are read one after the other.
+#: Largest unpacked size of a zip; its members are read one at a time.
 MAX_ZIP_BYTES = 16 * 2**30
-_MAGIC_AT, _MAGIC = 128, b"DICM"
+_MAGIC_OFFSET, _MAGIC = 128, b"DICM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class DicomFile:
 
 
 class Opener:
-    """Opens files and members of zips; what it opened is closed with it."""
+    """Opens files and members of zips. As a context manager it closes all of them at its end."""
 
     def __init__(self) -> None:
         self._zips: dict[Path, zipfile.ZipFile] = {}
@@ -42,10 +42,10 @@ class Opener:
         self._open.close()
 
     def __call__(self, file: DicomFile) -> BinaryIO:
-        """The content of a file, a member unpacked in memory.
+        """Open a file, or unpack a member of a zip in memory.
 
         Raises:
-            ValueError: it is larger than :data:`MAX_BYTES`.
+            ValueError: the content is larger than :data:`MAX_BYTES`.
         """
         if file.member:
             size = self.archive(file.path).getinfo(file.member).file_size
@@ -58,10 +58,10 @@ class Opener:
         return open_file(file.path)
 
     def archive(self, path: Path) -> zipfile.ZipFile:
-        """The zip of that name.
+        """Open a zip, once for all its members.
 
         Raises:
-            InputError: it is damaged, or would unpack to too much.
+            InputError: the zip is damaged, or its unpacked size is too large.
         """
         if path not in self._zips:
             try:
@@ -71,10 +71,10 @@ class Opener:
                 raise InputError(
                     f"{path}: not a usable zip ({error}); download it again"
                 ) from error
-            promised = sum(member.file_size for member in archive.infolist())
-            if promised > MAX_ZIP_BYTES:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MAX_ZIP_BYTES:
                 raise InputError(
-                    f"{path}: unpacks to {promised / 2**30:.0f} GiB, the limit is "
+                    f"{path}: unpacks to {size / 2**30:.0f} GiB, the limit is "
                     f"{MAX_ZIP_BYTES / 2**30:g} GiB; unpack it yourself and give the folder"
                 )
             self._zips[path] = archive
@@ -82,7 +82,7 @@ class Opener:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file starts as the files of DICOM do."""
+    """Whether a file begins with the preamble and the prefix of DICOM (PS3.10, 7.1)."""
     try:
         with open_file(path) as stream:
             return _has_magic(stream)
@@ -91,18 +91,18 @@ def is_dicom(path: Path) -> bool:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file is called a zip."""
+    """Whether the name of a file ends in ``.zip``."""
     return path.suffix.lower() == ".zip"
 
 
-def members(path: Path) -> list[DicomFile]:
-    """The files of DICOM in a zip, hidden ones left out.
+def zip_members(path: Path) -> list[DicomFile]:
+    """The DICOM files in a zip, except hidden ones.
 
     Raises:
-        InputError: the zip is damaged, protected by a password, would unpack to too much, or holds
-            none.
+        InputError: the zip is damaged or protected by a password, its unpacked size is too large,
+            or it holds no DICOM.
     """
-    found = []
+    files = []
     with Opener() as opener:
         archive = opener.archive(path)
         for member in sorted(set(archive.namelist())):
@@ -115,13 +115,13 @@ def members(path: Path) -> list[DicomFile]:
             try:
                 with archive.open(member) as stream:
                     if _has_magic(cast(BinaryIO, stream)):
-                        found.append(DicomFile(path, member))
-            except Exception as error:  # whatever a damaged member leads the decompressor to
+                        files.append(DicomFile(path, member))
+            except Exception as error:  # damage can make the decompressor raise any exception
                 log.warning("%s: a member cannot be unpacked (%s)", path, type(error).__name__)
-    if not found:
+    if not files:
         raise InputError(f"{path}: holds no DICOM; unpack other files and give the folder")
-    return found
+    return files
 
 
 def _has_magic(stream: BinaryIO) -> bool:
-    return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+    return stream.read(_MAGIC_OFFSET + len(_MAGIC))[_MAGIC_OFFSET:] == _MAGIC

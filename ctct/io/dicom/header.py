@@ -1,7 +1,7 @@
-"""What the headers of DICOM files say of each image.
+"""The headers of DICOM images.
 
-Names of attributes are those of the standard (DICOM PS3.6); an enhanced multi-frame file gives an
-image a frame, its attributes looked up in the functional groups (PS3.3, C.7.6.16).
+Attributes have the names of the standard (DICOM PS3.6). An enhanced multi-frame file gives one
+image per frame, with attributes from the functional groups (PS3.3, C.7.6.16).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom.files import DicomFile, Opener
-from ctct.io.dicom.quiet import quiet
-from ctct.io.patient_info import Info
+from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
+from ctct.io.patient_info import PatientInfo
 
 log = logging.getLogger(__name__)
 
-#: Transfer syntax of files whose data set is deflated, and bytes within which it is named.
+#: Transfer syntax of deflated data sets, and the bytes of a file that hold it.
 _DEFLATED, _META_BYTES = b"1.2.840.10008.1.2.1.99", 2048
 
-#: What is read of a header; a name or number of the patient is not.
+#: The attributes that are read; the patient's name and ID are not among them.
 _TAGS = [
     *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
@@ -36,9 +36,9 @@ _TAGS = [
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 
-#: Words of ImageType, or FrameType, and the kind of image they stand for.
+#: Values of ImageType or FrameType, and the kind of image that they mean.
 _KINDS: Mapping[str, str] = {
-    "LOCALIZER": "localiser",
+    "LOCALIZER": "localizer",
     **dict.fromkeys(("P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP"), "phase map (flow)"),
 }
 PLAIN = ""
@@ -46,25 +46,25 @@ PLAIN = ""
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the header says of one two-dimensional image; None where it does not.
+    """The header of one two-dimensional image; values that it lacks are None.
 
     Attributes:
-        file: where it is.
-        frame: its number in that file, from 0.
+        file: the file of the image.
+        frame: index in the file, from 0.
         study: StudyInstanceUID.
         series: SeriesInstanceUID.
         number: SeriesNumber.
         description: SeriesDescription.
         modality: "MR" for magnetic resonance.
-        kind: "" or what makes it no plain image: "localiser", "phase map (flow)", "color image".
+        kind: "" for a plain image, otherwise "localizer", "phase map (flow)", "color image".
         shape: rows and columns.
-        spacing_mm: (row, column) distance between neighbouring pixels.
-        orientation: direction of growing column, then of growing row (LPS).
-        position: center of the first pixel in millimetres (LPS).
-        time_ms: after the R wave.
-        phase: its number, or percentage of the cycle; grows with time.
+        spacing_mm: (row, column) distance between neighboring pixels.
+        orientation: direction of increasing column, then of increasing row (LPS).
+        position: center of the first pixel in millimeters (LPS).
+        time_ms: time after the R wave.
+        phase: number of the phase, or percentage of the cycle; increases with time.
         instance: number within the series.
-        info: the patient's body and heart rate.
+        info: the patient's size, weight, sex and heart rate.
     """
 
     file: DicomFile
@@ -82,46 +82,46 @@ class Image:
     time_ms: float | None
     phase: float | None
     instance: int
-    info: Info = field(compare=False)
+    info: PatientInfo = field(compare=False)
 
     @property
     def missing(self) -> str:
-        """The attribute without which the image has no place, "" where all are there."""
-        places = (self.spacing_mm, self.orientation, self.position)
+        """The first attribute of the image's geometry that the header lacks, or ""."""
+        values = (self.spacing_mm, self.orientation, self.position)
         names = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient")
-        return next((name for name, p in zip(names, places, strict=True) if p is None), "")
+        return next((name for name, v in zip(names, values, strict=True) if v is None), "")
 
 
 def read_headers(files: Iterable[DicomFile]) -> list[Image]:
-    """What the headers say of every image in ``files``; what cannot be read is counted and logged.
+    """The headers of all images in ``files``; files that cannot be read are counted and logged.
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
     """
     images: list[Image] = []
     damaged: Counter[Path] = Counter()
-    with Opener() as opener, quiet:
+    with Opener() as opener, suppress_pydicom_warnings:
         for file in files:
             try:
                 header = read_dataset(opener, file, stop_before_pixels=True, specific_tags=_TAGS)
                 images += _images(file, header)
             except RuntimeUnavailableError:
                 raise
-            except Exception as error:  # pydicom raises whatever a damaged file leads it to
+            except Exception as error:  # damage can make pydicom raise any exception
                 damaged[file.path if file.member else file.path.parent] += 1
                 log.debug("%s %s: %s", file.path, file.member, error)
     for path, count in damaged.items():
-        log.warning("%s: %d DICOM files cannot be read; passed over", path, count)
+        log.warning("%s: %d DICOM files cannot be read; skipped", path, count)
     return images
 
 
 def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
-    """The data set of a file, with the options of ``pydicom.dcmread``.
+    """The data set of a file, read with the options of ``pydicom.dcmread``.
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
-        ValueError: the whole file is deflated, to what size nobody knows beforehand; and whatever
-            else a damaged file leads pydicom to.
+        ValueError: the data set is deflated, so its size is not known before it is unpacked. Damage
+            can make pydicom raise other exceptions.
     """
     try:
         from pydicom import dcmread
@@ -142,50 +142,50 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
     if not header.get("SeriesInstanceUID") or not header.get("Rows") or not header.get("Columns"):
         return  # a report, a directory, a presentation state
     frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
-    info = _info(header)
-    color = (number(header.get("SamplesPerPixel")) or 1) != 1
+    info = _patient_info(header)
+    is_color = (parse_number(header.get("SamplesPerPixel")) or 1) != 1
     for index in range(len(frames)):
 
         def value(name: str, group: str = "", index: int = index) -> Any:
-            return of_frame(header, index, name, group)
+            return frame_value(header, index, name, group)
 
-        words = [str(w).upper() for w in _many(value("FrameType", "MRImageFrameTypeSequence"))]
-        words += [str(w).upper() for w in _many(header.get("ImageType"))]
+        words = [str(w).upper() for w in _as_list(value("FrameType", "MRImageFrameTypeSequence"))]
+        words += [str(w).upper() for w in _as_list(header.get("ImageType"))]
         kind = next((_KINDS[word] for word in words if word in _KINDS), PLAIN)
         trigger = value("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence")
-        time_ms = number(trigger if trigger is not None else value("TriggerTime"))
-        phase_of = (
+        time_ms = parse_number(trigger if trigger is not None else value("TriggerTime"))
+        phase_attributes = (
             ("TemporalPositionIndex", "FrameContentSequence"),
             ("TemporalPositionIdentifier", ""),
             ("NominalPercentageOfCardiacPhase", "CardiacSynchronizationSequence"),
         )
-        phases = (number(value(*names)) for names in phase_of)
-        spacing_mm = _numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
+        phases = (parse_number(value(*names)) for names in phase_attributes)
+        spacing_mm = _parse_numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
         orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
         yield Image(
             file,
             index,
             study=str(header.get("StudyInstanceUID", "")),
             series=str(header.SeriesInstanceUID),
-            number=int(number(header.get("SeriesNumber")) or 0),
+            number=int(parse_number(header.get("SeriesNumber")) or 0),
             description=str(header.get("SeriesDescription") or ""),
             modality=str(header.get("Modality") or ""),
-            kind="color image" if color else kind,
+            kind="color image" if is_color else kind,
             shape=(int(header.Rows), int(header.Columns)),
             spacing_mm=spacing_mm if spacing_mm and min(spacing_mm) > 0 else None,
-            orientation=_at_right_angles(_numbers(orientation, 6)),
-            position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
+            orientation=_check_orientation(_parse_numbers(orientation, 6)),
+            position=_parse_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
             time_ms=time_ms,
-            phase=next((one for one in phases if one is not None), None),
-            instance=int(number(header.get("InstanceNumber")) or 0) + index,
+            phase=next((phase for phase in phases if phase is not None), None),
+            instance=int(parse_number(header.get("InstanceNumber")) or 0) + index,
             info=info,
         )
 
 
-def of_frame(header: Any, index: int, name: str, group: str) -> Any:
-    """Attribute ``name`` of a frame: of its functional group, the shared one, or the file itself.
+def frame_value(header: Any, index: int, name: str, group: str) -> Any:
+    """Attribute ``name`` of a frame: of its functional group, the shared group, or the file.
 
-    None where it is nowhere, or what stands there is not of its type.
+    None where it is missing or has a value of another type.
     """
     try:
         frames = header.get("PerFrameFunctionalGroupsSequence") or ()
@@ -201,45 +201,45 @@ def of_frame(header: Any, index: int, name: str, group: str) -> Any:
         return None
 
 
-def number(value: Any) -> float | None:
-    """A finite number, or None."""
+def parse_number(value: Any) -> float | None:
+    """``value`` as a finite number, or None."""
     try:
-        found = float(value)
+        parsed = float(value)
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
-def _many(value: Any) -> Sequence[Any]:
+def _as_list(value: Any) -> Sequence[Any]:
     return () if value is None else [value] if isinstance(value, str) else list(value)
 
 
-def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    found = [number(one) for one in _many(value)]
-    known = tuple(one for one in found if one is not None)
-    return known if len(known) == len(found) == count else None
+def _parse_numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    parsed = [parse_number(item) for item in _as_list(value)]
+    numbers = tuple(item for item in parsed if item is not None)
+    return numbers if len(numbers) == len(parsed) == count else None
 
 
-def _at_right_angles(orientation: tuple[float, ...] | None) -> tuple[float, ...] | None:
-    """An orientation whose two directions are of length 1 and at right angles, otherwise None."""
+def _check_orientation(orientation: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """The orientation if its two directions are orthonormal, otherwise None."""
     if orientation is None:
         return None
     axes = np.reshape(orientation, (2, 3))
     return orientation if np.allclose(axes @ axes.T, np.eye(2), atol=0.01) else None
 
 
-def _info(header: Any) -> Info:
-    """What is given of the body; 0, which many scanners write for "not known", is not."""
+def _patient_info(header: Any) -> PatientInfo:
+    """The patient's size, weight, sex and heart rate; many scanners write 0 for "unknown"."""
 
-    def given(name: str, factor: float = 1.0) -> float | None:
-        value = number(of_frame(header, 0, name, ""))
+    def nonzero(name: str, factor: float = 1.0) -> float | None:
+        value = parse_number(frame_value(header, 0, name, ""))
         return value * factor if value else None
 
-    interval_ms = given("NominalInterval")
+    interval_ms = nonzero("NominalInterval")
     sex = str(header.get("PatientSex") or "").upper()
-    return Info(
-        height_cm=given("PatientSize", 100.0),  # DICOM has metres
-        weight_kg=given("PatientWeight"),
+    return PatientInfo(
+        height_cm=nonzero("PatientSize", 100.0),  # in DICOM in meters
+        weight_kg=nonzero("PatientWeight"),
         sex=sex if sex in ("M", "F") else None,
-        heart_rate_bpm=given("HeartRate") or (60_000 / interval_ms if interval_ms else None),
+        heart_rate_bpm=nonzero("HeartRate") or (60_000 / interval_ms if interval_ms else None),
     )

@@ -1,4 +1,4 @@
-"""A series of DICOM images to a :class:`Study`."""
+"""Reading a DICOM series as a :class:`Study`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy.typing as npt
 
 from ctct.errors import CtctError, InputError
 from ctct.io.dicom.files import DicomFile, Opener
-from ctct.io.dicom.header import Image, number, of_frame, read_dataset
+from ctct.io.dicom.header import Image, frame_value, parse_number, read_dataset
 from ctct.io.dicom.pixels import read_frames
-from ctct.io.dicom.quiet import quiet
 from ctct.io.dicom.series import Series
 from ctct.io.dicom.stack import arrange
+from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 from ctct.io.files import MAX_BYTES
-from ctct.io.nifti import source_of
+from ctct.io.nifti import make_label_encoder
 from ctct.io.study import Study
 
 
 def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
-    """Read the images of a series, which as 32-bit numbers take ``max_bytes`` at most.
+    """Read the images of a series, refused if they take more than ``max_bytes`` as 32-bit numbers.
 
     Raises:
-        InputError: they make no stack of slices of equally many phases, one cannot be read, or they
-            are too many for memory.
+        InputError: the images make no stack of slices with equal numbers of phases, one cannot be
+            read, or they are too large.
         RuntimeUnavailableError: pydicom is not installed.
     """
     stack = arrange(series)
@@ -35,21 +35,21 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
             f"{series.path}: {shape} voxels, the limit is {max_bytes // 4}; export fewer phases"
         )
     voxels = np.empty(shape, np.float32)
-    wanted: dict[DicomFile, list[tuple[int, int, Image]]] = defaultdict(list)
+    places_by_file: dict[DicomFile, list[tuple[int, int, Image]]] = defaultdict(list)
     for t, phase in enumerate(stack.images):
         for z, image in enumerate(phase):
-            wanted[image.file].append((t, z, image))
-    with Opener() as opener, quiet:
-        for file, places in wanted.items():
+            places_by_file[image.file].append((t, z, image))
+    with Opener() as opener, suppress_pydicom_warnings:
+        for file, places in places_by_file.items():
             try:
                 dataset = read_dataset(opener, file)
                 frames = read_frames(dataset, [image.frame for _, _, image in places])
                 for (t, z, image), pixels in zip(places, frames, strict=True):
-                    voxels[t, z] = _rescaled(pixels, dataset, image.frame)
+                    voxels[t, z] = _rescale(pixels, dataset, image.frame)
             except CtctError:
                 raise
-            except Exception as error:  # pydicom raises whatever a damaged file leads it to
-                raise InputError(_unreadable(file, error)) from error
+            except Exception as error:  # damage can make pydicom raise any exception
+                raise InputError(_describe_failure(file, error)) from error
     row_mm, column_mm = series.first.spacing_mm or ()
     zooms = (column_mm, row_mm, stack.slice_spacing_mm, stack.frame_s)
     return Study(
@@ -59,22 +59,22 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
         slice_spacing_mm=stack.slice_spacing_mm,
         affine=stack.affine,
         path=series.path,
-        source=source_of(stack.affine, shape, tuple(np.nan_to_num(zooms))),
+        label_encoder=make_label_encoder(stack.affine, shape, tuple(np.nan_to_num(zooms))),
         notes=stack.notes,
     )
 
 
-def _rescaled(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[np.float32]:
+def _rescale(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[np.float32]:
     slope, intercept = (
-        number(of_frame(dataset, frame, name, "PixelValueTransformationSequence"))
+        parse_number(frame_value(dataset, frame, name, "PixelValueTransformationSequence"))
         for name in ("RescaleSlope", "RescaleIntercept")
     )
     return pixels.astype(np.float32) * (1.0 if slope is None else slope) + (intercept or 0.0)
 
 
-def _unreadable(file: DicomFile, error: Exception) -> str:
+def _describe_failure(file: DicomFile, error: Exception) -> str:
     where = f"{file.path}, {file.member}" if file.member else str(file.path)
-    said = " ".join(str(error).split())[:200]
-    if isinstance(error, RuntimeError | NotImplementedError) and "decompress" in said.lower():
+    message = " ".join(str(error).split())[:200]
+    if isinstance(error, RuntimeError | NotImplementedError) and "decompress" in message.lower():
         return f"{where}: compressed in a way this machine cannot read; pip install python-gdcm"
-    return f"{where}: pixels cannot be read ({type(error).__name__}: {said}); export it again"
+    return f"{where}: pixels cannot be read ({type(error).__name__}: {message}); export it again"

@@ -1,4 +1,4 @@
-"""Which series there are among DICOM images, and which of them is the short-axis cine."""
+"""Grouping DICOM images to series, and finding the short-axis cine among them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.io.dicom.header import PLAIN, Image
-from ctct.io.geometry import EVEN, SAME_SLICE_MM
-from ctct.io.patient_info import Info
+from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
+from ctct.io.patient_info import PatientInfo
 
-#: A cine of the short axis has at least so many slices and phases; first-pass perfusion has many
-#: phases of three or four slices, late enhancement one phase of many.
+#: Least numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases of
+#: three or four slices, late enhancement one phase of many slices.
 MIN_SLICES, MIN_PHASES = 5, 6
 
-#: From base to apex the heart's long axis points to the left, to the front and down (LPS), in
-#: different people and breaths up to so far from this direction.
+#: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between
+#: people and breaths by up to ``_MAX_DEGREES``.
 _LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
 _MAX_DEGREES = 45.0
 
-_SAME_DIRECTION = 0.01  # of each component of a unit vector
+_SAME_DIRECTION = 0.01  # largest difference between components of equal directions
 
 
 @dataclass(frozen=True)
 class Series:
-    """Images of equal matrix, pixels, orientation and kind, of one series or joined from several.
+    """Images of equal matrix, spacing, orientation and kind, from one DICOM series or several.
 
     Attributes:
-        images: in no order.
-        left_out: images of the same series that have another geometry.
+        images: in any order.
+        left_out: number of images of the same DICOM series with another geometry.
     """
 
     images: tuple[Image, ...]
@@ -45,22 +45,22 @@ class Series:
 
     @property
     def first(self) -> Image:
-        """An image that speaks for all."""
+        """The image that represents the series."""
         return self.images[0]
 
     @cached_property
     def uids(self) -> tuple[str, ...]:
-        """SeriesInstanceUID of each series the images come from."""
+        """SeriesInstanceUID of each DICOM series that the images come from."""
         return tuple(dict.fromkeys(image.series for image in self.images))
 
     @property
     def digest(self) -> str:
-        """What stands for the UIDs in files: they may lead to a patient."""
+        """A hash of the UIDs, for results: a UID itself could identify a patient."""
         return hashlib.sha256(" ".join(sorted(self.uids)).encode()).hexdigest()[:16]
 
     @cached_property
     def path(self) -> Path:
-        """The zip, or the folder, that the files lie in."""
+        """The zip or the folder that holds the files."""
         if self.first.file.member:
             return self.first.file.path
         folders = {image.file.path.parent for image in self.images}
@@ -70,44 +70,44 @@ class Series:
 
     @cached_property
     def normal(self) -> npt.NDArray[np.float64]:
-        """Unit vector at right angles to the slices (LPS)."""
+        """Unit vector perpendicular to the slices (LPS)."""
         axes = np.reshape(self.first.orientation or (1, 0, 0, 0, 1, 0), (2, 3))
         normal = np.cross(*axes)
         return np.asarray(normal / np.linalg.norm(normal), np.float64)
 
     @cached_property
     def slices(self) -> list[list[Image]]:
-        """The images of each place, places in the order of the normal; empty without places."""
+        """The images at each position along the normal, in order; empty without positions."""
         if self.first.missing:
             return []
-        placed = [(float(self.normal @ np.array(i.position)), i) for i in self.images]
-        placed.sort(key=lambda one: one[0])
-        found: list[list[Image]] = []
-        last = -np.inf
-        for place, image in placed:
-            if place - last > SAME_SLICE_MM:
-                found.append([])
-            found[-1].append(image)
-            last = place
-        return found
+        images = [(float(self.normal @ np.array(i.position)), i) for i in self.images]
+        images.sort(key=lambda positioned: positioned[0])
+        slices: list[list[Image]] = []
+        previous = -np.inf
+        for position, image in images:
+            if position - previous > SAME_SLICE_MM:
+                slices.append([])
+            slices[-1].append(image)
+            previous = position
+        return slices
 
     @cached_property
-    def places_mm(self) -> list[float]:
-        """Where each slice lies along the normal."""
-        return [float(self.normal @ np.array(one[0].position)) for one in self.slices]
+    def positions_mm(self) -> list[float]:
+        """Position of each slice along the normal."""
+        return [float(self.normal @ np.array(images[0].position)) for images in self.slices]
 
     @cached_property
     def phases(self) -> int:
-        """Images of a slice: of most slices, the higher number of two that are as frequent."""
-        counts = Counter(len(one) for one in self.slices)
+        """Number of images in most slices; the higher of two numbers that are equally frequent."""
+        counts = Counter(len(images) for images in self.slices)
         return max(counts, key=lambda n: (counts[n], n), default=0)
 
     @cached_property
-    def info(self) -> Info:
-        """The patient's body, and the median heart rate of all slices."""
+    def info(self) -> PatientInfo:
+        """The patient's size, weight and sex, and the median heart rate of all images."""
         info = self.first.info
         rates = [rate for image in self.images if (rate := image.info.heart_rate_bpm)]
-        return Info(
+        return PatientInfo(
             height_cm=info.height_cm,
             weight_kg=info.weight_kg,
             sex=info.sex,
@@ -116,31 +116,35 @@ class Series:
 
 
 def find_series(images: Iterable[Image]) -> list[Series]:
-    """Group images by series and geometry; slices that were filed as a series each are joined."""
+    """Group images by DICOM series and geometry, and join the parts of one cine.
+
+    Some scanners store every slice, or every phase, as a DICOM series.
+    """
     by_series: dict[tuple[object, ...], list[Image]] = defaultdict(list)
     for image in images:
-        by_series[*study_of(image), image.series].append(image)
-    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+        by_series[*study_key(image), image.series].append(image)
+    studies: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     for (*study, _), members in by_series.items():
-        parts: dict[tuple[object, ...], list[Image]] = defaultdict(list)
+        by_geometry: dict[tuple[object, ...], list[Image]] = defaultdict(list)
         directions: list[tuple[float, ...]] = []
         for image in members:
-            parts[_geometry(image, directions)].append(image)
-        for part in parts.values():
-            alike = sum(len(p) for p in parts.values() if p[0].kind == part[0].kind)
-            groups[tuple(study)].append(Series(tuple(part), alike - len(part)))
-    found = [one for group in groups.values() for one in _joined(group)]
-    return sorted(found, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
+            by_geometry[_geometry_key(image, directions)].append(image)
+        parts = by_geometry.values()
+        for part in parts:
+            same_kind = sum(len(p) for p in parts if p[0].kind == part[0].kind)
+            studies[tuple(study)].append(Series(tuple(part), same_kind - len(part)))
+    joined = [series for study in studies.values() for series in _join_parts(study)]
+    return sorted(joined, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
 
 
-def judge(series: Sequence[Series]) -> list[str]:
-    """Why each series is not taken as short-axis cine, "" for the one of each study that is."""
-    reasons = [_why_not(one) for one in series]
-    studies: dict[tuple[object, ...], list[int]] = defaultdict(list)
+def explain_rejections(series: Sequence[Series]) -> list[str]:
+    """Why each series is not segmented, "" for the short-axis cine of each study."""
+    reasons = [_why_no_cine(one) for one in series]
+    cines: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for n, one in enumerate(series):
         if not reasons[n]:
-            studies[study_of(one.first)].append(n)
-    for candidates in studies.values():
+            cines[study_key(one.first)].append(n)
+    for candidates in cines.values():
         best = max(
             candidates,
             key=lambda n: (len(series[n].slices), series[n].phases, series[n].first.number),
@@ -154,7 +158,7 @@ def judge(series: Sequence[Series]) -> list[str]:
     return reasons
 
 
-def _why_not(series: Series) -> str:
+def _why_no_cine(series: Series) -> str:
     first = series.first
     if first.modality != "MR":
         return f"modality is {first.modality or 'not given'}, expected MR"
@@ -174,77 +178,83 @@ def _why_not(series: Series) -> str:
     return ""
 
 
-def study_of(image: Image) -> tuple[object, ...]:
-    """A study in one place: the same one in a folder and in a zip counts twice."""
+def study_key(image: Image) -> tuple[object, ...]:
+    """The zip of an image, if any, and its study: the same study in a folder and a zip are two."""
     return image.file.path if image.file.member else None, image.study
 
 
-def _geometry(image: Image, directions: list[tuple[float, ...]]) -> tuple[object, ...]:
-    """What images of a stack have in common; ``directions`` seen so far are added to."""
-    turned = image.orientation
-    if turned is not None and turned not in directions:
+def _geometry_key(image: Image, directions: list[tuple[float, ...]]) -> tuple[object, ...]:
+    """Equal for all images of a stack. New orientations are appended to ``directions``."""
+    orientation = image.orientation
+    if orientation is not None and orientation not in directions:
         for known in directions:
-            if max(abs(a - b) for a, b in zip(known, turned, strict=True)) <= _SAME_DIRECTION:
-                turned = known
+            if max(abs(a - b) for a, b in zip(known, orientation, strict=True)) <= _SAME_DIRECTION:
+                orientation = known
                 break
         else:
-            directions.append(turned)
+            directions.append(orientation)
     spacing_mm = image.spacing_mm and tuple(round(mm, 3) for mm in image.spacing_mm)
-    return image.shape, spacing_mm, turned, image.kind, image.missing
+    return image.shape, spacing_mm, orientation, image.kind, image.missing
 
 
-def _joined(study: list[Series]) -> list[Series]:
-    """The series of a study, those that are parts of one cine joined."""
-    study = _phases_joined(study)
+def _join_parts(study: list[Series]) -> list[Series]:
+    """The series of a study, those joined that are parts of one cine."""
+    study = _join_phases(study)
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
     for one in study:
-        key = _geometry(one.first, directions)
-        alone = one.phases < MIN_PHASES or one.first.kind != PLAIN
-        groups[(*key, one.uids if alone else None, one.first.modality)].append(one)
-    found = []
+        key = _geometry_key(one.first, directions)
+        is_separate = one.phases < MIN_PHASES or one.first.kind != PLAIN
+        groups[(*key, one.uids if is_separate else None, one.first.modality)].append(one)
+    result = []
     for group in groups.values():
-        parts = group if _even_together(group) else [one for one in group if len(one.slices) == 1]
-        images = tuple(image for one in parts for image in one.images)
-        together = Series(images, sum(one.left_out for one in parts))
-        if len(parts) > 1 and len(together.slices) >= MIN_SLICES:
-            found += [one for one in group if one not in parts] + [together]
+        is_stack = _is_evenly_spaced(group)
+        parts = group if is_stack else [one for one in group if len(one.slices) == 1]
+        joined = _join(parts)
+        if len(parts) > 1 and len(joined.slices) >= MIN_SLICES:
+            result += [one for one in group if one not in parts] + [joined]
         else:
-            found += group
-    return found
+            result += group
+    return result
 
 
-def _phases_joined(study: list[Series]) -> list[Series]:
+def _join_phases(study: list[Series]) -> list[Series]:
     """The series of a study, those joined that hold one phase each of the same slices.
 
-    Only where times or numbers tell the phases apart: a stack may have been acquired six times.
+    They are joined only if times or phase numbers tell the phases apart: otherwise they may be
+    repetitions of one stack.
     """
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     directions: list[tuple[float, ...]] = []
     for one in study:
-        phase = one.phases == 1 and len(one.slices) >= MIN_SLICES and one.first.kind == PLAIN
-        key = None if phase else one.uids
-        groups[(*_geometry(one.first, directions), key, one.first.modality)].append(one)
-    found = []
+        is_phase = one.phases == 1 and len(one.slices) >= MIN_SLICES and one.first.kind == PLAIN
+        key = None if is_phase else one.uids
+        groups[(*_geometry_key(one.first, directions), key, one.first.modality)].append(one)
+    result = []
     for group in groups.values():
-        images = tuple(image for one in group for image in one.images)
-        together = Series(images, sum(one.left_out for one in group))
-        same_slices = len(together.slices) == max(len(one.slices) for one in group)
-        told_apart = any(
-            all(None not in seen and len(seen) == len(set(seen)) for seen in by_slice)
+        joined = _join(group)
+        has_same_slices = len(joined.slices) == max(len(one.slices) for one in group)
+        has_distinct_phases = any(
+            all(None not in values and len(values) == len(set(values)) for values in by_slice)
             for by_slice in (
-                [[image.time_ms for image in one] for one in together.slices],
-                [[image.phase for image in one] for one in together.slices],
+                [[image.time_ms for image in images] for images in joined.slices],
+                [[image.phase for image in images] for images in joined.slices],
             )
         )
-        joined = len(group) >= MIN_PHASES and same_slices and told_apart
-        found += [together] if joined else group
-    return found
+        is_cine = len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases
+        result += [joined] if is_cine else group
+    return result
 
 
-def _even_together(group: Sequence[Series]) -> bool:
-    places = sorted(place for one in group for place in one.places_mm)
-    gaps = [b - a for a, b in pairwise(places)]
+def _join(parts: Sequence[Series]) -> Series:
+    images = tuple(image for part in parts for image in part.images)
+    return Series(images, sum(part.left_out for part in parts))
+
+
+def _is_evenly_spaced(group: Sequence[Series]) -> bool:
+    positions = sorted(position for one in group for position in one.positions_mm)
+    gaps = [b - a for a, b in pairwise(positions)]
     return not gaps or (
-        min(gaps) > SAME_SLICE_MM and max(gaps) - min(gaps) <= EVEN * float(np.mean(gaps))
+        min(gaps) > SAME_SLICE_MM
+        and max(gaps) - min(gaps) <= MAX_GAP_DEVIATION * float(np.mean(gaps))
     )

@@ -1,8 +1,9 @@
-"""Images of any kind of DICOM as highdicom takes them, and references to what they stand for.
+"""Copies of images for highdicom, and the references of a segmentation to the original images.
 
-highdicom makes segmentations of one series with a file an image, or of all frames of an enhanced
-file. Ours are of a phase of a cine, whose images may be some frames of such a file, or of several
-series. So each image is given to it as a file of its own.
+highdicom makes a segmentation of one series with a file per image, or of all frames of an enhanced
+file. A phase of a cine may be some frames of an enhanced file, or come from several series. So
+highdicom gets a single-frame copy of each image, and afterwards the references to the copies are
+replaced by references to the originals.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from typing import Any
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.header import Image, read_dataset
 
-#: Attributes that a segmentation repeats of its source; empty where the source lacks them.
-_REPEATED = (
+#: Attributes that a segmentation copies from its images; empty where an image lacks them.
+_COPIED = (
     *("AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex"),
     *("ReferringPhysicianName", "StudyDate", "StudyID", "StudyTime"),
 )
 #: NumberOfFrames and the functional groups, shared and of each frame.
-_OF_FRAMES = {0x00280008, 0x52009229, 0x52009230}
+_MULTI_FRAME_TAGS = {0x00280008, 0x52009229, 0x52009230}
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 
 
-class Headers:
-    """Headers of files, the last one kept: an enhanced file holds many images."""
+class HeaderCache:
+    """Reads headers and keeps the last one, because an enhanced file holds many images."""
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
@@ -43,8 +44,15 @@ class Headers:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What a source stands for; ``frame`` is counted from 1, 0 for a file of one image."""
+class Original:
+    """The image that a copy was made from.
+
+    Attributes:
+        sop_class: SOPClassUID of its file.
+        instance: SOPInstanceUID of its file.
+        series: SeriesInstanceUID.
+        frame: number of the frame from 1; 0 in a single-frame file.
+    """
 
     sop_class: str
     instance: str
@@ -52,89 +60,91 @@ class Origin:
     frame: int
 
 
-def single_images(
-    headers: Headers, images: list[Image], slice_spacing_mm: float
-) -> tuple[list[Any], dict[str, Origin]]:
-    """Each image as highdicom takes it, a file an image of one series, and what it stands for.
+def copy_single_images(
+    headers: HeaderCache, images: list[Image], slice_spacing_mm: float
+) -> tuple[list[Any], dict[str, Original]]:
+    """Single-frame copies of images as one series, and the originals by SOPInstanceUID of the copy.
 
-    All have the first one's orientation and frame of reference: headers round the one differently,
-    and some anonymisers give each image a frame of its own.
+    All copies have the orientation and frame of reference of the first image. Headers may round
+    the orientation differently, and some anonymizers give each image another frame of reference.
     """
     from pydicom.dataset import Dataset
     from pydicom.uid import generate_uid
     from pydicom.valuerep import format_number_as_ds as as_ds
 
-    sources: list[Any] = []
-    origins: dict[str, Origin] = {}
+    copies: list[Any] = []
+    originals: dict[str, Original] = {}
     for image in images:
         header = headers(image.file)
-        enhanced = "PerFrameFunctionalGroupsSequence" in header
-        source = Dataset()
-        source.update({tag: copy(header.get_item(tag)) for tag in header.keys() - _OF_FRAMES})
-        for name in _REPEATED:
-            if name not in source or (name.endswith("Date") and not _is_date(source.get(name))):
-                setattr(source, name, "")
-        first = sources[0] if sources else source
-        source.FrameOfReferenceUID = first.FrameOfReferenceUID
-        source.SeriesInstanceUID = first.SeriesInstanceUID
-        source.SOPClassUID, source.SOPInstanceUID = _MR_IMAGE, generate_uid()
-        source.ImagePositionPatient = [as_ds(v) for v in image.position or ()]
-        source.ImageOrientationPatient = [as_ds(v) for v in images[0].orientation or ()]
-        source.PixelSpacing = [as_ds(mm) for mm in image.spacing_mm or ()]
-        source.SliceThickness = source.get("SliceThickness") or f"{slice_spacing_mm:.6g}"
-        source.SpacingBetweenSlices = f"{slice_spacing_mm:.6g}"
-        sources.append(source)
-        origins[source.SOPInstanceUID] = Origin(
+        is_enhanced = "PerFrameFunctionalGroupsSequence" in header
+        single = Dataset()
+        single.update(
+            {tag: copy(header.get_item(tag)) for tag in header.keys() - _MULTI_FRAME_TAGS}
+        )
+        for name in _COPIED:
+            if name not in single or (name.endswith("Date") and not _is_date(single.get(name))):
+                setattr(single, name, "")
+        first = copies[0] if copies else single
+        single.FrameOfReferenceUID = first.FrameOfReferenceUID
+        single.SeriesInstanceUID = first.SeriesInstanceUID
+        single.SOPClassUID, single.SOPInstanceUID = _MR_IMAGE, generate_uid()
+        single.ImagePositionPatient = [as_ds(v) for v in image.position or ()]
+        single.ImageOrientationPatient = [as_ds(v) for v in images[0].orientation or ()]
+        single.PixelSpacing = [as_ds(mm) for mm in image.spacing_mm or ()]
+        single.SliceThickness = single.get("SliceThickness") or f"{slice_spacing_mm:.6g}"
+        single.SpacingBetweenSlices = f"{slice_spacing_mm:.6g}"
+        copies.append(single)
+        originals[single.SOPInstanceUID] = Original(
             str(header.SOPClassUID),
             str(header.SOPInstanceUID),
             str(header.SeriesInstanceUID),
-            image.frame + 1 if enhanced else 0,
+            image.frame + 1 if is_enhanced else 0,
         )
-    return sources, origins
+    return copies, originals
 
 
-def refer(segmentation: Any, origins: Mapping[str, Origin]) -> None:
-    """Let every reference to a source be one to what it stands for."""
+def restore_references(segmentation: Any, originals: Mapping[str, Original]) -> None:
+    """Replace every reference to a copy by a reference to its original."""
     from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence
 
     def item(**attributes: Any) -> Any:
-        one = Dataset()
+        dataset = Dataset()
         for name, value in attributes.items():
-            setattr(one, name, value)
-        return one
+            setattr(dataset, name, value)
+        return dataset
 
-    def instances(of: Iterable[Origin]) -> Any:
-        once = dict.fromkeys((one.sop_class, one.instance) for one in of)
+    def instances(images: Iterable[Original]) -> Any:
+        files = dict.fromkeys((image.sop_class, image.instance) for image in images)
         return Sequence(
-            [item(ReferencedSOPClassUID=kind, ReferencedSOPInstanceUID=uid) for kind, uid in once]
+            [item(ReferencedSOPClassUID=kind, ReferencedSOPInstanceUID=uid) for kind, uid in files]
         )
 
-    segmentation.SourceImageSequence = instances(origins.values())
+    segmentation.SourceImageSequence = instances(originals.values())
     segmentation.ReferencedSeriesSequence = Sequence(
         [
             item(
                 SeriesInstanceUID=uid,
                 ReferencedInstanceSequence=instances(
-                    one for one in origins.values() if one.series == uid
+                    image for image in originals.values() if image.series == uid
                 ),
             )
-            for uid in dict.fromkeys(one.series for one in origins.values())
+            for uid in dict.fromkeys(image.series for image in originals.values())
         ]
     )
     for frame in segmentation.PerFrameFunctionalGroupsSequence:
         for reference in frame.DerivationImageSequence[0].SourceImageSequence:
-            origin = origins.get(reference.ReferencedSOPInstanceUID)
-            if origin is None:  # the same object as in the mask of another structure
+            original = originals.get(reference.ReferencedSOPInstanceUID)
+            if original is None:  # masks share this object, and an earlier one has replaced it
                 continue
-            reference.ReferencedSOPClassUID = origin.sop_class
-            reference.ReferencedSOPInstanceUID = origin.instance
-            if origin.frame:
-                reference.ReferencedFrameNumber = origin.frame
+            reference.ReferencedSOPClassUID = original.sop_class
+            reference.ReferencedSOPInstanceUID = original.instance
+            if original.frame:
+                reference.ReferencedFrameNumber = original.frame
 
 
 def _is_date(value: Any) -> bool:
-    """Whether a date exists: anonymised ones may have a month or day 0."""
+    """Whether a date exists; anonymized dates may have a month or day of 0."""
     try:
         datetime.strptime(str(value), "%Y%m%d")
     except ValueError:

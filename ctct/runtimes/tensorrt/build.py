@@ -17,7 +17,7 @@ from ctct.model_files.model_file import find_model
 from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_engine_record
 from ctct.runtimes.cuda import Gpu, current_gpu
 from ctct.runtimes.tensorrt.compatibility import INSTALL, Flavour, check_targets, find_flavour
-from ctct.runtimes.tensorrt.folding import fold_constants
+from ctct.runtimes.tensorrt.constant_folding import fold_constants
 from ctct.storage import cache_folder, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ The modules of TensorRT and of the CUDA bindings are arguments: tests put stand-
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -110,6 +111,10 @@ class EngineSession:
             self._cuda.cudaStreamDestroy(self._stream)
             self._stream = None
         self._context = self._engine = None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # at the end of the process CUDA may be gone first
+            self.close()
 
     def _make_context(self) -> tuple[Any, bool]:
         """A context, and whether CUDA graphs have to be captured by this class.

@@ -51,7 +51,7 @@ class SliceSet:
         """(n,) slice numbers, drawn evenly and with replacement."""
         return torch.randint(len(self), (n,), generator=generator, device=self.offset.device)
 
-    def on_grid(
+    def sample(
         self, numbers: Tensor, grid: NetworkGrid, transform: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Slices interpolated bilinearly onto the grid; zero outside the slice.

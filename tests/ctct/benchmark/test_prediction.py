@@ -10,11 +10,11 @@ from ctct.benchmark.picture import speed_png
 from ctct.benchmark.prediction import (
     REFERENCE,
     ReferenceProcedure,
-    machine,
+    describe_machine,
     prediction_speed,
     write_synthetic,
 )
-from ctct.benchmark.turns import Timing
+from ctct.benchmark.timing import Timing
 from ctct.errors import InputError
 from ctct.io.case import Case
 from ctct.io.discover import discover
@@ -31,7 +31,9 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     return discover([folder])[0]
 
 
-def test_both_do_the_same_work_equally_well(scans: list[Case], default_model: ModelFile) -> None:
+def test_ctct_and_the_reference_segment_equally_well(
+    scans: list[Case], default_model: ModelFile
+) -> None:
     # By its path, so that this machine's precision does not decide how many rows there are.
     rows = prediction_speed(scans, [str(default_model.path)], device="cpu", rounds=1)
     assert rows[0].timing.name == REFERENCE
@@ -58,17 +60,15 @@ def test_the_reference_writes_labels_in_the_geometry_of_the_scan(
     assert set(np.unique(np.asarray(written.dataobj))) == {0, 1, 2, 3}
 
 
-def test_a_scan_that_is_no_nifti_file_gets_the_same_labels(
-    scans: list[Case], tmp_path: Path
-) -> None:
+def test_a_scan_in_several_files_gets_the_same_labels(scans: list[Case], tmp_path: Path) -> None:
     scan = nib.load(scans[0].path)
     (tmp_path / "in" / "slices").mkdir(parents=True)
     for z in range(scan.shape[2]):
         nib.save(scan.slicer[:, :, z : z + 1], tmp_path / "in" / "slices" / f"{z}.nii")
     cases, _ = discover([tmp_path / "in"])
     ReferenceProcedure("default", "cpu")([*scans, *cases], tmp_path)
-    whole, joined = (nib.load(tmp_path / f"{c.name}_seg.nii.gz") for c in (*scans, *cases))
-    labels = np.asarray(whole.dataobj).reshape(joined.shape)[..., ::-1]  # from the apex on
+    one_file, joined = (nib.load(tmp_path / f"{c.name}_seg.nii.gz") for c in (*scans, *cases))
+    labels = np.asarray(one_file.dataobj).reshape(joined.shape)[..., ::-1]  # from the apex on
     np.testing.assert_array_equal(np.asarray(joined.dataobj), labels)
 
 
@@ -78,13 +78,13 @@ def test_a_case_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
         prediction_speed([Case(tmp_path / "bad.nii.gz", "bad")], ["default"], rounds=1)
 
 
-def test_machine() -> None:
-    found = machine()
-    assert found["cores"] >= 1  # type: ignore[operator]
-    assert "openvino" in found["runtimes"]  # type: ignore[operator]
+def test_the_machine_is_described() -> None:
+    machine = describe_machine()
+    assert machine["cores"] >= 1  # type: ignore[operator]
+    assert "openvino" in machine["runtimes"]  # type: ignore[operator]
 
 
-def test_the_picture_has_a_bar_for_each() -> None:
+def test_the_chart_has_a_bar_for_each() -> None:
     pytest.importorskip("matplotlib")
     timings = [Timing("slow", 10, (2.0,)), Timing("quick", 10, (1.0,))]
     one, two = (speed_png(timings[:n]) for n in (1, 2))

@@ -9,16 +9,16 @@ from ctct.benchmark.training import PUBLISHED, training_speed
 from ctct.training.config import TrainingConfig
 
 
-def test_both_ways_learn_from_the_same_slices(tmp_path: Path) -> None:
+def test_both_learn_from_the_same_slices(tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     write_acdc(tmp_path)
     settings = {**PUBLISHED, "labelled": 1, "grid_size": 64, "batch": 4, "precision": "fp32"}
     config = TrainingConfig(data=str(tmp_path), **settings)
     turns: list[str] = []
-    own, reference, precision = training_speed(
+    ctct, reference, precision = training_speed(
         config, "cpu", steps=2, rounds=1, workers=0, observe=turns.append
     )
     assert turns == ["ctct", "reference"] * 2
-    assert own.amount == reference.amount == 2
-    assert own.seconds[0] > 0
+    assert ctct.amount == reference.amount == 2
+    assert ctct.seconds[0] > 0
     assert precision == "32-true"

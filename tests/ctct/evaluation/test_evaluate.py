@@ -9,7 +9,12 @@ import pytest
 
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
-from ctct.evaluation.summary import Quantity, agreements, comparisons, summaries
+from ctct.evaluation.summary import (
+    Quantity,
+    assess_indices,
+    compare_evaluations,
+    summarize_scores,
+)
 
 AFFINE = np.diag([1.5, 2.0, 8.0, 1.0])  # a voxel is 0.024 mL
 
@@ -75,44 +80,50 @@ def test_metrics_by_hand_in_mm_and_in_voxels(tmp_path: Path) -> None:
 
 
 def test_empty_masks_are_counted_and_never_a_distance_of_zero(tmp_path: Path) -> None:
-    for case, own, manual in (("one", 0, 4), ("both", 0, 0)):
-        save(tmp_path / f"{case}_seg.nii.gz", heart(4, own))
-        save(tmp_path / f"{case}_gt.nii.gz", heart(4, manual))
+    for case, predicted, reference in (("one", 0, 4), ("both", 0, 0)):
+        save(tmp_path / f"{case}_seg.nii.gz", heart(4, predicted))
+        save(tmp_path / f"{case}_gt.nii.gz", heart(4, reference))
     found = evaluate_folder(tmp_path, tmp_path)
-    both, one = found.scores
-    assert (both.empty["RV"], one.empty["RV"], one.empty["LV"]) == ("both", "prediction", "")
-    assert (both.metrics["RV"]["Dice"], one.metrics["RV"]["Dice"]) == (1, 0)
-    summary = summaries(found)[Quantity("all", "RV", "HD95")]
+    both_empty, one_empty = found.scores
+    assert (both_empty.empty["RV"], one_empty.empty["RV"], one_empty.empty["LV"]) == (
+        "both",
+        "prediction",
+        "",
+    )
+    assert (both_empty.metrics["RV"]["Dice"], one_empty.metrics["RV"]["Dice"]) == (1, 0)
+    summary = summarize_scores(found)[Quantity("all", "RV", "HD95")]
     assert (summary.count, summary.undefined) == (0, 2)
 
 
 def test_volumes_agree_at_the_phases_of_info_cfg(tmp_path: Path) -> None:
-    for number, own, manual in ((1, 4, 4), (12, 8, 6)):
-        save(tmp_path / "p" / f"p_frame{number:02}_gt.nii.gz", heart(manual))
-        save(tmp_path / "out" / f"p_frame{number:02}_seg.nii.gz", heart(own))
+    for number, predicted, reference in ((1, 4, 4), (12, 8, 6)):
+        save(tmp_path / "p" / f"p_frame{number:02}_gt.nii.gz", heart(reference))
+        save(tmp_path / "out" / f"p_frame{number:02}_seg.nii.gz", heart(predicted))
     found = evaluate_folder(tmp_path / "out", tmp_path)
     assert [score.phase for score in found.scores] == ["ES", "ED"]  # by the volumes
-    own, truth = found.indices["p"]
+    prediction, reference = found.indices["p"]
     # A column is 6 rows x 3 slices x 0.024 mL = 0.432 mL.
-    assert (truth["LVEDV (mL)"], own["LVEDV (mL)"]) == pytest.approx((6 * 0.432, 8 * 0.432))
-    assert (truth["LVEF (%)"], own["LVEF (%)"]) == pytest.approx((100 / 3, 50))
-    assert agreements(found)["LVEF (%)"].bias == pytest.approx(50 - 100 / 3)
+    assert (reference["LVEDV (mL)"], prediction["LVEDV (mL)"]) == pytest.approx(
+        (6 * 0.432, 8 * 0.432)
+    )
+    assert (reference["LVEF (%)"], prediction["LVEF (%)"]) == pytest.approx((100 / 3, 50))
+    assert assess_indices(found)["LVEF (%)"].bias == pytest.approx(50 - 100 / 3)
     (tmp_path / "p" / "Info.cfg").write_text("ED: 1\nES: 12\n")
     found = evaluate_folder(tmp_path / "out", tmp_path)
     assert [score.phase for score in found.scores] == ["ED", "ES"]
-    assert Quantity("ED", "LV", "Dice") in summaries(found)
+    assert Quantity("ED", "LV", "Dice") in summarize_scores(found)
 
 
 def test_frames_of_a_cine_without_a_contour_are_left_out(tmp_path: Path) -> None:
-    manual = np.stack([heart(6), np.zeros_like(heart(6)), heart(3)], axis=-1)
-    save(tmp_path / "c_gt.nii.gz", manual)
+    reference = np.stack([heart(6), np.zeros_like(heart(6)), heart(3)], axis=-1)
+    save(tmp_path / "c_gt.nii.gz", reference)
     save(tmp_path / "c_seg.nii.gz", np.stack([heart(6)] * 3, axis=-1))
     found = evaluate_folder(tmp_path, tmp_path)
     assert [(s.frame, s.phase) for s in found.scores] == [(0, "ED"), (2, "ES")]
     assert found.indices["c"][1]["LVEF (%)"] == pytest.approx(50)
 
 
-def test_what_cannot_be_compared_is_listed_and_the_rest_scored(tmp_path: Path) -> None:
+def test_pairs_that_cannot_be_compared_are_listed_and_the_others_scored(tmp_path: Path) -> None:
     moved = AFFINE.copy()
     moved[0, 3] = 20.0
     half = heart(6).astype(np.float32)
@@ -143,7 +154,7 @@ def test_what_cannot_be_compared_is_listed_and_the_rest_scored(tmp_path: Path) -
         assert case in found.failed[case]
 
 
-def test_another_order_is_read_when_it_is_named(tmp_path: Path) -> None:
+def test_label_order_is_an_option(tmp_path: Path) -> None:
     save(tmp_path / "x_seg.nii.gz", np.array([0, 3, 2, 1], np.uint8)[heart(6)])
     save(tmp_path / "x_gt.nii.gz", heart(6))
     (score,) = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(label_order="mnms")).scores
@@ -154,19 +165,19 @@ def test_comparison_of_two_folders(tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     for n in range(6):
         save(tmp_path / "gt" / f"{n}_gt.nii.gz", heart(8))
-        save(tmp_path / "one" / f"{n}_seg.nii.gz", heart(8))
-        save(tmp_path / "other" / f"{n}_seg.nii.gz", heart(7 - n))
+        save(tmp_path / "first" / f"{n}_seg.nii.gz", heart(8))
+        save(tmp_path / "second" / f"{n}_seg.nii.gz", heart(7 - n))
     save(tmp_path / "odd" / "x_seg.nii.gz", heart(8))
     save(tmp_path / "gt" / "x_gt.nii.gz", heart(8))
-    one, other, odd = (
-        evaluate_folder(tmp_path / name, tmp_path / "gt") for name in ("one", "other", "odd")
+    first, second, odd = (
+        evaluate_folder(tmp_path / name, tmp_path / "gt") for name in ("first", "second", "odd")
     )
-    found = comparisons(one, other)[Quantity("all", "LV", "Dice")]
+    found = compare_evaluations(first, second)[Quantity("all", "LV", "Dice")]
     assert found.p == pytest.approx(2 / 64)
     expected = np.mean([1 - 2 * k / (k + 8) for k in range(2, 8)])
     assert found.difference.mean == pytest.approx(expected)
     with pytest.raises(InputError, match="share no case"):
-        comparisons(one, odd)
+        compare_evaluations(first, odd)
 
 
 @pytest.mark.real_data

@@ -6,11 +6,11 @@ import json
 import math
 import re
 
-from ctct.evaluation.evaluate import Evaluation
+from ctct.evaluation.evaluate import Evaluation, IndexPair
 from ctct.evaluation.files import evaluation_files
-from ctct.evaluation.page import bland_altman
+from ctct.evaluation.page import draw_bland_altman
 from ctct.evaluation.score import VolumeScore
-from ctct.evaluation.statistics import compare
+from ctct.evaluation.statistics import compare_paired
 from ctct.evaluation.summary import Findings, Quantity
 from ctct.labels import STRUCTURES
 from ctct.measurement.volumes import INDEX_COLUMNS
@@ -38,15 +38,15 @@ def indices(ef: float) -> dict[str, float]:
 EVALUATION = Evaluation(
     unit="mm",
     scores=(score("a_frame01", "ED", 0.9), score("a_frame12", "ES", 0.8), score(SCRIPT, "", 0.5)),
-    indices={"a": (indices(60), indices(56)), SCRIPT: (indices(50), indices(48))},
+    indices={"a": IndexPair(indices(60), indices(56)), SCRIPT: IndexPair(indices(50), indices(48))},
     unpredicted=("gone",),
     unreferenced=(),
     failed={"bad": "bad.nii.gz: <b>odd</b>"},
 )
 
 
-def test_csv_has_a_row_a_frame_and_a_row_a_patient() -> None:
-    files = evaluation_files(Findings.of(EVALUATION))
+def test_csv_has_a_row_per_frame_and_a_row_per_patient() -> None:
+    files = evaluation_files(Findings.from_evaluation(EVALUATION))
     rows = list(csv.DictReader(io.StringIO(files["scores.csv"].decode())))
     assert [row["case"] for row in rows] == ["a_frame01", "a_frame12", SCRIPT]
     assert (rows[0]["LV Dice"], rows[0]["RV HD95 (mm)"], rows[0]["RV ASSD (mm)"]) == (
@@ -62,7 +62,8 @@ def test_csv_has_a_row_a_frame_and_a_row_a_patient() -> None:
 
 def test_json_is_strict_and_holds_the_averages() -> None:
     content = json.loads(
-        evaluation_files(Findings.of(EVALUATION))["evaluation.json"], parse_constant=lambda c: 1 / 0
+        evaluation_files(Findings.from_evaluation(EVALUATION))["evaluation.json"],
+        parse_constant=lambda c: 1 / 0,
     )
     first = content["averages"][0]
     assert (first["group"], first["structure"], first["metric"]) == ("all", "mean", "Dice")
@@ -71,9 +72,9 @@ def test_json_is_strict_and_holds_the_averages() -> None:
     assert content["failed"] == EVALUATION.failed
 
 
-def test_html_asks_for_nothing_and_runs_nothing_from_a_file() -> None:
-    comparisons = {Quantity("all", "LV", "Dice"): compare([0.9], [0.9], ["a"])}
-    html = evaluation_files(Findings.of(EVALUATION, SCRIPT, comparisons))[
+def test_html_loads_nothing_and_escapes_text_from_files() -> None:
+    comparisons = {Quantity("all", "LV", "Dice"): compare_paired([0.9], [0.9], ["a"])}
+    html = evaluation_files(Findings.from_evaluation(EVALUATION, SCRIPT, comparisons))[
         "evaluation.html"
     ].decode()
     assert "<script" not in html
@@ -85,7 +86,7 @@ def test_html_asks_for_nothing_and_runs_nothing_from_a_file() -> None:
 
 
 def test_bland_altman_places_points_by_mean_and_difference() -> None:
-    picture = bland_altman(EVALUATION, "LVEF (%)")
+    picture = draw_bland_altman(EVALUATION, "LVEF (%)")
     dots = [tuple(map(float, d)) for d in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', picture)]
     assert len(dots) == 2
     # a: mean 58, difference 4; the other: mean 49, difference 2. Up is less in pixels.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.evaluation.statistics import agreement, compare, summarize
+from ctct.evaluation.statistics import assess_agreement, compare_paired, summarize
 
 
 def test_summary_by_hand() -> None:
@@ -25,12 +25,12 @@ def test_the_interval_is_over_patients_and_near_the_normal_one() -> None:
     half = 1.96 * values.std() / 10
     assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
     assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
-    # Each value four times, from the same patient, says nothing new.
+    # Repeating each patient's value adds no information.
     same = summarize(list(np.repeat(values, 4)), [str(n) for n in range(100) for _ in range(4)])
     assert (same.low, same.high) == pytest.approx((found.low, found.high))
 
 
-def test_nothing_and_one_value() -> None:
+def test_no_value_and_one_value() -> None:
     nothing = summarize([math.nan], ["a"])
     assert (nothing.count, nothing.undefined) == (0, 1)
     assert math.isnan(nothing.mean)
@@ -40,7 +40,7 @@ def test_nothing_and_one_value() -> None:
 
 
 def test_agreement_by_hand() -> None:
-    found = agreement([11.0, 22.0, 33.0, math.nan], [10.0, 20.0, 30.0, 40.0])
+    found = assess_agreement([11.0, 22.0, 33.0, math.nan], [10.0, 20.0, 30.0, 40.0])
     # Differences 1, 2, 3: mean 2, standard deviation 1.
     assert found.count == 3
     assert found.bias == pytest.approx(2)
@@ -48,35 +48,35 @@ def test_agreement_by_hand() -> None:
     assert found.correlation == pytest.approx(1)
 
 
-def test_agreement_of_too_little() -> None:
-    assert agreement([], []).count == 0
-    single = agreement([3.0], [2.0])
+def test_agreement_of_no_pair_and_of_one() -> None:
+    assert assess_agreement([], []).count == 0
+    single = assess_agreement([3.0], [2.0])
     assert single.bias == 1.0
     assert math.isnan(single.lower)
     assert math.isnan(single.correlation)
     with pytest.raises(InputError, match="1 and 2"):
-        agreement([1.0], [1.0, 2.0])
+        assess_agreement([1.0], [1.0, 2.0])
 
 
 def test_wilcoxon_by_hand() -> None:
     pytest.importorskip("scipy")
     # Six patients, all better: of 2^6 sign patterns one each way is as extreme, p = 2 / 64.
-    own = [0.9, 0.8, 0.7, 0.95, 0.85, 0.75]
-    found = compare(own, [v - 0.01 * n for n, v in enumerate(own, 1)], list("abcdef"))
+    first = [0.9, 0.8, 0.7, 0.95, 0.85, 0.75]
+    found = compare_paired(first, [v - 0.01 * n for n, v in enumerate(first, 1)], list("abcdef"))
     assert found.p == pytest.approx(2 / 64)
     assert found.difference.mean == pytest.approx(0.035)
 
 
 def test_frames_of_a_patient_are_one_pair() -> None:
     pytest.importorskip("scipy")
-    found = compare([1.0, 3.0, 5.0, math.nan], [0.0, 0.0, 0.0, 1.0], ["a", "a", "b", "c"])
+    found = compare_paired([1.0, 3.0, 5.0, math.nan], [0.0, 0.0, 0.0, 1.0], ["a", "a", "b", "c"])
     assert found.difference.count == 2  # a: (1 + 3) / 2, b: 5; c has no pair
     assert found.difference.mean == pytest.approx(3.5)
-    assert compare([1.0], [1.0], ["a"]).p == 1.0
-    assert math.isnan(compare([], [], []).p)
+    assert compare_paired([1.0], [1.0], ["a"]).p == 1.0
+    assert math.isnan(compare_paired([], [], []).p)
 
 
-def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scipy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: object) -> object:
@@ -86,4 +86,4 @@ def test_without_scipy_one_line_says_what_to_install(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(RuntimeUnavailableError, match=r"ctct\[evaluate\]"):
-        compare([1.0], [2.0], ["a"])
+        compare_paired([1.0], [2.0], ["a"])

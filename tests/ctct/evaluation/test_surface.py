@@ -49,21 +49,21 @@ def test_an_empty_mask_has_no_distance() -> None:
 
 
 def test_shapes_must_agree() -> None:
-    with pytest.raises(InputError, match="a spacing an axis"):
+    with pytest.raises(InputError, match="one spacing per axis"):
         surface_distances(line(1), line(1), (1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_medpy_says_the_same(seed: int) -> None:
+def test_agrees_with_medpy(seed: int) -> None:
     binary = pytest.importorskip("medpy.metric.binary")
     generator = np.random.default_rng(seed)
     z, y, x = np.indices((6, 24, 20))
-    one, other = (
+    prediction, reference = (
         np.hypot(np.hypot(2 * (z - 3), y - 11 - cy), x - 9 - cx) + generator.normal(0, 0.8, z.shape)
         < radius
         for cy, cx, radius in ((0, 0, 7), (1, 2, 6))
     )
     spacing = (9.0, 1.5, 1.25)
-    distances = surface_distances(one, other, spacing)
-    assert hd95(*distances) == pytest.approx(binary.hd95(one, other, spacing), rel=1e-5)
-    assert assd(*distances) == pytest.approx(binary.assd(one, other, spacing), rel=1e-5)
+    distances = surface_distances(prediction, reference, spacing)
+    assert hd95(*distances) == pytest.approx(binary.hd95(prediction, reference, spacing), rel=1e-5)
+    assert assd(*distances) == pytest.approx(binary.assd(prediction, reference, spacing), rel=1e-5)

@@ -11,6 +11,7 @@ from ctct.inference.batch_size import as_batch, best_batch, quickest
 from ctct.inference.segmenter import Segmenter
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Prediction
+from ctct.runtimes.choose import resolve
 
 MODEL = ModelFile(Path("m.onnx"), {"grid": {"size": 160, "spacing_mm": 1.5}}, "0" * 64)
 
@@ -72,4 +73,4 @@ def test_a_segmenter_takes_it(
 ) -> None:
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
     monkeypatch.setattr("ctct.inference.batch_size.TRIED", (2, 3))
-    assert Segmenter.load(default_model, "openvino", "cpu", "auto").batch in (2, 3)
+    assert Segmenter.load(resolve(default_model, "openvino", "cpu"), "auto").batch in (2, 3)

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import pickle
 import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +18,12 @@ from tests_support import ThresholdRuntime
 from ctct.errors import ConfigError, InputError, ModelError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.segmentation import check_segmentable
-from ctct.inference.segmenter import Segmenter
+from ctct.inference.segmenter import ModelSpec, Segmenter, load_model
 from ctct.io.study import Study
-from ctct.model_files.model_file import ModelFile
-from ctct.runtimes.base import Prediction
+from ctct.model_files.model_file import ModelFile, default_model_path
+from ctct.model_files.variant import bf16_path
+from ctct.runtimes.base import Prediction, Runtime
+from ctct.runtimes.choose import resolve
 from ctct.runtimes.pool import RuntimePool
 
 
@@ -138,7 +146,7 @@ def test_what_the_networks_do_not_see_changes_nothing(
 ) -> None:
     rng = np.random.default_rng(1)
     study = Study("case", rng.uniform(0, 500, (1, 2, *size)).astype(np.float32), (1.4, 1.7), 8.0)
-    segmenter = Segmenter.load(default_model, "openvino")
+    segmenter = Segmenter.load(resolve(default_model, "openvino", precision="fp32"))
     batched = segmenter.segment(study, clean_up=False)
     slices, spacing_mm = study.as_batch()
     native = segmenter.runtime(slices, spacing_mm)
@@ -146,8 +154,8 @@ def test_what_the_networks_do_not_see_changes_nothing(
     assert np.abs(batched.disagreement[0] - native.disagreement).max() < 2e-3  # float16
 
 
-class TestWindow:
-    """The grid of a window sees 144 mm, 96 pixels here."""
+class TestHeartCrop:
+    """The grid of the heart crop sees 144 mm, 96 pixels here."""
 
     @pytest.fixture
     def segmenter(self, threshold: Segmenter) -> Segmenter:
@@ -178,7 +186,7 @@ class TestWindow:
         self, segmenter: Segmenter
     ) -> None:
         voxels = self.beating()
-        voxels[4, 1, 90:110, 30:124] = 160  # the window's grid begins at column 64
+        voxels[4, 1, 90:110, 30:124] = 160  # the crop's grid begins at column 64
         found = segmenter.segment(make_study(voxels), clean_up=False).labels
         assert segmenter.runtime.batches == [1, 2]
         assert (found[4] == np.where(voxels[4] > 0, 3, 0)).all()
@@ -275,3 +283,137 @@ def test_the_bundled_model_finds_the_synthetic_heart(cine: tuple[Study, np.ndarr
     labels = ctct.load_model(device="cpu").segment(study).labels
     dice = [dice_by_structure(own, true) for own, true in zip(labels, truth, strict=True)]
     assert np.mean([list(d.values()) for d in dice]) >= 0.80
+
+
+class TestThreads:
+    """Four threads that share a segmenter, five calls each."""
+
+    @staticmethod
+    def segment_all(segmenter: Segmenter, studies: list[Study]) -> list[np.ndarray]:
+        with ThreadPoolExecutor(4) as threads:
+            found = threads.map(lambda study: segmenter.segment(study).labels, studies * 10)
+            return list(found)
+
+    def test_each_gets_the_labels_that_it_would_get_alone(
+        self, cine: tuple[Study, np.ndarray]
+    ) -> None:
+        voxels = cine[0].voxels
+        studies = [replace(cine[0], voxels=voxels[t : t + 1, 4:6]) for t in (0, 1)]
+        segmenter = load_model(runtime="openvino")
+        alone = [segmenter.segment(study).labels for study in studies]
+        for i, labels in enumerate(self.segment_all(segmenter, studies)):
+            np.testing.assert_array_equal(labels, alone[i % 2])
+
+    def test_the_runtime_works_on_one_batch_at_a_time_and_waiting_is_not_work(
+        self, threshold: Segmenter
+    ) -> None:
+        working = threading.Lock()
+
+        class Exclusive(ThresholdRuntime):
+            def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+                assert working.acquire(blocking=False)
+                time.sleep(0.005)
+                working.release()
+                return super().__call__(slices, spacing_mm)
+
+        segmenter = Segmenter(threshold.model, Exclusive())
+        begun = time.perf_counter()
+        self.segment_all(segmenter, [make_study(np.eye(32)[None, None] * 160)] * 2)
+        assert 20 * 0.005 <= segmenter.busy_s <= time.perf_counter() - begun
+
+    def test_batches_are_halved_for_all(self, threshold: Segmenter) -> None:
+        class Small(ThresholdRuntime):
+            def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+                if len(slices) > 3:
+                    raise MemoryError
+                return super().__call__(slices, spacing_mm)
+
+        segmenter = Segmenter(threshold.model, Small(), batch=8)
+        studies = [
+            make_study(np.random.default_rng(seed).uniform(0, 200, (1, 16, 32, 32)))
+            for seed in (0, 1)
+        ]
+        alone = [threshold.segment(study).labels for study in studies]
+        for i, labels in enumerate(self.segment_all(segmenter, studies)):
+            np.testing.assert_array_equal(labels, alone[i % 2])
+        assert segmenter.batch == 2  # 8, 4, 2, and never up again
+
+    def test_the_graph_for_heart_crops_is_loaded_once(self, threshold: Segmenter) -> None:
+        loaded: list[Runtime] = []
+
+        def load_heart_crop() -> Runtime:
+            time.sleep(0.05)
+            loaded.append(ThresholdRuntime())
+            return loaded[-1]
+
+        grid = {"grid": {"size": 96, "spacing_mm": 1.5}}
+        model = replace(threshold.model, heart_crop=ModelFile(Path("small.onnx"), grid))
+        segmenter = Segmenter(model, ThresholdRuntime(), load_heart_crop=load_heart_crop)
+        studies = [make_study(TestHeartCrop.beating()) for _ in range(2)]
+        self.segment_all(segmenter, studies)
+        assert len(loaded) == 1
+
+
+class TestSpec:
+    def test_what_is_loaded_is_named_with_every_auto_decided(self) -> None:
+        loaded = load_model(device="cpu", precision="fp32", batch="7", heart_crop=False)
+        assert loaded.spec == ModelSpec(
+            default_model_path(), "openvino", "cpu", 7, "fp32", (), heart_crop=False
+        )
+        assert loaded.spec.load().spec == loaded.spec
+        loaded.batch = 3  # for want of memory
+        assert loaded.spec.batch == 3
+
+    def test_the_bf16_variant_is_named_itself(self) -> None:
+        path = bf16_path(default_model_path())
+        spec = ModelSpec(path, "openvino", heart_crop=True).load().spec
+        assert (spec.model, spec.precision, spec.heart_crop) == (path, "bf16", True)
+        assert spec.load().model.path == path
+
+    def test_another_process_segments_the_same(self, cine: tuple[Study, np.ndarray]) -> None:
+        study = replace(cine[0], voxels=cine[0].voxels[:1, 4:6])
+        segmenter = load_model(runtime="openvino")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            there = pool.apply(Segmenter.segment, (segmenter, study))
+        here = segmenter.segment(study)
+        np.testing.assert_array_equal(there.labels, here.labels)
+        np.testing.assert_array_equal(there.disagreement, here.disagreement)
+
+    def test_a_runtime_made_in_memory_cannot_be_sent(self, threshold: Segmenter) -> None:
+        with pytest.raises(ModelError, match=r"made in memory .*use ctct\.load_model"):
+            pickle.dumps(threshold)
+
+
+class TestClose:
+    def test_a_closed_model_says_how_to_get_it_back(self, threshold: Segmenter) -> None:
+        runtime = weakref.ref(threshold.runtime)
+        study = make_study(np.eye(32)[None, None] * 160)
+        with threshold as segmenter:
+            segmenter.segment(study)
+        gc.collect()
+        assert runtime() is None  # nothing holds its memory
+        for use in (
+            lambda: threshold.segment(study),
+            lambda: list(threshold.segment_all([study])),
+            lambda: threshold.runtime,
+            lambda: pickle.dumps(threshold),
+        ):
+            with pytest.raises(ModelError, match=r"closed; load it again with ctct\.load_model"):
+                use()
+        threshold.close()  # a second time does nothing
+
+    def test_a_call_under_way_still_ends(self, threshold: Segmenter) -> None:
+        class Slow(ThresholdRuntime):
+            def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+                begun.set()
+                closed.wait(10)
+                return super().__call__(slices, spacing_mm)
+
+        begun, closed = threading.Event(), threading.Event()
+        segmenter = Segmenter(threshold.model, Slow())
+        with ThreadPoolExecutor(1) as thread:
+            call = thread.submit(segmenter.segment, make_study(np.eye(32)[None, None] * 160))
+            assert begun.wait(10)
+            segmenter.close()
+            closed.set()
+            assert (call.result().labels == 3).any()

@@ -243,9 +243,9 @@ class TestLabels:
         header.set_data_dtype(np.dtype(np.int16).newbyteorder(order))
         nib.save(nib.Nifti1Image(array, np.diag([1.4, 1.2, 10.0, 1.0]), header), tmp_path / "a.nii")
         study = read_nifti(tmp_path / "a.nii")
-        assert study.source is not None
+        assert study.label_encoder is not None
         encoded = nib.Nifti1Image.from_bytes(
-            gzip.decompress(study.source.encode_labels(study.voxels.astype(np.uint8)))
+            gzip.decompress(study.label_encoder.encode_labels(study.voxels.astype(np.uint8)))
         )
         np.testing.assert_array_equal(np.asarray(encoded.dataobj), array)
 
@@ -264,10 +264,10 @@ class TestLabels:
 
 def index_map(study: Study) -> bytes:
     """The unpacked label file whose every voxel holds its index in (T, Z, H, W), modulo 256."""
-    assert study.source is not None
+    assert study.label_encoder is not None
     shape = study.voxels.shape
     labels = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
-    return gzip.decompress(study.source.encode_labels(labels))
+    return gzip.decompress(study.label_encoder.encode_labels(labels))
 
 
 def patched(offset: int, form: str, *values: object) -> bytes:

@@ -103,10 +103,10 @@ def test_a_label_map_lies_on_its_scan_and_is_read_as_written(
 ) -> None:
     study = through_a_file(file_bytes(made[0]), packed=True)
     labels = np.random.default_rng(seed).integers(0, 4, study.voxels.shape).astype(np.uint8)
-    assert study.source is not None
+    assert study.label_encoder is not None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan_seg.nii.gz"
-        path.write_bytes(study.source.encode_labels(labels))
+        path.write_bytes(study.label_encoder.encode_labels(labels))
         again, read = read_labels(path)
         written = nib.load(path)
         np.testing.assert_array_equal(written.affine, made[0].header.get_best_affine())

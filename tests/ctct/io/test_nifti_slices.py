@@ -59,9 +59,9 @@ def test_slices_side_by_side_are_one_scan(tmp_path: Path, phases: int) -> None:
     column, row, place = 4, 7, 3
     ras = [5, 6, -8] + 1.5 * column * ALONG + 1.25 * row * DOWN + 8.0 * place * NORMAL
     np.testing.assert_allclose((study.affine @ [column, row, place, 1])[:3], ras, atol=1e-5)
-    assert study.source is not None
+    assert study.label_encoder is not None
     labels = np.zeros(study.voxels.shape, np.uint8)
-    written = nib.Nifti1Image.from_bytes(gzip.decompress(study.source.encode_labels(labels)))
+    written = nib.Nifti1Image.from_bytes(gzip.decompress(study.label_encoder.encode_labels(labels)))
     np.testing.assert_allclose(written.affine, study.affine, atol=1e-5)
 
 
@@ -104,7 +104,9 @@ def test_what_is_no_stack_is_refused_with_the_reason(
     tmp_path: Path, places: list[float], why: str
 ) -> None:
     folder = write(tmp_path / "p", places)
-    with pytest.raises(InputError, match=f"{why}.* name the files themselves to label each alone"):
+    with pytest.raises(
+        InputError, match=f"{why}.* name the files themselves to label each separately"
+    ):
         read_study(folder)
 
 

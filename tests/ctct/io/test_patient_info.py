@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ctct.io.patient_info import Info, patient_and_frame, phase_numbers, read_info
+from ctct.io.patient_info import PatientInfo, patient_and_frame, phase_indices, read_patient_info
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ def test_patient_and_frame_from_the_name(name: str, expected: tuple[str, int | N
 
 
 def test_info_cfg(tmp_path: Path) -> None:
-    assert read_info(tmp_path) == Info()
+    assert read_patient_info(tmp_path) == PatientInfo()
     (tmp_path / "Info.cfg").write_text("ED: 1\nES: 12\nGroup: DCM\nHeight: 160.5\nWeight: odd\n")
-    assert read_info(tmp_path) == Info(ed=1, es=12, height_cm=160.5)
+    assert read_patient_info(tmp_path) == PatientInfo(ed=1, es=12, height_cm=160.5)
 
 
 def test_phases_are_found_among_the_frames_there_are() -> None:
-    assert phase_numbers(Info(ed=1, es=12), [1, 12]) == (0, 1)
-    assert phase_numbers(Info(ed=1, es=12), [12]) == (None, 0)
-    assert phase_numbers(Info(), [1, 12]) == (None, None)
+    assert phase_indices(PatientInfo(ed=1, es=12), [1, 12]) == (0, 1)
+    assert phase_indices(PatientInfo(ed=1, es=12), [12]) == (None, 0)
+    assert phase_indices(PatientInfo(), [1, 12]) == (None, None)

@@ -9,8 +9,7 @@ import pytest
 from ctct.errors import ModelError
 from ctct.model_files.former_names import current_description
 from ctct.model_files.model_file import default_model_path, find_model
-from ctct.model_files.variant import heart_crop_path
-from ctct.runtimes.precision import bf16_path
+from ctct.model_files.variant import bf16_path, heart_crop_path
 
 
 def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> None:

@@ -20,27 +20,27 @@ def test_a_smaller_grid_uses_the_middle_of_the_position_tables(name: str) -> Non
         if key.endswith("relative_position_bias_table"):
             weights[key] = table.view(9, 9, -1)[2:7, 2:7].flatten(0, 1)
     made_for_it.load_state_dict(weights)
-    whole, window = torch.rand(1, 1, 160, 160), torch.rand(1, 1, 96, 96)
+    large, small = torch.rand(1, 1, 160, 160), torch.rand(1, 1, 96, 96)
     with torch.no_grad():
-        before = network(whole)
-        network.fit(96)
-        torch.testing.assert_close(network(window), made_for_it(window))
-        network.fit(160)
-        torch.testing.assert_close(network(whole), before, rtol=0, atol=0)
+        before = network(large)
+        network.set_grid_size(96)
+        torch.testing.assert_close(network(small), made_for_it(small))
+        network.set_grid_size(160)
+        torch.testing.assert_close(network(large), before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("wanted", [100, 112, 192])
-def test_a_grid_that_the_windows_do_not_fit(wanted: int) -> None:
+@pytest.mark.parametrize("size", [100, 112, 192])
+def test_a_grid_that_the_windows_do_not_fit(size: int) -> None:
     network = build_network("swin_hybrid", CONFIG)
-    with pytest.raises(ConfigError, match=f"windows of 5 pixels.*{wanted}"):
-        network.fit(wanted)
+    with pytest.raises(ConfigError, match=f"windows of 5 pixels.*{size}"):
+        network.set_grid_size(size)
 
 
 def test_a_graph_takes_its_networks_along() -> None:
     graph = build_graph({**CONFIG, "networks": ("unet", "swin_hybrid")}).eval()
-    graph.fit(96)
-    assert graph.grid == NetworkGrid(96, 1.5)
     slices, spacing = torch.rand(1, 1, 120, 120), torch.tensor([[1.5, 1.5]])
-    with torch.no_grad():
-        assert graph.to_grid(slices, spacing).shape == (1, 1, 96, 96)
+    with graph.on_grid(96), torch.no_grad():
+        assert graph.grid == NetworkGrid(96, 1.5)
+        assert graph.resample_to_grid(slices, spacing).shape == (1, 1, 96, 96)
         assert graph(slices, spacing)[0].shape == (1, 120, 120)
+    assert graph.grid == NetworkGrid(160, 1.5)

@@ -11,8 +11,8 @@ from ctct.model_files.variant import Variant
 from ctct.models.graph import (
     ORIENTATIONS,
     SegmentationGraph,
-    turned,
-    turned_back,
+    orient,
+    undo_orientation,
 )
 from ctct.models.grid import NetworkGrid
 
@@ -168,10 +168,12 @@ def test_one_member_alone_has_no_disagreement(members: tuple[str, ...], value: i
 
 def test_orientations_are_eight_and_undone() -> None:
     x = torch.arange(9.0).reshape(1, 1, 3, 3)
-    views = {tuple(turned(x, *orientation).flatten().tolist()) for orientation in ORIENTATIONS}
-    assert len(views) == 8
+    orientations = {
+        tuple(orient(x, *orientation).flatten().tolist()) for orientation in ORIENTATIONS
+    }
+    assert len(orientations) == 8
     for orientation in ORIENTATIONS:
-        assert torch.equal(turned_back(turned(x, *orientation), *orientation), x)
+        assert torch.equal(undo_orientation(orient(x, *orientation), *orientation), x)
 
 
 def test_tta_is_the_mean_over_the_orientations() -> None:
@@ -186,10 +188,8 @@ def test_tta_is_the_mean_over_the_orientations() -> None:
 
 def test_tta_changes_nothing_for_a_network_that_knows_no_orientation() -> None:
     plain = SegmentationGraph(Certain(3), Certain(2), GRID)
-    turned_graph = SegmentationGraph(Certain(3), Certain(2), GRID, variant=Variant(tta=True))
-    for expected, got in zip(
-        plain(block(), one_mm()), turned_graph(block(), one_mm()), strict=True
-    ):
+    averaging = SegmentationGraph(Certain(3), Certain(2), GRID, variant=Variant(tta=True))
+    for expected, got in zip(plain(block(), one_mm()), averaging(block(), one_mm()), strict=True):
         torch.testing.assert_close(got, expected)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -20,58 +23,80 @@ def mean(pair: SegmentationGraph) -> float:
     return statistic.item()
 
 
-def seen(pair: SegmentationGraph, value: float) -> SegmentationGraph:
-    """``pair`` after it was trained on slices of that value: with a momentum of 1 that is it."""
+def show(pair: SegmentationGraph, value: float) -> None:
+    """Train ``pair`` on slices of that value; with a momentum of 1 it becomes the mean."""
     size = pair.grid.size
     for member in (pair.cnn, pair.transformer):
         member.train()(torch.full((2, 1, size, size), value))
+
+
+def trained_pair(heart_crop: bool) -> SegmentationGraph:
+    """A pair with a mean of 5 on the whole grid, and of 7 on heart crops if it is for these."""
+    pair = graph(heart_crop)
+    show(pair, 5.0)
+    if heart_crop:
+        with pair.on_grid(32):
+            show(pair, 7.0)
     return pair
 
 
 def test_each_grid_keeps_its_own_statistics() -> None:
-    pair = seen(graph(heart_crop=True), 5.0)
-    pair.fit(32)
-    assert mean(pair) == 0.0  # as it was made
-    seen(pair, 7.0)
-    pair.fit(64)
-    assert mean(pair) == 7.0  # every smaller grid is a window
-    pair.fit(96)
+    pair = graph(heart_crop=True)
+    show(pair, 5.0)
+    with pair.on_grid(32):
+        assert mean(pair) == 0.0  # as it was built
+        show(pair, 7.0)
     assert mean(pair) == 5.0
-    pair.fit(96)
-    assert mean(pair) == 5.0
-    pair.fit(32)
-    assert mean(pair) == 7.0
+    with pair.on_grid(64):  # every smaller grid is a heart crop
+        assert mean(pair) == 7.0
+        with pair.on_grid(32):
+            assert mean(pair) == 7.0
+        with pair.on_grid(96):
+            assert mean(pair) == 5.0
+        assert (mean(pair), pair.grid.size) == (7.0, 64)
+    with pair.on_grid(96):
+        assert mean(pair) == 5.0
+
+
+def test_the_whole_grid_is_back_after_an_error() -> None:
+    pair = trained_pair(heart_crop=True)
+    with pytest.raises(ZeroDivisionError), pair.on_grid(32):
+        raise ZeroDivisionError
+    assert (mean(pair), pair.grid.size) == (5.0, 96)
+
+
+def test_a_copy_exchanges_its_own_statistics() -> None:
+    pair = trained_pair(heart_crop=True)
+    other = copy.deepcopy(pair)
+    other.set_grid(32)
+    assert (mean(pair), mean(other)) == (5.0, 7.0)
 
 
 def test_without_a_heart_crop_there_is_one_set() -> None:
-    pair = seen(graph(heart_crop=False), 5.0)
-    pair.fit(32)
-    assert mean(pair) == 5.0
+    pair = trained_pair(heart_crop=False)
+    with pair.on_grid(32):
+        assert mean(pair) == 5.0
     assert not [name for name in pair.state_dict() if "other" in name]
 
 
 def test_weights_of_both_grids_are_taken() -> None:
-    source = seen(graph(heart_crop=True), 5.0)
-    source.fit(32)
-    seen(source, 7.0)
-    source.fit(96)
+    source = trained_pair(heart_crop=True)
     pair = graph(heart_crop=True)
     pair.load_weights(source.state_dict())
     torch.testing.assert_close(pair.state_dict(), source.state_dict())
-    pair.fit(32)
-    assert mean(pair) == 7.0
+    with pair.on_grid(32):
+        assert mean(pair) == 7.0
 
 
-def test_weights_of_one_grid_are_for_windows_too() -> None:
-    source = seen(graph(heart_crop=False), 5.0)
+def test_weights_of_one_grid_serve_for_heart_crops_too() -> None:
     pair = graph(heart_crop=True)
-    pair.load_weights(source.state_dict())
+    pair.load_weights(trained_pair(heart_crop=False).state_dict())
     assert mean(pair) == 5.0
-    pair.fit(32)
-    assert mean(pair) == 5.0
+    with pair.on_grid(32):
+        assert mean(pair) == 5.0
 
 
-def test_a_pair_without_a_heart_crop_leaves_theirs() -> None:
+def test_a_pair_without_a_heart_crop_ignores_its_statistics() -> None:
     pair = graph(heart_crop=False)
-    pair.load_weights(seen(graph(heart_crop=True), 5.0).state_dict())
+    pair.load_weights(trained_pair(heart_crop=True).state_dict())
     assert mean(pair) == 5.0

@@ -3,10 +3,11 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
 import pytest
 
 from ctct.measurement.wall import SEGMENTS
-from ctct.report.bullseye import CENTER, DARK, LIGHT, bullseye
+from ctct.report.bullseye import CENTER, DARK, LIGHT, draw_bullseye
 
 
 def places(picture: str) -> dict[str, tuple[float, float]]:
@@ -21,7 +22,7 @@ def places(picture: str) -> dict[str, tuple[float, float]]:
 
 
 def test_every_segment_lies_where_it_should() -> None:
-    at = places(bullseye([float(n) for n in range(16)], 0, 15, "x"))
+    at = places(draw_bullseye([float(n) for n in range(16)], 0, 15, "x"))
     assert tuple(at) == SEGMENTS
     for wall, degrees in (
         ("anterior", 90),
@@ -38,10 +39,27 @@ def test_every_segment_lies_where_it_should() -> None:
     assert at["basal anterior"][1] > at["mid anterior"][1] > at["apical anterior"][1]
 
 
-def test_colours_run_from_light_to_dark_and_what_is_not_known_is_grey() -> None:
-    picture = bullseye([0.0, 50.0, 100.0, 200.0, math.nan, *[10.0] * 11], 0, 100, "thickening (%)")
+def test_colors_run_from_light_to_dark_and_unknown_values_are_gray() -> None:
+    picture = draw_bullseye(
+        [0.0, 50.0, 100.0, 200.0, math.nan, *[10.0] * 11], 0, 100, "thickening (%)"
+    )
     fills = re.findall(r'fill="(rgb\([\d,]+\)|#e5e5e5)"', picture)
     assert fills[0] == "rgb({},{},{})".format(*LIGHT)
     assert fills[2] == fills[3] == "rgb({},{},{})".format(*DARK)
     assert fills[4] == "#e5e5e5"
     assert "thickening (%)" in picture
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 41))
+def test_numbers_are_readable_on_every_color(share: float) -> None:
+    picture = draw_bullseye([share] * 16, 0, 1, "x")
+    (fill,) = set(re.findall(r'fill="rgb\((\d+),(\d+),(\d+)\)"', picture))
+    (ink,) = set(re.findall(r'fill="(#000|#fff)"', picture))
+    # Relative luminance and contrast of WCAG 2.
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (int(value) / 255 for value in fill)
+    ]
+    behind = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    contrast = 1.05 / (behind + 0.05) if ink == "#fff" else (behind + 0.05) / 0.05
+    assert contrast >= 4.5

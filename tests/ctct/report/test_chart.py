@@ -4,14 +4,25 @@ import math
 
 import pytest
 
-from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, apart, padded, ticks
+from ctct.report.chart import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Axes,
+    choose_ticks,
+    pad_range,
+    separate,
+)
 
 
 def test_corners_of_the_range_are_corners_of_the_frame() -> None:
     axes = Axes((2.0, 4.0), (-1.0, 1.0), "x", "y")
-    assert axes.at(2, -1) == (LEFT, HEIGHT - BOTTOM)
-    assert axes.at(4, 1) == (WIDTH - RIGHT, TOP)
-    assert axes.at(3, 0) == pytest.approx(
+    assert axes.to_pixels(2, -1) == (LEFT, HEIGHT - BOTTOM)
+    assert axes.to_pixels(4, 1) == (WIDTH - RIGHT, TOP)
+    assert axes.to_pixels(3, 0) == pytest.approx(
         ((LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2), abs=0.1
     )
 
@@ -27,18 +38,18 @@ def test_corners_of_the_range_are_corners_of_the_frame() -> None:
     ],
 )
 def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high) == expected
+    assert choose_ticks(low, high) == expected
 
 
 def test_padding() -> None:
-    assert padded([0, 10, math.nan], 0.1) == (-1, 11)
-    assert padded([]) == (0, 1)
-    low, high = padded([3, 3])
+    assert pad_range([0, 10, math.nan], 0.1) == (-1, 11)
+    assert pad_range([]) == (0, 1)
+    low, high = pad_range([3, 3])
     assert low < 3 < high
 
 
 @pytest.mark.parametrize(
-    ("places", "expected"),
+    ("positions", "expected"),
     [
         ([50.0, 20.0], [50.0, 20.0]),
         ([20.0, 24.0], [16.0, 28.0]),  # 8 too close: 4 each
@@ -47,5 +58,5 @@ def test_padding() -> None:
         ([], []),
     ],
 )
-def test_labels_keep_apart(places: list[float], expected: list[float]) -> None:
-    assert apart(places) == pytest.approx(expected, abs=1e-3)
+def test_labels_keep_separate(positions: list[float], expected: list[float]) -> None:
+    assert separate(positions) == pytest.approx(expected, abs=1e-3)

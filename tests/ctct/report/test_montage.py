@@ -23,15 +23,15 @@ def painted(tile: np.ndarray, structure: str) -> np.ndarray:
     return np.argwhere((tile == COLORS[structure]).all(-1))
 
 
-def test_a_row_a_frame_a_tile_a_slice_and_at_most_six() -> None:
+def test_a_row_per_frame_and_a_tile_for_each_of_at_most_six_slices() -> None:
     labels = np.zeros((2, 9, 40, 50), np.uint8)
     assert picture(labels, {"ED": 0, "ES": 1}, (1, 1)).shape == (2 * TILE + STRIP, 6 * TILE, 3)
     assert picture(labels[:, :2], {"": 0}, (1, 1)).shape == (TILE + STRIP, 2 * TILE, 3)
 
 
-def test_outlines_lie_on_the_edge_of_what_they_enclose_whatever_the_pixels_are() -> None:
+def test_outlines_lie_on_the_edges_for_any_pixel_spacing() -> None:
     labels = np.zeros((1, 1, 60, 120), np.uint8)
-    labels[0, 0, 20:40, 40:80] = 3  # 20 rows of 2 mm by 40 columns of 1 mm: 40 mm a side
+    labels[0, 0, 20:40, 40:80] = 3  # 20 rows of 2 mm by 40 columns of 1 mm
     tile = picture(labels, {"": 0}, (2.0, 1.0))[:TILE]
     lv = painted(tile, "LV")
     # The square fills 1 / 1.35 of the tile, 142 pixels, in its middle: from 25 to 167.
@@ -39,7 +39,7 @@ def test_outlines_lie_on_the_edge_of_what_they_enclose_whatever_the_pixels_are()
     assert np.abs(lv.max(0) - 166).max() <= 2
     middle = lv[(lv[:, 0] > 60) & (lv[:, 0] < 130)]
     assert set(np.unique(middle[:, 1] < TILE // 2)) == {True, False}  # a left and a right edge
-    assert len(middle) <= 2 * 2 * 70  # and nothing between: two lines of two pixels
+    assert len(middle) <= 2 * 2 * 70  # two lines of two pixels
     # The LV alone is outlined as the epicardium too, under its own outline.
     assert not len(painted(tile, "RV"))
 
@@ -53,7 +53,7 @@ def test_the_epicardium_encloses_myocardium_and_cavity() -> None:
     inner, outer = painted(tile, "LV"), painted(tile, "MYO")
     assert (outer.min(0) < inner.min(0)).all()
     assert (outer.max(0) > inner.max(0)).all()
-    # No green beside the orange: the endocardium is drawn once.
+    # No green next to the orange: the endocardium is drawn once.
     central = outer[(np.abs(outer - TILE / 2) < 60).all(1)]
     assert not len(central)
 
@@ -64,7 +64,7 @@ def test_a_study_without_a_heart_still_has_its_picture() -> None:
     assert image.std() > 10  # the slice is there
 
 
-def test_disagreement_is_red_where_it_is_and_leaves_the_rest() -> None:
+def test_disagreement_is_red_and_the_rest_stays_gray() -> None:
     labels = np.zeros((1, 1, 60, 60), np.uint8)
     labels[0, 0, 20:40, 20:40] = 3
     voxels = np.full(labels.shape, 100, np.float32)
@@ -78,7 +78,7 @@ def test_disagreement_is_red_where_it_is_and_leaves_the_rest() -> None:
     assert np.ptp(image[96, 140]) < 20  # gray
 
 
-def test_the_base_is_left_whichever_way_the_file_goes() -> None:
+def test_the_base_is_on_the_left_for_either_slice_order() -> None:
     labels = np.zeros((1, 3, 60, 60), np.uint8)
     for z, side in enumerate((20, 16, 8)):
         labels[0, z, 30 - side : 30 + side, 30 - side : 30 + side] = 3

@@ -11,7 +11,7 @@ from ctct.measurement.quality_flags import Flag, Judgement
 from ctct.measurement.quality_indicators import frame_indicators
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, measure_frames
-from ctct.report.patient_page import disagreement_map, volume_curve
+from ctct.report.patient_page import draw_disagreement, draw_volume_curve
 from ctct.report.report_page import cohort_html
 
 SCRIPT = "<script>alert(1)</script>"
@@ -42,7 +42,7 @@ def result(name: str = "p", frames: int = 10, sex: str | None = None) -> Patient
     )
 
 
-def test_one_file_with_everything_and_no_request() -> None:
+def test_the_report_is_one_file_that_loads_nothing() -> None:
     html = cohort_html([result("a"), result("b", sex="M")], {"model": "m.onnx"}).decode()
     assert html.count('class="patient"') == 2
     assert 'href="#p1"' in html
@@ -52,13 +52,13 @@ def test_one_file_with_everything_and_no_request() -> None:
     assert "model m.onnx" in html
     assert html.count("data:image/jpeg;base64,/9hwaWN0dXJl") == 2
     assert html.count("data:image/jpeg;base64,/9hyZWQ=") == 2
-    # Nothing is asked of the network: every reference is inside the page or data in it.
+    # Every reference stays inside the page.
     for reference in re.findall(r'(?:src|href)="([^"]*)"', html):
         assert reference.startswith(("#", "data:image/jpeg;base64,"))
     assert not re.search(r"url\(|@import|https?://", html)
 
 
-def test_nothing_from_a_file_is_html() -> None:
+def test_text_from_files_is_escaped() -> None:
     html = cohort_html([result(SCRIPT)], {"model": SCRIPT}).decode()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 4  # table, title, reason, model
@@ -68,11 +68,11 @@ def test_ranges_and_marks_need_a_sex() -> None:
     # LVEDV 110 mL, RVEF 0 %: of a man in and without range; RVSV 0 mL is low.
     man = cohort_html([result(sex="M")], {}).decode()
     assert "93 – 232" in man
-    assert '<span class="out">0.00 low</span>' in man
+    assert '<span class="outside">0.00 low</span>' in man
     assert "range (" not in cohort_html([result()], {}).decode()
 
 
-def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
+def test_a_single_frame_has_volumes_and_no_charts() -> None:
     lone = replace(result(frames=1), ed_wall_mm=(), es_wall_mm=(), indicators=(None,))
     lone = replace(lone, picture=b"", disagreement=())
     html = cohort_html([lone], {}).decode()
@@ -82,7 +82,7 @@ def test_a_lone_frame_has_its_volumes_and_no_charts() -> None:
     assert ">110.0<" in html
 
 
-def test_the_range_of_several_models() -> None:
+def test_range_over_several_models() -> None:
     one = result()
     others = {
         name: one.measurements.indices | {"LVEF (%)": ef}
@@ -94,20 +94,25 @@ def test_the_range_of_several_models() -> None:
     assert "models" not in cohort_html([one], {}).decode()
 
 
+def test_identifiers_are_shown_and_escaped() -> None:
+    named = replace(result(), identifiers={"PatientName": "<b>Doe", "StudyDate": ""})
+    assert "PatientName &lt;b&gt;Doe; StudyDate –" in cohort_html([named], {}).decode()
+
+
 def test_no_patient() -> None:
     assert "No patient was measured" in cohort_html([], {}).decode()
 
 
 def test_the_curve_marks_ed_and_es() -> None:
-    picture = volume_curve(result().measurements)
+    picture = draw_volume_curve(result().measurements)
     pattern = r'<circle cx="([\d.]+)" cy="([\d.]+)" r="5"[^>]*><title>(E[DS])'
     marks = {name: (float(x), float(y)) for x, y, name in re.findall(pattern, picture)}
     assert marks["ED"][0] < marks["ES"][0]  # frame 0 before frame 5
     assert marks["ED"][1] < marks["ES"][1]  # 110 mL lies above 50 mL
 
 
-def test_disagreement_has_a_cell_a_slice_and_grey_without_labels() -> None:
-    picture = disagreement_map(result(frames=3))
+def test_disagreement_has_a_cell_per_slice_gray_without_labels() -> None:
+    picture = draw_disagreement(result(frames=3))
     assert picture.count("<rect") == 3 * 2
     assert picture.count("#e5e5e5") == 3  # the second slice holds nothing
     # 0.25 of the 0.6 that is deepest: 255 - 75 / 2.4, 245 - 215 / 2.4, 240 - 215 / 2.4.

@@ -53,7 +53,7 @@ def test_patients() -> None:
     assert row["flags"] == "odd; strange"
 
 
-def test_frames_with_their_phase_and_what_is_not_known_left_empty() -> None:
+def test_frames_have_their_phase_and_unknown_values_are_empty() -> None:
     assert frames_csv([P, Q]).decode().splitlines() == [
         "patient,case,frame,phase,RV volume (mL),MYO volume (mL),LV volume (mL),"
         '"LV volume, smooth (mL)",score,RV disagreement,MYO disagreement,LV disagreement',
@@ -63,7 +63,7 @@ def test_frames_with_their_phase_and_what_is_not_known_left_empty() -> None:
     ]
 
 
-def test_json_has_everything_with_its_range() -> None:
+def test_json_has_all_measurements_and_ranges() -> None:
     man = replace(P, measurements=replace(CINE, subject=Subject("M", 180, 80)))
     content = json.loads(strict_json(patients_json([man, Q])))
     p, q = content["patients"]["p"], content["patients"]["q"]

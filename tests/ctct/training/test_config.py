@@ -1,87 +1,161 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from ctct.errors import ConfigError
+from ctct.labels import ORDERS
 from ctct.model_files.model_file import default_model_path
-from ctct.training.config import PRESETS, TrainingConfig, make_config
+from ctct.training.config import (
+    GROUP_OF,
+    PRESETS,
+    BatchSettings,
+    OptimizationSettings,
+    PairSettings,
+    PatientSettings,
+    Settings,
+    TrainingConfig,
+    make_config,
+)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_presets_round_trip(preset: str) -> None:
-    config = make_config(preset, {"data": "."})
-    assert config.preset == preset
-    again = TrainingConfig(**json.loads(json.dumps(config.to_dict())))
-    assert again == config
+def choices(group: type[Settings], field: str) -> tuple[str, ...]:
+    return get_args(group.model_fields[field].annotation)
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_as_config_json(self, preset: str) -> None:
+        config = make_config(preset, {"data": "."})
+        assert config.run.preset == preset
+        assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_without_groups_as_in_a_model_file(self, preset: str) -> None:
+        config = make_config(preset, {"data": ".", "unlabelled": ["."], "validation": 3})
+        values = json.loads(json.dumps(config.to_dict()))
+        assert values.keys() == GROUP_OF.keys()
+        assert TrainingConfig(**values) == config
+
+    def test_the_former_names(self) -> None:
+        former = {"optimiser": "sgd", "window": 96, "other_share": 1.0, "cross_weight": 0.1}
+        config = TrainingConfig(data=".", **former)
+        assert (config.optimization.optimizer, config.pair.heart_crop_size) == ("sgd", 96)
+        teaching = config.cross_teaching
+        assert (teaching.other_teacher_share, teaching.cross_teaching_weight) == (1.0, 0.1)
+
+    def test_it_cannot_be_changed(self) -> None:
+        config = make_config("small", {"data": "."})
+        with pytest.raises(ValidationError, match="frozen"):
+            config.optimization.steps = 3
+
+
+def test_names_are_unique_over_the_groups() -> None:
+    groups = [field.annotation for field in TrainingConfig.model_fields.values()]
+    assert sum(len(group.model_fields) for group in groups) == len(GROUP_OF)
+    assert not GROUP_OF.keys() & TrainingConfig.model_fields.keys()
+
+
+def test_every_setting_is_described() -> None:
+    for group in TrainingConfig.model_fields.values():
+        assert all(field.description for field in group.annotation.model_fields.values())
+
+
+def test_choices_are_those_of_the_code() -> None:
+    from ctct.models.swin_unet import WIDTHS
+    from ctct.training.data.augment import AUGMENTATIONS
+    from ctct.training.schedules import SCHEDULES
+
+    assert choices(PatientSettings, "label_order") == tuple(ORDERS)
+    assert choices(PairSettings, "swin") == tuple(WIDTHS)
+    assert set(choices(BatchSettings, "augmentation")) == set(AUGMENTATIONS)
+    assert choices(OptimizationSettings, "schedule") == tuple(SCHEDULES)
+
+
+def test_settings_are_read_without_torch() -> None:
+    program = "import sys, ctct.training.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_the_published_method() -> None:
     # Luo et al., MIDL 2022, section 3.
     paper = make_config("paper", {"data": "."})
-    assert (paper.batch, paper.labelled_batch_size, paper.steps, paper.grid_size) == (
-        16,
-        8,
-        30000,
-        224,
-    )
-    assert (paper.optimizer, paper.schedule, paper.weight_decay) == ("sgd", "poly", 1e-4)
-    assert paper.cnn_rate == paper.transformer_rate == 0.01
-    assert (paper.cross_teaching_weight, paper.ramp, paper.pseudo_loss) == (0.1, 1.0, "dice")
-    assert (paper.teacher, paper.other_teacher_share, paper.confidence) == ("student", 1.0, 0.0)
-    assert (paper.cut_mix, paper.keep, paper.ema_decay) == (0.0, "last", 0.0)
+    assert (paper.batches.batch, paper.batches.labelled_batch_size) == (16, 8)
+    assert (paper.optimization.steps, paper.pair.grid_size) == (30000, 224)
+    optimization, teaching = paper.optimization, paper.cross_teaching
+    assert (optimization.optimizer, optimization.schedule) == ("sgd", "poly")
+    assert optimization.weight_decay == 1e-4
+    assert optimization.cnn_rate == optimization.transformer_rate == 0.01
+    assert (teaching.cross_teaching_weight, teaching.ramp, teaching.warm_up) == (0.1, 1.0, 0.0)
+    assert (teaching.teacher, teaching.other_teacher_share) == ("student", 1.0)
+    assert (teaching.pseudo_loss, teaching.confidence) == ("dice", 0.0)
+    assert (paper.batches.cut_mix, paper.run.keep, optimization.ema_decay) == (0.0, "last", 0.0)
 
 
-def test_flags_change_the_file_and_the_file_the_preset(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"steps": 7, "seed": 3, "networks": ["unet", "unet"]},
+        {"optimization": {"steps": 7}, "run": {"seed": 3}, "pair": {"networks": ["unet", "unet"]}},
+        {"optimization": {"steps": 7}, "seed": 3, "networks": "unet,unet"},
+    ],
+)
+def test_flags_change_the_file_and_the_file_the_preset(
+    tmp_path: Path, content: dict[str, object]
+) -> None:
     file = tmp_path / "settings.json"
-    file.write_text(json.dumps({"steps": 7, "seed": 3, "networks": ["unet", "unet"]}))
+    file.write_text(json.dumps(content))
     config = make_config("best", {"data": ".", "seed": 4}, file)
-    assert (config.batch, config.steps, config.seed) == (16, 7, 4)
-    assert config.networks == ("unet", "unet")
+    assert (config.batches.batch, config.optimization.steps, config.run.seed) == (16, 7, 4)
+    assert config.pair.networks == ("unet", "unet")
 
 
 def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
-    bundled = str(default_model_path())
-    config = make_config("best", {"data": ".", "init_from": bundled})
-    assert config.networks == ("unet", "swin_hybrid")
-    assert (config.swin, config.grid_size, config.grid_spacing_mm) == ("nano", 160, 1.5)
-    assert config.heart_crop_size == 96
-    assert (
-        make_config(
-            "best", {"data": ".", "init_from": bundled, "heart_crop_size": 0}
-        ).heart_crop_size
-        == 0
-    )
-    assert config.batch == 16  # what is no matter of the networks remains the preset's
-    assert make_config("best", {**config.to_dict(), "networks": ("unet", "unet")}).networks == (
-        "unet",
-        "unet",
-    )
+    settings = {"data": ".", "init_from": str(default_model_path())}
+    config = make_config("best", settings)
+    assert config.pair.networks == ("unet", "swin_hybrid")
+    assert (config.pair.swin, config.pair.grid_size) == ("nano", 160)
+    assert (config.pair.grid_spacing_mm, config.pair.heart_crop_size) == (1.5, 96)
+    assert config.batches.batch == 16  # the preset's, because it is no matter of the networks
+    without_crop = make_config("best", {**settings, "heart_crop_size": 0})
+    assert without_crop.pair.heart_crop_size == 0
+    others = make_config("best", {**settings, "networks": ("unet", "unet")})
+    assert others.pair.networks == ("unet", "unet")
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"data": "gone"}, "gone: no such file or folder"),
-        ({"steps": 0}, "--steps must be positive, got 0"),
-        ({"batch": 1}, "--batch must be at least 2"),
-        ({"labelled": 0}, "--labelled must be at least 1"),
+        ({"unlabelled": ["gone"]}, "gone: no such file or folder"),
+        ({"steps": 0}, "--steps must be greater than or equal to 1, got 0"),
+        ({"optimization": {"steps": 0}}, "--steps must be greater than or equal to 1, got 0"),
+        ({"batch": 1}, "--batch must be greater than or equal to 2, got 1"),
+        ({"labelled": 0}, "--labelled must be greater than or equal to 1"),
+        ({"labelled": 1, "labelled_list": "names.txt"}, "--labelled and --labelled-list exclude"),
         ({"labelled_batch": 9}, "--labelled-batch must lie in 1…8"),
-        ({"ema_decay": 1.0}, "--ema-decay must lie in"),
-        ({"confidence": 2.0}, "--confidence must lie in 0…1"),
-        ({"cross_teaching_weight": -1.0}, "--cross-teaching-weight must not be negative"),
-        ({"optimizer": "adam"}, "--optimizer must be one of adamw, sgd, got 'adam'"),
+        ({"ema_decay": 1.0}, "--ema-decay must be less than 1"),
+        ({"confidence": 2.0}, "--confidence must be less than or equal to 1"),
+        ({"cnn_rate": float("nan")}, "--cnn-rate must be a finite number"),
+        ({"cross_teaching_weight": -1.0}, "--cross-teaching-weight must be greater than or equal"),
+        ({"optimizer": "adam"}, "--optimizer must be 'adamw' or 'sgd', got 'adam'"),
         ({"networks": ("unet",)}, "--networks takes two names"),
         ({"networks": ("unet", "vit")}, "unknown network 'vit'"),
+        ({"networks": 2}, "--networks must be a valid tuple, got 2"),
+        ({"heart_crop_size": 100}, "--heart-crop-size must be a multiple of 32, got 100"),
         (
-            {"heart_crop_size": 100},
-            "--heart-crop must be 0, or a multiple of 32 below the grid's 160 pixels",
+            {"heart_crop_size": 160},
+            "--heart-crop-size must be 0, or a multiple of 32 below the grid's 160 pixels; got 160",
         ),
-        ({"heart_crop_size": 160}, "got 160"),
-        ({"steps": "many"}, "settings: "),
-        ({"color": "red"}, "color"),
+        ({"steps": "many"}, "--steps must be a valid integer"),
+        ({"color": "red"}, "unknown setting color; known are augmentation, batch,"),
+        ({"optimization": {"stepz": 1}}, "unknown setting stepz"),
     ],
 )
 def test_nonsense_is_refused(settings: dict[str, object], message: str) -> None:
@@ -91,12 +165,23 @@ def test_nonsense_is_refused(settings: dict[str, object], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_data_must_be_named() -> None:
+    with pytest.raises(ConfigError, match="data is missing"):
+        TrainingConfig(steps=3)
+
+
+def test_an_unknown_preset() -> None:
+    with pytest.raises(ConfigError, match="unknown preset 'worst'; choose one of paper, best, sma"):
+        make_config("worst", {"data": "."})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [("{", "cannot be read as JSON"), ("[]", "must hold an object"), ('{"stepz": 1}', "stepz")],
 )
-def test_files_that_are_no_settings(tmp_path: Path, content: str, message: str) -> None:
+def test_files_that_hold_no_settings(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "settings.json"
     file.write_text(content)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         make_config("small", {"data": "."}, file)
+    assert str(caught.value).startswith(f"{file}: ")

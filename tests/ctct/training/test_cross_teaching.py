@@ -1,83 +1,37 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
+from training_support import PAIR, Pixelwise, config, small_batch
 
-from ctct.errors import ConfigError
-from ctct.training.cross_teaching import dice_loss, pseudo_labels, segmentation_loss
-
-SURE = 50.0  # softmax of (50, 0) is 1 within float32
+from ctct.training.cross_teaching import cross_teaching_loss, pseudo_labels
+from ctct.training.losses import segmentation_loss
 
 
 def row(*pixels: tuple[float, ...]) -> Tensor:
-    """(1, C, 1, W) from a tuple of class values a pixel."""
+    """(1, C, 1, W) from a tuple of class values per pixel."""
     return torch.tensor(pixels).T[None, :, None, :]
 
 
-def classes(*values: int) -> Tensor:
-    return torch.tensor(values)[None, None]
+class TestCrossTeachingLoss:
+    def test_as_published_each_network_learns_the_others_argmax(self) -> None:
+        settings = config(teacher="student", other_teacher_share=1.0, pseudo_loss="dice")
+        batch = small_batch()
+        logits = [network(batch.strong) for network in PAIR]
+        expected = segmentation_loss(logits[0][2:], logits[1][2:].argmax(1), kind="dice")
+        expected = expected + segmentation_loss(logits[1][2:], logits[0][2:].argmax(1), kind="dice")
+        loss = cross_teaching_loss(batch, logits, PAIR, settings.cross_teaching)
+        torch.testing.assert_close(loss, expected)
 
-
-def log(probabilities: Tensor) -> Tensor:
-    """Logits whose softmax is ``probabilities``."""
-    return probabilities.log()
-
-
-class TestDiceLoss:
-    def test_worked_by_hand(self) -> None:
-        probabilities = row((0.8, 0.2), (0.4, 0.6))
-        # class 0: 2 · 0.8 / (0.64 + 0.16 + 1) = 1.6 / 1.8 = 0.8889
-        # class 1: 2 · 0.6 / (0.04 + 0.36 + 1) = 1.2 / 1.4 = 0.8571
-        expected = 1 - (1.6 / 1.8 + 1.2 / 1.4) / 2  # 0.1270
-        found = dice_loss(probabilities, classes(0, 1), smooth=0.0)
-        assert found.item() == pytest.approx(expected, abs=1e-6)
-
-    def test_classes_are_summed_over_the_batch(self) -> None:
-        # The same two pixels, as two slices of one pixel.
-        probabilities = row((0.8, 0.2), (0.4, 0.6)).permute(3, 1, 2, 0)
-        found = dice_loss(probabilities, torch.tensor([0, 1])[:, None, None], smooth=0.0)
-        assert found.item() == pytest.approx(0.1270, abs=1e-4)
-
-    def test_agreement_costs_nothing_even_with_a_class_absent(self) -> None:
-        probabilities = row((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-        assert dice_loss(probabilities, classes(0, 1)).item() == pytest.approx(0, abs=1e-5)
-
-    def test_opposites_cost_one(self) -> None:
-        probabilities = row((1.0, 0.0), (0.0, 1.0))
-        assert dice_loss(probabilities, classes(1, 0)).item() == pytest.approx(1, abs=1e-4)
-
-
-class TestSegmentationLoss:
-    def test_worked_by_hand(self) -> None:
-        logits = log(row((0.8, 0.2), (0.4, 0.6)))
-        # cross-entropy: -(ln 0.8 + ln 0.6) / 2 = 0.3670; Dice loss as above: 0.1270
-        cross_entropy = -(math.log(0.8) + math.log(0.6)) / 2
-        expected = (cross_entropy + 1 - (1.6 / 1.8 + 1.2 / 1.4) / 2) / 2  # 0.2470
-        assert segmentation_loss(logits, classes(0, 1)).item() == pytest.approx(expected, abs=1e-5)
-
-    def test_certain_and_right_costs_nothing(self) -> None:
-        logits = row((SURE, 0.0), (0.0, SURE))
-        assert segmentation_loss(logits, classes(0, 1)).item() == pytest.approx(0, abs=1e-5)
-
-    def test_only_pixels_with_weight_count(self) -> None:
-        logits = log(row((0.8, 0.2), (0.4, 0.6), (0.1, 0.9)))
-        weight = torch.tensor([1.0, 1.0, 0.0])[None, None]
-        for kind in ("dice", "ce", "both"):
-            found = segmentation_loss(logits, classes(0, 1, 0), weight, kind)
-            torch.testing.assert_close(
-                found, segmentation_loss(logits[..., :2], classes(0, 1), kind=kind)
-            )
-
-    def test_no_weight_at_all_costs_nothing(self) -> None:
-        found = segmentation_loss(row((1.0, 0.0)), classes(1), torch.zeros(1, 1, 1))
-        assert found.item() == pytest.approx(0, abs=1e-6)
-
-    def test_unknown_kind(self) -> None:
-        with pytest.raises(ConfigError, match="choose one of dice, ce, both"):
-            segmentation_loss(row((1.0, 0.0)), classes(1), kind="focal")
+    def test_teachers_see_the_weak_images_and_get_no_gradient(self) -> None:
+        batch, teachers = small_batch(), (Pixelwise(0, 1, 2, -1), Pixelwise(1, 0, -1, 2))
+        seen: list[Tensor] = []
+        teachers[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        logits = [network(batch.strong) for network in PAIR]
+        cross_teaching_loss(batch, logits, teachers, config().cross_teaching).backward()
+        assert torch.equal(seen[0], batch.weak[2:])
+        assert all(teacher.factors.grad is None for teacher in teachers)
 
 
 class TestPseudoLabels:
@@ -103,5 +57,5 @@ class TestPseudoLabels:
     def test_loss_of_cross_teaching_worked_by_hand(self) -> None:
         # The CNN against 0, 0: class 0: 2 (0.8 + 0.4) / (0.64 + 0.16 + 2) = 2.4 / 2.8; class 1: 0
         labels, counts = pseudo_labels(self.cnn, self.transformer)
-        found = segmentation_loss(log(self.cnn), labels, counts, "dice").item()
+        found = segmentation_loss(self.cnn.log(), labels, counts, "dice").item()
         assert found == pytest.approx(1 - (2.4 / 2.8 + 0) / 2, abs=1e-4)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
-from ctct.training.cross_teaching import segmentation_loss, sum_over_processes
+from ctct.training.losses import segmentation_loss, sum_over_processes
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor]:

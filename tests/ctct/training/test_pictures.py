@@ -9,14 +9,14 @@ from ctct.labels import COLORS, RV
 from ctct.training.pictures import STRIP, curves_png, teaching_png
 
 
-def test_a_row_a_slice() -> None:
+def test_one_row_per_slice() -> None:
     images = np.full((3, 32, 32), -2, np.float32)  # black
     labels = np.zeros((3, 32, 32), np.int64)
     labels[0, 8:24, 8:24] = 1
-    apart = np.zeros((3, 32, 32), np.float32)
-    apart[2] = 1.0
+    disagreement = np.zeros((3, 32, 32), np.float32)
+    disagreement[2] = 1.0
     picture = Image.open(
-        io.BytesIO(teaching_png(images, [labels[0]], labels, 0 * labels, labels, apart))
+        io.BytesIO(teaching_png(images, [labels[0]], labels, 0 * labels, labels, disagreement))
     )
     assert picture.size == (6 * 32, 3 * 32 + STRIP)
     # Half the RV's color on black: the manual labels, the first network, what is taught.
@@ -27,7 +27,10 @@ def test_a_row_a_slice() -> None:
 
 
 def test_curves_from_rows_that_hold_some_columns_only() -> None:
-    rows = [{"step": 50, "supervised": 0.5, "crossed": 0.2}, {"step": 60, "dice_cnn": 0.3}]
+    rows = [
+        {"step": 50, "loss_labelled": 0.5, "loss_unlabelled": 0.2},
+        {"step": 60, "dice_cnn": 0.3},
+    ]
     drawn, empty = (
         np.asarray(Image.open(io.BytesIO(curves_png(r))).convert("L"), int) for r in (rows, [])
     )

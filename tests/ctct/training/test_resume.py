@@ -20,10 +20,6 @@ def parts(seed: int) -> tuple[dict[str, nn.Module], torch.optim.Optimizer, dict]
     return {"students": network}, optimizer, {"batches": torch.Generator().manual_seed(seed)}
 
 
-def test_nothing_yet(tmp_path: Path) -> None:
-    assert load_resume(tmp_path, *parts(0)) is None
-
-
 def test_round_trip(tmp_path: Path) -> None:
     modules, optimizer, generators = parts(0)
     save_resume(tmp_path, modules, optimizer, generators, {"step": 3, "best": {"cnn": 0.5}})
@@ -54,7 +50,7 @@ def test_damaged(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_full_disk_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_former_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_resume(tmp_path, *parts(0), {"step": 1})
 
     def full(tensors: object, path: Path, metadata: object) -> None:
@@ -62,7 +58,7 @@ def test_full_disk_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("ctct.training.resume.save_file", full)
-    with pytest.raises(OutputError, match=r"No space left on device.*the one before it is kept"):
+    with pytest.raises(OutputError, match=r"No space left on device.*the former one is kept"):
         save_resume(tmp_path, *parts(0), {"step": 2})
     assert load_resume(tmp_path, *parts(0)) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == [RESUME_FILE]

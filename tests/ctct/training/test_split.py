@@ -89,7 +89,7 @@ class TestOther:
 
     def test_number_for_validation(self) -> None:
         assert len(split_patients(plain(), config(validation="4")).validation) == 4
-        with pytest.raises(ConfigError, match="only 20 labelled patients are free"):
+        with pytest.raises(ConfigError, match="only 20 labelled patients are available"):
             split_patients(plain(), config(validation="21"))
 
     def test_more_labelled_than_there_are(self) -> None:

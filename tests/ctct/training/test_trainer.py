@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctct.errors import ConfigError
 from ctct.models.checkpoint import load_checkpoint
 from ctct.training.config import TrainingConfig
-from ctct.training.trainer import DivergedError, StoppedError, smaller, train, update_average
+from ctct.training.interruption import StoppedError
+from ctct.training.monitor import DivergedError
+from ctct.training.trainer import train
 
 SETTINGS = {
     "steps": 4,
@@ -49,7 +51,9 @@ class TestTrain:
             *("config.json", "split.json", "metrics.csv", "curves.png", "pictures", "tensorboard"),
             *("model.safetensors", "resume.safetensors"),
         }
-        assert TrainingConfig(**json.loads((folder / "config.json").read_text())) == config(acdc)
+        assert TrainingConfig.model_validate_json((folder / "config.json").read_bytes()) == config(
+            acdc
+        )
         assert json.loads((folder / "split.json").read_text()) == {
             "labelled": ["patient099"],
             "unlabelled": ["patient038"],
@@ -77,7 +81,7 @@ class TestTrain:
 
         with pytest.raises(StoppedError, match=r"stopped at step 3 of 4.*--resume -o"):
             train(settings, tmp_path / "parts", observe=press_ctrl_c)
-        with pytest.raises(ConfigError, match="holds a run already; go on with --resume"):
+        with pytest.raises(ConfigError, match="holds a run already; continue it with --resume"):
             train(settings, tmp_path / "parts")
         train(settings, tmp_path / "parts", resume=True)
         whole, parts = saved(tmp_path / "whole"), saved(tmp_path / "parts")
@@ -91,7 +95,7 @@ class TestTrain:
     def test_killed_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
         run, changes = tmp_path / "run", {"steps": 12, "save_every": 2, "validate_every": 12}
         path = tmp_path / "config.json"
-        path.write_text(json.dumps(config(acdc, **changes).to_dict()))
+        path.write_text(config(acdc, **changes).model_dump_json())
         command = [sys.executable, "-m", "ctct.cli.main", "train", "--config", path, "-o", run]
         command[1:3] = ["-c", "from ctct.cli.main import run; run()"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -159,22 +163,3 @@ class TestTrain:
         assert not (tmp_path / "resume.safetensors").exists() or all(
             t.isfinite().all() for t in saved(tmp_path).values() if t.is_floating_point()
         )
-
-    def test_smaller_pieces(self, acdc: Path) -> None:
-        piece = smaller(config(acdc, batch=8), 2)
-        assert (piece.batch, piece.labelled_batch_size) == (4, 2)
-        with pytest.raises(ConfigError, match="out of memory"):
-            smaller(config(acdc, batch=4), 4)
-
-
-class TestUpdateAverage:
-    def test_worked_by_hand(self) -> None:
-        averaged, current = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
-        nn.init.constant_(current.weight, 3.0)
-        current.running_mean.fill_(8.0)
-        current.num_batches_tracked.fill_(7)
-        update_average(averaged, current, decay=0.75)
-        assert averaged.weight.tolist() == [1.5, 1.5]  # 0.75 · 1 + 0.25 · 3
-        assert averaged.running_mean.tolist() == [2.0, 2.0]  # 0.75 · 0 + 0.25 · 8
-        assert averaged.num_batches_tracked == 7  # a count is copied
-        assert current.weight.tolist() == [3.0, 3.0]

@@ -61,9 +61,9 @@ def test_labels_overlay_the_images(tmp_path: Path) -> None:
     study = read_study(write_cine(tmp_path / "cine"))
     labels = np.zeros(study.voxels.shape, np.uint8)
     labels[3, 2, 7, 4] = 3
-    assert study.source is not None
+    assert study.label_encoder is not None
     path = tmp_path / "cine_seg.nii.gz"
-    path.write_bytes(study.source.encode_labels(labels))
+    path.write_bytes(study.label_encoder.encode_labels(labels))
     written = nib.load(path)
     assert written.shape == (COLUMNS, ROWS, 6, 8)
     assert np.argwhere(np.asarray(written.dataobj)).tolist() == [[4, 7, 2, 3]]

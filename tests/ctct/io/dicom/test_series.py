@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.dicom import files as dicom_files
-from ctct.io.discover import discover, survey
+from ctct.io.discover import discover, list_scans
 from ctct.io.read import read_case, read_study
 
 
@@ -32,8 +32,8 @@ def zipped(folder: Path, path: Path) -> Path:
 
 def reasons(*inputs: Path) -> dict[int, str]:
     """Why each series is not taken, by its number."""
-    found = survey(inputs)
-    return {s.first.number: why for s, why in zip(found.series, found.reasons, strict=True)}
+    scans = list_scans(inputs)
+    return {s.first.number: why for s, why in zip(scans.series, scans.rejections, strict=True)}
 
 
 def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
         },
     )
     assert reasons(tmp_path) == {
-        1: "localiser",
+        1: "localizer",
         2: "slices: 1, a short-axis cine has at least 5",
         3: "phases: 1, a cine has at least 6",
         4: "slices: 3, a short-axis cine has at least 5",
@@ -239,7 +239,7 @@ def test_files_that_are_damaged_or_no_images_are_passed_over(
     (folder / "notes.txt").write_text("not DICOM")
     assert read_study(folder).voxels.shape[:2] == (8, 6)
     own = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
-    assert own == [f"{folder}: 2 DICOM files cannot be read; passed over"]
+    assert own == [f"{folder}: 2 DICOM files cannot be read; skipped"]
 
 
 def test_an_enhanced_file_beside_a_report(tmp_path: Path) -> None:
@@ -296,6 +296,7 @@ def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [case.name for case in discover([tmp_path])[0]] == ["scan"]
 
 
+@pytest.mark.slow
 def test_damaged_series_end_as_a_study_or_in_an_error() -> None:
     tally = fuzz_dicom.run(200)
     assert tally.failures == []

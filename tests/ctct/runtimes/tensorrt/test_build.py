@@ -178,10 +178,8 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing(tiny: Path, tmp_path: Path) -> 
 def test_tensorrt_is_not_loaded_by_a_prediction_on_the_cpu() -> None:
     program = (
         "import sys\n"
-        "from ctct.runtimes import choose as runtimes\n"
-        "from ctct.model_files.model_file import find_model\n"
-        "runtimes.available()\n"
-        "runtimes.load(find_model(), 'openvino', 'cpu')\n"
+        "from ctct.runtimes.choose import load_runtime, resolve\n"
+        "load_runtime(resolve(runtime='openvino', device='cpu'))\n"
         "import ctct.runtimes.tensorrt.build, ctct.runtimes.tensorrt.cache\n"
         "import ctct.runtimes.tensorrt.session\n"
         "import ctct.runtimes.tensorrt.runtime\n"

@@ -17,8 +17,8 @@ from ctct.errors import InputError, ModelError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
 from ctct.model_files.sidecar import EngineRecord, write_engine_record
-from ctct.runtimes import choose as runtimes
 from ctct.runtimes import cuda
+from ctct.runtimes.choose import load_runtime, resolve
 from ctct.runtimes.cuda import Gpu
 from ctct.runtimes.tensorrt import runtime as tensorrt_engine
 from ctct.runtimes.tensorrt.compatibility import Flavour
@@ -71,7 +71,9 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     flavour = Flavour("tensorrt", "10.9", machine.trt)
-    monkeypatch.setattr(runtimes, "available", lambda: ["onnxruntime", "tensorrt"])
+    monkeypatch.setattr(
+        "ctct.runtimes.machine.installed_runtimes", lambda: ["onnxruntime", "tensorrt"]
+    )
     monkeypatch.setattr(cuda, "cuda_devices", lambda: 1)
     monkeypatch.setattr(tensorrt_engine, "installed", lambda: ["tensorrt"])
     monkeypatch.setattr(tensorrt_engine, "find_flavour", lambda name=None: flavour)
@@ -104,7 +106,9 @@ def test_without_a_gpu_predict_says_so_in_one_line(
     from tests_support import write_scan
 
     write_scan(tmp_path / "scan.nii.gz")
-    monkeypatch.setattr(runtimes, "available", lambda: ["openvino", "tensorrt"])
+    monkeypatch.setattr(
+        "ctct.runtimes.machine.installed_runtimes", lambda: ["openvino", "tensorrt"]
+    )
     outcome = ctct("predict", tmp_path, "-o", tmp_path / "out", "--runtime", "tensorrt")
     assert outcome.code == 5
     assert "no CUDA GPU or driver on this machine" in outcome.err.splitlines()[-1]
@@ -176,7 +180,7 @@ def test_a_bare_engine_runs_within_its_profile(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "ctct"):
-        runtime = runtimes.load(find_model(machine.engine()))
+        runtime = load_runtime(resolve(machine.engine()))
     assert caplog.messages == ["runtime tensorrt on cuda (the model is a TensorRT engine)"]
     assert_right(runtime, 5)
     with pytest.raises(InputError, match=r"slices are 40×65 pixels, bare\.engine takes 32 to 64"):

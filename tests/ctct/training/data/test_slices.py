@@ -50,7 +50,7 @@ def test_the_native_grid_changes_nothing() -> None:
     # 40 × 36 pixels of 1 mm lie in rows 12 to 51 and columns 14 to 49 of 64 of 1 mm.
     native = volume()
     grid = NetworkGrid(64, 1.0)
-    images, labels = SliceSet([native]).on_grid(torch.tensor([1, 0]), grid, identity(2))
+    images, labels = SliceSet([native]).sample(torch.tensor([1, 0]), grid, identity(2))
     assert labels is not None
     assert (images.shape, labels.shape) == ((2, 1, 64, 64), (2, 64, 64))
     inner = (slice(12, 52), slice(14, 50))
@@ -66,7 +66,7 @@ def test_the_sampling_rule_of_inference() -> None:
     c, s = 1.3 * math.cos(0.4), 1.3 * math.sin(0.4)
     transform = torch.tensor([[c, -s, 4.0], [s, c, -6.0]]).expand(2, 2, 3)
     grid = NetworkGrid(64, 1.1)
-    found, _ = SliceSet(volumes).on_grid(torch.tensor([0, 2]), grid, transform)
+    found, _ = SliceSet(volumes).sample(torch.tensor([0, 2]), grid, transform)
     for image, one in zip(found, volumes, strict=True):
         expected = sample(
             torch.from_numpy(one.voxels[:1, None]).float(),
@@ -84,7 +84,7 @@ def test_labels_stay_on_the_image() -> None:
     c, s = 1.3 * math.cos(math.radians(25)), 1.3 * math.sin(math.radians(25))
     transform = torch.tensor([[[c, -s, 4.0], [s, c, -6.0]]])
     slices = SliceSet([volume(spacing_mm=(1.2, 1.7))])
-    images, labels = slices.on_grid(torch.tensor([0]), NetworkGrid(64, 1.1), transform)
+    images, labels = slices.sample(torch.tensor([0]), NetworkGrid(64, 1.1), transform)
     assert labels is not None
     assert labels.eq(3).sum() > 50
     assert torch.equal(images[:, 0] > 100, labels == 3)
@@ -93,7 +93,7 @@ def test_labels_stay_on_the_image() -> None:
 def test_without_labels() -> None:
     one = volume()
     slices = SliceSet([Volume("a", "x", one.voxels, None, (1, 1))])
-    assert slices.on_grid(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1))[1] is None
+    assert slices.sample(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1))[1] is None
 
 
 def test_where_the_heart_lies() -> None:

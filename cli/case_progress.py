@@ -1,0 +1,45 @@
+"""The progress of ``ctct predict``: cases, and the slices of the cases at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ctct.cli.progress import progress
+from rich.progress import Progress, TextColumn
+
+from ctct.io.case import Case
+from ctct.prediction.pipeline import Observer
+from ctct.prediction.run_manifest import CaseStatus
+
+
+class CaseProgress(Observer):
+    """Moves a bar by whole cases, and by the completed part of each case at work."""
+
+    def __init__(self, shown: Progress, total: int) -> None:
+        self._shown = shown
+        self._task = shown.add_task("", total=total, at="")
+        self._ended = 0
+        self._parts: dict[str, float] = {}
+
+    def slices_done(self, case: Case, done: int, total: int) -> None:
+        """Count the part of the case that is done."""
+        self._parts[case.name] = done / total
+        self._update(f"{case.name}, slice {done}/{total}")
+
+    def case_ended(self, case_status: CaseStatus) -> None:
+        """Count the whole case."""
+        self._ended += 1
+        self._parts.pop(case_status.case, None)
+        self._update(case_status.case)
+
+    def _update(self, at: str) -> None:
+        completed = self._ended + sum(self._parts.values())
+        self._shown.update(self._task, completed=completed, at=at)
+
+
+@contextmanager
+def case_progress(total: int) -> Iterator[CaseProgress]:
+    """A bar over ``total`` cases; yields the observer that moves it."""
+    with progress(TextColumn("{task.fields[at]}", markup=False)) as shown:
+        yield CaseProgress(shown, total)

@@ -1,0 +1,57 @@
+"""The commands, imported one at a time: help and completion of the others need none of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from inspect import cleandoc
+from typing import Any
+
+import typer
+from ctct.cli.former_options import replace_former_options
+from typer.core import TyperCommand, TyperGroup
+
+#: Name of each command and beginning of its help. The command is the function, or the
+#: ``typer.Typer``, of that name in the module of that name.
+COMMANDS = {
+    "predict": "Label RV, myocardium and LV in every scan, and measure them.",
+    "sample": "Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels.",
+    "evaluate": "Compare label maps with manual ones, at native resolution.",
+    "train": "Train a CNN and a Transformer that teach each other.",
+    "pack": "Put a training set into one file.",
+    "export": "Write a trained pair as files that other runtimes run.",
+    "demo": "Open a web page that segments the scans dropped on it.",
+    "info": "Print versions, runtimes, devices and the model's description.",
+    "benchmark": "Measure speed and quality flags against a reference.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command when it is run or completed."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that ``args`` begin with, and its arguments."""
+        name, command, arguments = super().resolve_command(ctx, args)
+        if name is None:  # completion of a name that does not exist
+            return name, command, arguments
+        return name, load_command(name), replace_former_options(name, arguments)
+
+
+def load_command(name: str) -> Any:
+    """Import a command of :data:`COMMANDS`."""
+    command = getattr(import_module(f"ctct.cli.{name}"), name)
+    if not isinstance(command, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        app.command(name, help=_unwrap(command.__doc__))(command)
+        command = app
+    loaded = typer.main.get_command(command)
+    loaded.name = name
+    return loaded
+
+
+def _unwrap(docstring: str) -> str:
+    """A docstring with a line per paragraph: the help wraps them to the width of the terminal."""
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(docstring).split("\n\n"))

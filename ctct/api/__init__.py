@@ -1,0 +1,1 @@
+"""The Python API. Everything public is exported by :mod:`ctct`; import it from there."""

@@ -1,0 +1,378 @@
+"""What the commands do, as functions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ctct.api.model import Device, Precision, RuntimeName
+from ctct.api.result import LabelOrder
+from ctct.errors import ConfigError, InputError
+from ctct.io.read import read_study as read_study  # public
+from ctct.io.study import Study
+from ctct.model_files.model_file import DEFAULT
+from ctct.synthetic import synthetic_cine
+
+if TYPE_CHECKING:
+    from ctct.evaluation.summary import Findings
+    from ctct.exporters.export import Artefact
+    from ctct.model_files.model_file import ModelFile
+    from ctct.model_files.variant import Variant
+    from ctct.prediction.pipeline import Observer
+    from ctct.prediction.run_manifest import CaseStatus
+
+log = logging.getLogger(__name__)
+
+OneOrMore = str | Path | Sequence[str | Path]
+
+
+def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
+    """A synthetic short-axis cine, to try things with; the one that ``ctct sample`` writes.
+
+    Args:
+        seed: chooses the person and the noise; the same seed gives the same voxels.
+        frames: phases of the cycle, 1 to 500; frame 0 is ED.
+        slices: from base to apex, 2 to 100.
+
+    Raises:
+        ConfigError: a number is out of range.
+
+    >>> import ctct
+    >>> ctct.sample_study(frames=2, slices=5).voxels.shape  # frames, slices, rows, columns
+    (2, 5, 256, 216)
+    """
+    return synthetic_cine(seed, frames, slices)[0]
+
+
+def predict(
+    scans: OneOrMore,
+    out: str | Path,
+    *,
+    model: str | Path = DEFAULT,
+    runtime: RuntimeName = "auto",
+    device: Device = "auto",
+    batch: int | Literal["auto"] = 16,
+    precision: Precision = "auto",
+    gpus: Sequence[int] = (),
+    heart_crop: bool = True,
+    members: tuple[str, ...] = ("cnn", "transformer"),
+    tta: bool = False,
+    series: Sequence[str] = (),
+    label_order: LabelOrder = "acdc",
+    clean_up: bool = True,
+    pictures: bool = False,
+    report: bool = True,
+    formats: tuple[str, ...] = ("nifti",),
+    subjects: str | Path | None = None,
+    ed: int | None = None,
+    es: int | None = None,
+    compare: Sequence[str | Path] = (),
+    keep_identifiers: bool = False,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    on_export: Callable[[str], object] = lambda stage: None,
+) -> list[CaseStatus]:
+    """Segment and measure all scans in files and folders; what ``ctct predict`` does.
+
+    Run it again to continue where it stopped. A scan that fails does not stop the others.
+
+    Args:
+        scans: a file or folder, or several; folders are searched recursively.
+        out: folder of the results: label maps, tables, report and ``run.json``.
+        model: see :func:`ctct.load_model`, as are ``runtime`` to ``heart_crop``.
+        runtime: see there.
+        device: see there.
+        batch: see there.
+        precision: see there.
+        gpus: see there.
+        heart_crop: see there.
+        members: the networks that run; one alone needs the extra ``export``.
+        tta: mean over eight orientations; needs the extra ``export``.
+        series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
+        label_order: numbering of the label maps.
+        clean_up: keep only the largest 3-D component of each structure.
+        pictures: write a picture of each case.
+        report: write ``report.html`` and ``segments.csv``.
+        formats: of the label maps: "nifti", and "dicom-seg" for scans from DICOM.
+        subjects: CSV table of the patients: id, sex, height_cm, weight_kg, heart_rate_bpm.
+        ed: number of the ED frame of every cine, from 0; found where left out.
+        es: number of the ES frame, likewise.
+        compare: folders of results of other models on the same scans.
+        keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
+        overwrite: segment cases again that an earlier run completed.
+        observer: told about the progress.
+        on_export: told about the export that ``members`` and ``tta`` may need.
+
+    Returns:
+        One status per case, in order: ``status`` is "done", "skipped" or "failed", ``reason`` says
+        why it failed, ``output`` names the label map.
+
+    Raises:
+        InputError: there is no scan, or ``subjects`` is not a table.
+        ConfigError: an argument has an unknown value, or ``out`` holds other results.
+        OutputError: ``out`` cannot be written.
+        RuntimeUnavailableError: the runtime, the device or a package is missing.
+
+    >>> import ctct, pathlib, tempfile
+    >>> from ctct.io.nifti import encode_study
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> study = ctct.sample_study(frames=2, slices=5)
+    >>> for stem, content in encode_study(study, study.voxels.astype("uint8")).items():
+    ...     _ = (folder / f"{stem}.nii.gz").write_bytes(content)
+    >>> (case,) = ctct.predict(folder, folder / "out", report=False)
+    >>> case.status, case.output
+    ('done', 'synthetic_0_seg.nii.gz')
+    """
+    from ctct.inference.segmenter import Segmenter
+    from ctct.io.discover import discover
+    from ctct.model_files.variant import Variant
+    from ctct.prediction.case_files import PredictOptions
+    from ctct.prediction.folder import predict_folder
+    from ctct.prediction.patients import read_overrides
+    from ctct.runtimes.choose import resolve
+
+    cases, label_maps = discover(_paths(scans), series)
+    if label_maps:
+        log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
+    overrides, problems = read_overrides(
+        cases, subjects and Path(subjects), ed, es, [Path(folder) for folder in compare]
+    )
+    for problem in problems:
+        log.warning("%s", problem)
+    options = PredictOptions(
+        clean_up=clean_up,
+        label_order=label_order,
+        pictures=pictures,
+        report=report,
+        overwrite=overwrite,
+        overrides=overrides,
+        keep_identifiers=keep_identifiers,
+        formats=tuple(formats),
+    )
+    variant = Variant(tuple(members), tta)
+    if variant == Variant():
+        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
+    else:
+        file = _export_variant(model, variant, runtime, device, precision, on_export)
+        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
+    return predict_folder(
+        cases, Path(out), plan.model, lambda _: Segmenter.load(plan, batch), options, observer
+    )
+
+
+def _export_variant(
+    model: str | Path,
+    variant: Variant,
+    runtime: str,
+    device: str,
+    precision: str,
+    on_export: Callable[[str], object],
+) -> ModelFile:
+    """The model in a variant, at the precision in which it would run without."""
+    from ctct.exporters.variants import export_variant_once
+    from ctct.model_files.model_file import locate_model, read_model
+    from ctct.runtimes.choose import resolve
+
+    file = read_model(locate_model(model), heart_crop=False)
+    plan = resolve(file, runtime, device, precision, heart_crop=False)
+    return export_variant_once(
+        file, variant, plan.model.description.get("precision", "fp32"), on_export
+    )
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    out: str | Path | None = None,
+    *,
+    compare: str | Path | None = None,
+    distances: bool = True,
+    voxel_units: bool = False,
+    label_order: LabelOrder = "acdc",
+    reference_order: LabelOrder = "acdc",
+    on_case: Callable[[int, int], object] = lambda done, total: None,
+) -> Findings:
+    """Score a folder of label maps against manual ones; what ``ctct evaluate`` does.
+
+    Args:
+        predictions: folder of ``CASE_seg.nii.gz``.
+        references: folder of ``CASE_gt.nii.gz``, searched recursively.
+        out: folder for ``scores.csv``, ``indices.csv``, ``evaluation.json`` and ``.html``.
+        compare: other predictions of the same scans, for paired differences.
+        distances: compute HD95 and ASSD too.
+        voxel_units: ignore spacing, as some papers do.
+        label_order: numbering of the predictions.
+        reference_order: numbering of the references.
+        on_case: told the number of cases done and their total.
+
+    Returns:
+        ``evaluation`` (scores per frame, indices per patient), ``averages``, ``agreements`` and
+        ``comparisons``.
+
+    Raises:
+        InputError: a folder is missing, or no pair of files can be compared.
+        ConfigError: a label order is unknown.
+        OutputError: ``out`` cannot be written.
+    """
+    from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
+    from ctct.evaluation.files import evaluation_files
+    from ctct.evaluation.summary import Findings, compare_evaluations
+    from ctct.storage import prepare_folder, write_atomic
+
+    for folder in filter(None, (predictions, references, compare)):
+        if not Path(folder).is_dir():
+            raise InputError(f"{folder}: no such folder")
+    if out is not None:
+        prepare_folder(Path(out))
+    options = EvaluationOptions(distances, voxel_units, label_order, reference_order)
+    found = evaluate_folder(Path(predictions), Path(references), options, on_case)
+    paired = {}
+    if compare is not None:
+        other = evaluate_folder(Path(compare), Path(references), options, on_case)
+        paired = compare_evaluations(found, other)
+    findings = Findings.from_evaluation(found, str(compare or ""), paired)
+    if out is not None:
+        for name, content in evaluation_files(findings).items():
+            write_atomic(Path(out) / name, content)
+    return findings
+
+
+def train(
+    data: str | Path | None = None,
+    out: str | Path = "run",
+    *,
+    preset: Literal["paper", "best", "small"] | None = None,
+    config: str | Path | None = None,
+    resume: bool = False,
+    device: Device = "auto",
+    devices: int = 1,
+    observe: Callable[[int, int], object] = lambda step, steps: None,
+    **settings: Any,
+) -> dict[str, float]:
+    """Train a CNN and a Transformer that teach each other; what ``ctct train`` does.
+
+    Args:
+        data: folder of patients in the layout of ACDC or nnU-Net, or plain files, or a file of
+            ``ctct pack``.
+        out: folder of the run: checkpoints, ``config.json``, split, metrics and curves.
+        preset: settings to start from; "best" on a GPU and "small" on a CPU where left out.
+        config: JSON file with settings, as a run's ``config.json``; it changes the preset.
+        resume: continue the run in ``out``, with its own settings.
+        device: "auto", "cpu" or "cuda".
+        devices: number of GPUs, or of processes.
+        observe: told the step and the number of steps.
+        settings: any setting of :class:`ctct.training.config.TrainingConfig` by name, for instance
+            ``labelled=7, steps=3000``; they change the preset and ``config``.
+
+    Returns:
+        Mean validation Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
+
+    Raises:
+        ConfigError: a setting is unknown or makes no sense, or there is no run to continue.
+        InputError: the data cannot be used.
+        RuntimeUnavailableError: there is no such device.
+    """
+    from ctct.model_files.model_file import find_model
+    from ctct.training.config import CONFIG_FILE, make_config
+    from ctct.training.devices import default_preset
+    from ctct.training.trainer import train as run
+
+    if data is not None:
+        settings["data"] = Path(data)
+    if settings.get("init_from"):
+        settings["init_from"] = find_model(settings["init_from"]).path
+    if resume:
+        if preset or config:
+            raise ConfigError("--resume continues with the run's own settings; leave out --preset")
+        config = Path(out) / CONFIG_FILE
+        if not config.exists():
+            raise ConfigError(f"{out}: there is no run to continue")
+    elif data is None and config is None:
+        raise ConfigError("DATA is missing: the folder of patients to train on")
+    name = preset or default_preset(device, announce=not resume)
+    return run(
+        make_config(name, settings, config),
+        Path(out),
+        device=device,
+        devices=devices,
+        resume=resume,
+        observe=observe,
+    )
+
+
+def export(
+    source: str | Path = DEFAULT,
+    out: str | Path = "exported",
+    *,
+    formats: Sequence[str] = ("onnx",),
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    members: tuple[str, ...] = ("cnn", "transformer"),
+    tta: bool = False,
+    probabilities: bool = False,
+    verify: bool = True,
+    verify_on: str | Path | None = None,
+    calibration: str | Path | None = None,
+    batch: tuple[int, int, int] = (1, 16, 32),
+    size: tuple[int, int, int] = (32, 256, 512),
+    targets: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    observe: Callable[[str], object] = lambda stage: None,
+) -> list[Artefact]:
+    """Write a trained pair as files for other runtimes, behind the gate; what ``ctct export`` does.
+
+    Args:
+        source: the folder of a training run, a file the pair can be restored from, or "default".
+        out: folder of the files; made where it is missing.
+        formats: of "onnx", "openvino", "engine" (TensorRT) and "triton".
+        precision: of the networks; where it fails the gate, a fallback is taken.
+        members: the networks that run.
+        tta: mean over eight orientations.
+        probabilities: return class probabilities too.
+        verify: compare each file with the pair in PyTorch and float32.
+        verify_on: folder of scans for that; synthetic cines where left out.
+        calibration: folder of scans for int8, likewise.
+        batch: smallest, usual and largest number of slices per call, for engines and Triton.
+        size: the same of the pixels per side.
+        targets: GPUs to build engines for, as in ("sm80", "sm89").
+        metadata: entries that replace the source's: "training_data", "license".
+        observe: told what is being done.
+
+    Returns:
+        One artefact per file: ``format``, ``path`` and the ``attempts``, with their verification.
+
+    Raises:
+        ParityError: not even float32 passes the gate.
+        ConfigError: an argument has an unknown value.
+        ModelError: the source is not a pair.
+        OutputError: ``out`` cannot be written.
+        RuntimeUnavailableError: a package of the extra ``export`` is missing.
+    """
+    from ctct.exporters.export import export as run
+    from ctct.exporters.request import ExportRequest
+    from ctct.model_files.engine_profile import EngineProfile
+    from ctct.model_files.variant import Variant
+
+    request = ExportRequest(
+        formats=tuple(formats),
+        precision=precision,
+        variant=Variant(tuple(members), tta, probabilities),
+        verify=verify,
+        verify_on=verify_on and Path(verify_on),
+        calibration=calibration and Path(calibration),
+        metadata=dict(metadata or {}),
+        profile=EngineProfile(batch, size),
+        targets=tuple(targets),
+    )
+    return run(source, Path(out), request, observe)
+
+
+def _paths(scans: OneOrMore) -> list[Path]:
+    if isinstance(scans, str | Path):
+        return [Path(scans)]
+    if not isinstance(scans, Sequence) or not all(isinstance(s, str | Path) for s in scans):
+        raise InputError(f"predict takes paths of files or folders, got {type(scans).__name__}")
+    if not scans:
+        raise InputError("predict got an empty list; give files or folders")
+    return [Path(scan) for scan in scans]

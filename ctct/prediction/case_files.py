@@ -1,0 +1,223 @@
+"""The files of one case: its scan, and its results in a folder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ctct import labels as label_orders
+from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
+from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
+from ctct.io.case import Case
+from ctct.io.dicom import segmentation as dicom_seg
+from ctct.io.label_maps import read_labels
+from ctct.io.read import read_case
+from ctct.io.study import Study
+from ctct.measurement.volumes import frame_volumes
+from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
+from ctct.prediction.patients import Overrides, find_context, frame_numbers
+from ctct.prediction.quality_record import disagreement_path, read_indicators, write_indicators
+from ctct.prediction.run_manifest import CaseStatus
+from ctct.storage import prepare_folder, write_atomic
+
+log = logging.getLogger(__name__)
+
+FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Options of ``ctct predict``.
+
+    Attributes:
+        clean_up: keep only the largest 3-D component of each structure.
+        label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
+        pictures: also write a picture of each case: ED and ES with their contours.
+        report: also write ``segments.csv`` and ``report.html``.
+        overwrite: segment cases again that an earlier run completed.
+        overrides: what the user says of the patients: their bodies, their ED and ES.
+        keep_identifiers: copy the patient's name and number and the study date from DICOM headers
+            into the tables and the report.
+        formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
+    """
+
+    clean_up: bool = True
+    label_order: str = "acdc"
+    pictures: bool = False
+    report: bool = True
+    overwrite: bool = False
+    overrides: Overrides = field(default_factory=Overrides)
+    keep_identifiers: bool = False
+    formats: tuple[str, ...] = (NIFTI,)
+
+    def __post_init__(self) -> None:
+        if self.label_order not in label_orders.ORDERS:
+            raise ConfigError(
+                f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
+            )
+        if unknown := set(self.formats) - set(FORMATS):
+            raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
+        if DICOM_SEG in self.formats and not dicom_seg.is_available():
+            raise RuntimeUnavailableError(
+                "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
+            )
+
+
+def output_path(folder: Path, case: str) -> Path:
+    """Where the label map of the case of that name goes."""
+    return folder / f"{case}_seg.nii.gz"
+
+
+def picture_path(folder: Path, case: str) -> Path:
+    """Where the picture of the case of that name goes."""
+    return folder / f"{case}.png"
+
+
+def segmentation_path(folder: Path, case: str, frame: int) -> Path:
+    """Where the DICOM segmentation of a frame, from 0, of the case of that name goes."""
+    return folder / DICOM_SEG / f"{case}_{frame + 1:02}.dcm"
+
+
+def read_case_result(
+    folder: Path,
+    case: Case,
+    label_order: str = "acdc",
+    overrides: Overrides | None = None,
+    image: bool = True,
+) -> CaseResult:
+    """The result of a case that an earlier run wrote into ``folder``.
+
+    Args:
+        folder: with results.
+        case: the scan.
+        label_order: numbering of the label map, a key of ``ctct.labels.ORDERS``.
+        overrides: what the user says of the patients.
+        image: also read the scan, for pictures.
+
+    Raises:
+        InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
+    """
+    written, labels = read_labels(output_path(folder, case.name), label_order)
+    study = replace(written, name=case.name)
+    voxels = _scan_voxels(case) if image else None
+    has_image = voxels is not None and voxels.shape == labels.shape
+    if voxels is not None and has_image:
+        study = replace(study, voxels=voxels)
+    context = find_context([case], frame_numbers(case.name, study.frames), overrides)
+    measurements = context.measure(frame_volumes(labels, study.voxel_ml, case.name))
+    indicators = read_indicators(folder, case.name)
+    if indicators and len(indicators.frames) != study.frames:
+        indicators = None
+    stored = disagreement_path(folder, case.name)
+    return CaseResult(
+        name=case.name,
+        study=study,
+        labels=labels,
+        disagreement=None,
+        measurements=measurements,
+        indicators=indicators,
+        judgement=judge_case(measurements, indicators),
+        has_image=has_image,
+        stored_picture=stored.read_bytes() if image and stored.exists() else b"",
+    )
+
+
+def _scan_voxels(case: Case) -> npt.NDArray[np.float32] | None:
+    try:
+        return read_case(case).voxels
+    except InputError as error:
+        log.warning("%s: no picture, the scan cannot be read: %s", case.name, error)
+        return None
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """Reads the scans of a run and writes their results, in whatever thread it is called.
+
+    Attributes:
+        folder: where results go.
+        options: of the run.
+        pictured: names of the cases whose pictures the report shows.
+    """
+
+    folder: Path
+    options: PredictOptions
+    pictured: Set[str] = frozenset()
+
+    def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
+        """The scan; or, where an earlier run has completed the case, its result.
+
+        Raises:
+            InputError: the scan, or the label map, cannot be used.
+        """
+        begun = time.perf_counter()
+        options = self.options
+        if self._is_complete(case):
+            result = read_case_result(
+                self.folder,
+                case,
+                options.label_order,
+                options.overrides,
+                image=case.name in self.pictured,
+            )
+            case_status.output = output_path(self.folder, case.name).name
+            return result
+        study = read_case(case)
+        check_segmentable(study)
+        case_status.slices = study.frames * study.slices
+        case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
+        return study
+
+    def _is_complete(self, case: Case) -> bool:
+        expected = [output_path(self.folder, case.name)]
+        if self.options.pictures:
+            expected.append(picture_path(self.folder, case.name))
+        if DICOM_SEG in self.options.formats and case.series:
+            expected.append(segmentation_path(self.folder, case.name, 0))
+        return all(path.exists() for path in expected)
+
+    def write(self, case: Case, raw: Segmentation, case_status: CaseStatus) -> CaseResult:
+        """Analyze a case and write all of its files, the label map last.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        begun = time.perf_counter()
+        options = self.options
+        segmentation = clean_components(raw) if options.clean_up else raw
+        numbers = frame_numbers(case.name, segmentation.study.frames)
+        context = find_context([case], numbers, options.overrides)
+        result = analyze_case(segmentation, name=case.name, context=context)
+        disagreement = result.mean_disagreement
+        if disagreement is not None:
+            case_status.mean_disagreement = round(disagreement, 4)
+        label_map = result.encode_labels(options.label_order)
+        if options.pictures:
+            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
+        if DICOM_SEG in options.formats:
+            self._write_dicom_seg(case, result.labels)
+        assert result.indicators
+        picture = result.disagreement_picture if options.report else b""
+        write_indicators(self.folder, case.name, result.indicators, picture)
+        target = output_path(self.folder, case.name)
+        write_atomic(target, label_map)
+        case_status.output = target.name
+        case_status.seconds["write"] = round(time.perf_counter() - begun, 3)
+        return result
+
+    def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
+        """Write a DICOM segmentation of each frame, where the scan is DICOM."""
+        try:
+            if case.series is None:
+                raise InputError(f"{case.path}: gets no DICOM-SEG, it is NIfTI")
+            prepare_folder(self.folder / DICOM_SEG)
+            for frame, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
+                write_atomic(segmentation_path(self.folder, case.name, frame), content)
+        except InputError as error:  # the label map and the measurements are still useful
+            log.warning("%s", error)

@@ -1,0 +1,50 @@
+"""Indices of the same patients by other models, for instance by each network of a pair alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from ctct.errors import InputError
+from ctct.io.label_maps import read_labels
+from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
+from ctct.prediction.case_files import output_path
+
+log = logging.getLogger(__name__)
+
+
+def indices_at_phases(patient: Measurements, frames: Sequence[FrameVolumes]) -> dict[str, float]:
+    """Indices of other labels of the same frames, at the ED and ES of ``patient``.
+
+    So a difference between the two is one of labels.
+    """
+    return Measurements(tuple(frames), patient.ed, patient.es).indices
+
+
+def indices_by_model(
+    patient: Measurements, folders: Sequence[Path], label_order: str = "acdc"
+) -> dict[str, dict[str, float]]:
+    """Indices of a patient from the label maps in other folders of results.
+
+    Args:
+        patient: as measured here.
+        folders: results of other models on the same scans, under the same names.
+        label_order: numbering of the label maps there.
+
+    Returns:
+        Name of each folder that has all of the patient's frames, to the indices.
+    """
+    found = {}
+    names = dict.fromkeys(frame.name for frame in patient.frames)
+    for folder in folders:
+        try:
+            files = (read_labels(output_path(folder, name), label_order) for name in names)
+            frames = [f for study, labels in files for f in frame_volumes(labels, study.voxel_ml)]
+            if len(frames) != len(patient.frames):
+                raise InputError(f"{folder}: {len(frames)} frames, here are {len(patient.frames)}")
+        except InputError as error:
+            log.warning("%s", error)
+            continue
+        found[folder.name] = indices_at_phases(patient, frames)
+    return found

@@ -1,0 +1,181 @@
+"""What is known of the patients apart from the scans: ED and ES, and their bodies."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ctct.errors import ConfigError, InputError
+from ctct.io.case import Case
+from ctct.io.patient_info import PatientInfo, patient_and_frame, phase_indices, read_patient_info
+from ctct.measurement.subject import Subject
+from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
+
+_NUMBERS = ("height_cm", "weight_kg", "heart_rate_bpm")
+_COLUMNS = ("id", "sex", *_NUMBERS)
+_SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user says of the patients.
+
+    Attributes:
+        subjects: patient to body.
+        ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
+        es: likewise for ES.
+        compare: folders with the results of other models on the same scans.
+    """
+
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    ed: int | None = None
+    es: int | None = None
+    compare: tuple[Path, ...] = ()
+
+
+def read_overrides(
+    cases: Iterable[Case],
+    table: Path | None = None,
+    ed: int | None = None,
+    es: int | None = None,
+    compare: Sequence[Path] = (),
+) -> tuple[Overrides, list[str]]:
+    """What the command line says of the patients, and a line for each problem.
+
+    Raises:
+        ConfigError: a folder to compare with does not exist.
+        InputError: the table of subjects cannot be used.
+    """
+    for folder in compare:
+        if not folder.is_dir():
+            raise ConfigError(f"--compare {folder}: no such folder")
+    if table is None:
+        return Overrides({}, ed, es, tuple(compare)), []
+    subjects, problems = read_subjects(table)
+    patients = {patient_and_frame(case.name)[0] for case in cases}
+    problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
+    return Overrides(subjects, ed, es, tuple(compare)), problems
+
+
+@dataclass(frozen=True)
+class PatientContext:
+    """What is known of a patient apart from the scan.
+
+    Attributes:
+        ed: number of the ED frame among the patient's frames, from 0; None to find it.
+        es: likewise for ES.
+        subject: the patient's body.
+        warnings: what could not be used, a sentence each.
+    """
+
+    ed: int | None = None
+    es: int | None = None
+    subject: Subject = field(default_factory=Subject)
+    warnings: tuple[str, ...] = ()
+
+    def measure(self, frames: Sequence[FrameVolumes]) -> Measurements:
+        """Measurements of the patient's frames."""
+        return measure_frames(frames, self.ed, self.es, self.subject, self.warnings)
+
+
+def find_context(
+    cases: Sequence[Case], numbers: Sequence[int], overrides: Overrides | None = None
+) -> PatientContext:
+    """What the user, the DICOM header or an ``Info.cfg`` beside the scans says of a patient.
+
+    What the user says comes first, for each of ED, ES and the body.
+
+    Args:
+        cases: the patient's scans, of one folder.
+        numbers: of the patient's frames, from 1, as :func:`frame_numbers` gives them.
+        overrides: what the user says.
+    """
+    overrides = overrides or Overrides()
+    patient, _ = patient_and_frame(cases[0].name)
+    headers = [case.series.info for case in cases if case.series]
+    info = headers[-1] if headers else read_patient_info(cases[0].path.parent)
+    warnings: list[str] = []
+    phases = dict(zip(("ED", "ES"), phase_indices(info, numbers), strict=True))
+    for phase, number in (("ED", overrides.ed), ("ES", overrides.es)):
+        if number is None:
+            continue
+        if 0 <= number < len(numbers):
+            phases[phase] = number
+        elif len(numbers) > 1:
+            warnings.append(f"{phase} frame {number} was asked for, there are {len(numbers)}")
+    subject = overrides.subjects.get(patient)
+    if subject is None:
+        subject, problems = _subject(info)
+        source = "DICOM" if headers else "Info.cfg"
+        warnings += [f"{source}: {problem}" for problem in problems]
+    return PatientContext(phases["ED"], phases["ES"], subject, tuple(warnings))
+
+
+def frame_numbers(case: str, frames: int) -> list[int]:
+    """Numbers of the frames of a case, from 1: the one in its name, or counted."""
+    _, number = patient_and_frame(case)
+    return [number] * frames if number else list(range(1, frames + 1))
+
+
+def _subject(info: PatientInfo) -> tuple[Subject, list[str]]:
+    """The plausible values of ``info``, and a line for each of the others."""
+    subject, problems = Subject(), []
+    for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
+        try:
+            subject = replace(subject, **{name: getattr(info, name)})
+        except InputError as error:
+            problems.append(str(error))
+    return subject, problems
+
+
+def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
+    """Read a CSV file with one row per patient.
+
+    Columns are ``id`` (the patient's name in the results), ``sex`` (M or F), ``height_cm``,
+    ``weight_kg`` and ``heart_rate_bpm``; all but the first may be missing or empty.
+
+    Returns:
+        Patient to body, and a line for each row that cannot be used.
+
+    Raises:
+        InputError: the file cannot be read, or has other columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            header = [name.strip() for name in reader.fieldnames or ()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    if "id" not in header or set(header) - set(_COLUMNS):
+        raise InputError(f"{path}: columns are {header}; expected {', '.join(_COLUMNS)}")
+    subjects: dict[str, Subject] = {}
+    problems: list[str] = []
+    for number, row in enumerate(rows, 2):
+        cells = {k.strip(): (v or "").strip() for k, v in row.items() if isinstance(k, str)}
+        name = cells["id"]
+        where = f"{path}, line {number}"
+        if not name:
+            problems.append(f"{where}: has no id")
+        elif name in subjects:
+            problems.append(f"{where}: {name} is there twice; the first row counts")
+        else:
+            try:
+                subjects[name] = _subject_of_row(cells)
+            except InputError as error:
+                problems.append(f"{where}: {name}: {error}")
+    return subjects, problems
+
+
+def _subject_of_row(cells: dict[str, str]) -> Subject:
+    sex = cells.get("sex") or None
+    values: dict[str, float | None] = {}
+    for name in _NUMBERS:
+        text = cells.get(name)
+        try:
+            values[name] = float(text) if text else None
+        except ValueError as error:
+            raise InputError(f"{name} is {text!r}, expected a number") from error
+    return Subject(sex=_SEX.get(sex.lower(), sex) if sex else None, **values)

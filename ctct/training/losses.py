@@ -1,0 +1,76 @@
+"""Losses of segmentation, as pure functions; over all processes where there are several."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional as F
+
+from ctct.errors import ConfigError
+
+
+def dice_loss(
+    probabilities: Tensor, target: Tensor, weight: Tensor | None = None, smooth: float = 1e-5
+) -> Tensor:
+    """One minus the mean soft Dice over classes, each summed over the whole batch.
+
+    Args:
+        probabilities: (N, C, H, W), summing to 1 over C.
+        target: (N, H, W) class indices.
+        weight: (N, H, W) how much each pixel counts, 0…1; None: all alike.
+        smooth: keeps a class that is absent from both at a loss of 0.
+    """
+    one_hot = F.one_hot(target, probabilities.shape[1]).movedim(-1, 1).to(probabilities.dtype)
+    counted = one_hot if weight is None else one_hot * weight[:, None]
+    squares = probabilities.square() if weight is None else probabilities.square() * weight[:, None]
+    axes = (0, 2, 3)
+    overlap, total = sum_over_processes(
+        torch.stack(((probabilities * counted).sum(axes), (squares + counted).sum(axes)))
+    )
+    loss: Tensor = 1 - ((2 * overlap + smooth) / (total + smooth)).mean()
+    return loss
+
+
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Weighted mean over all pixels of the batch; 0 where no pixel counts. Shapes as above."""
+    errors = F.cross_entropy(logits, target, reduction="none")
+    weight = torch.ones_like(errors) if weight is None else weight
+    error, count = sum_over_processes(torch.stack(((errors * weight).sum(), weight.sum())))
+    mean: Tensor = error / count.clamp_min(1)
+    return mean
+
+
+def segmentation_loss(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, kind: str = "both"
+) -> Tensor:
+    """Dice loss, cross-entropy, or the mean of the two.
+
+    Args:
+        logits: (N, C, H, W).
+        target: (N, H, W) class indices.
+        weight: (N, H, W), as in :func:`dice_loss`.
+        kind: "dice", "ce" or "both".
+    """
+    if kind == "dice":
+        return dice_loss(logits.softmax(1), target, weight)
+    if kind == "ce":
+        return cross_entropy(logits, target, weight)
+    if kind == "both":
+        return 0.5 * (
+            cross_entropy(logits, target, weight) + dice_loss(logits.softmax(1), target, weight)
+        )
+    raise ConfigError(f"unknown loss {kind!r}; choose dice, ce or both")
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """The sum over all processes, through which gradients flow; ``values`` if there is only one.
+
+    A loss made of these sums equals the joined batch's in every process, and the mean of its
+    gradients over the processes, which DDP takes, is the gradient of the joined batch.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values
+    from torch.distributed.nn import functional
+
+    total: Tensor = functional.all_reduce(values)  # type: ignore[no-untyped-call]
+    return total

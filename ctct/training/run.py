@@ -1,0 +1,78 @@
+"""The folder of a run: its settings, its split, and the weights that it results in.
+
+``config.json``, ``split.json`` and ``model.safetensors``; :mod:`ctct.training.resume` adds the
+state to continue from, :mod:`ctct.training.monitor` the metrics and pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ctct.errors import ConfigError
+from ctct.model_files.variant import MEMBERS
+from ctct.models.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
+from ctct.models.graph import SegmentationGraph
+from ctct.models.networks import architecture
+from ctct.storage import prepare_folder, write_atomic
+from ctct.training.config import CONFIG_FILE, TrainingConfig
+from ctct.training.resume import RESUME_FILE
+from ctct.training.split import Split
+
+SPLIT_FILE = "split.json"
+
+
+def prepare_run(folder: Path, resume: bool) -> None:
+    """Make the folder of a run, which must hold a run to continue if ``resume``, else none.
+
+    Raises:
+        ConfigError: it does not, or does.
+        OutputError: nothing can be written there.
+    """
+    if resume and not (folder / RESUME_FILE).exists():
+        raise ConfigError(f"{folder}: there is no run to continue")
+    if not resume and (folder / RESUME_FILE).exists():
+        raise ConfigError(
+            f"{folder}: holds a run already; continue it with --resume, or choose another folder"
+        )
+    prepare_folder(folder)
+
+
+def write_settings(folder: Path, config: TrainingConfig, split: Split) -> None:
+    """Write ``config.json`` and ``split.json``."""
+    write_atomic(folder / CONFIG_FILE, (config.model_dump_json(indent=2) + "\n").encode())
+    write_atomic(folder / SPLIT_FILE, (json.dumps(split.to_dict(), indent=2) + "\n").encode())
+
+
+def save_result(
+    folder: Path,
+    graph: SegmentationGraph,
+    config: TrainingConfig,
+    step: int,
+    member_weights: tuple[float, float],
+    dice: dict[str, float],
+) -> None:
+    """Write ``model.safetensors``: the weights of ``graph``, and how they came about."""
+    description = ModelDescription(config.to_dict(), step, member_weights, dice)
+    save_checkpoint(folder, graph, description)
+
+
+def load_initial_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
+    """Give ``students`` the weights of the model that ``--init-from`` names.
+
+    Raises:
+        ConfigError: that model has other networks or another grid.
+        ModelError: there is no such model.
+    """
+    path = str(config.pair.init_from)
+    graph, description = load_checkpoint(path)
+    theirs, ours = architecture(description.config), architecture(config.to_dict())
+    members = graph.variant.members
+    if theirs != ours or members != MEMBERS:
+        only = "" if members == MEMBERS else f", {members[0]} alone"
+        raise ConfigError(
+            f"{path}: holds {', '.join(f'{k} {v}' for k, v in theirs.items())}{only}; the run has "
+            f"{', '.join(f'{k} {v}' for k, v in ours.items())}; leave out what differs, or "
+            "--init-from"
+        )
+    students.load_weights(graph.state_dict())

@@ -1,0 +1,161 @@
+"""All parts of a run, fresh or as they were saved."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ctct.errors import ConfigError
+from ctct.models.graph import SegmentationGraph
+from ctct.models.networks import build_graph
+from ctct.training.config import TrainingConfig
+from ctct.training.data.collection import Volume
+from ctct.training.data.layouts import read_collection
+from ctct.training.data.slices import SliceSet
+from ctct.training.devices import should_compile
+from ctct.training.resume import load_resume, save_resume
+from ctct.training.run import load_initial_weights, write_settings
+from ctct.training.split import split_patients, training_data
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingRun:
+    """All parts of a run, ready for its next step.
+
+    Attributes:
+        config: its settings.
+        folder: its files.
+        fabric: its devices and its precision.
+        students: the pair in training.
+        averaged: the moving averages of its weights, which are validated and kept.
+        networks: both networks of ``students`` as Fabric runs them, on several devices.
+        optimizer: of ``students``.
+        generator: of every draw of the batches.
+        labelled: slices with manual labels.
+        unlabelled: slices without.
+        validation: volumes with manual labels that are not learned from.
+        step: steps taken.
+        best: validation Dice of the weights that were kept.
+        micro_batches: parts of a batch that go through the networks one after the other, because
+            the memory does not suffice for more at once.
+    """
+
+    config: TrainingConfig
+    folder: Path
+    fabric: Fabric
+    students: SegmentationGraph
+    averaged: SegmentationGraph
+    networks: list[nn.Module]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    labelled: SliceSet
+    unlabelled: SliceSet
+    validation: list[Volume]
+    step: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    micro_batches: int = 1
+
+    def save(self) -> None:
+        """Save all that is needed to continue from here."""
+        save_resume(self.folder, *self._saved_parts(), {"step": self.step, "best": self.best})
+
+    def load(self) -> None:
+        """Continue where the last :meth:`save` was.
+
+        Raises:
+            ConfigError: no step is left.
+        """
+        state = load_resume(self.folder, *self._saved_parts())
+        self.step, self.best = state["step"], state["best"]
+        if self.step >= self.config.optimization.steps:
+            raise ConfigError(
+                f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
+            )
+
+    def _saved_parts(
+        self,
+    ) -> tuple[dict[str, nn.Module], torch.optim.Optimizer, dict[str, torch.Generator]]:
+        modules: dict[str, nn.Module] = {"students": self.students, "averaged": self.averaged}
+        return modules, self.optimizer, {"batches": self.generator}
+
+
+def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -> TrainingRun:
+    """A run that starts, or continues if ``resume``; writes its settings and its split.
+
+    Raises:
+        ConfigError: settings do not fit the data or each other, or no step is left.
+        InputError: the data cannot be used.
+        ModelError: a file of weights cannot be used.
+    """
+    students = build_students(config, fabric, resume)
+    averaged = copy.deepcopy(students).eval()
+    if should_compile(config, fabric.device):
+        students.cnn.compile()
+        students.transformer.compile()
+
+    patients = config.patients
+    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    split = split_patients(collection, config)
+    data = training_data(collection, split)
+    run = TrainingRun(
+        config=config,
+        folder=folder,
+        fabric=fabric,
+        students=students,
+        averaged=averaged,
+        networks=[fabric.setup_module(n) for n in (students.cnn, students.transformer)],
+        optimizer=build_optimizer(config, students),
+        generator=torch.Generator(fabric.device).manual_seed(config.run.seed),
+        labelled=SliceSet(data.labelled, fabric.device),
+        unlabelled=SliceSet(data.unlabelled or data.labelled, fabric.device),
+        validation=data.validation,
+    )
+    torch.manual_seed(config.run.seed + fabric.global_rank)  # dropout differs between processes
+    if resume:
+        run.load()
+    if fabric.is_global_zero:
+        write_settings(folder, config, split)
+        log.info(
+            "%d labelled and %d unlabelled patients (%d and %d slices), %d for validation, on %s",
+            *(len(split.labelled), len(split.unlabelled)),
+            *(len(run.labelled), len(run.unlabelled) if data.unlabelled else 0),
+            *(len(split.validation), fabric.device),
+        )
+    return run
+
+
+def build_students(config: TrainingConfig, fabric: Fabric, resume: bool) -> SegmentationGraph:
+    """The pair with the weights that a run starts from; if ``resume``, any weights."""
+    starts_from_imagenet = config.pair.pretrained and not (resume or config.pair.init_from)
+    torch.manual_seed(config.run.seed)
+    students = build_graph({**config.to_dict(), "pretrained": starts_from_imagenet})
+    if config.pair.init_from and not resume:
+        load_initial_weights(students, config)
+    # Channels-last halves the time of the convolutions on a CPU, and suits those of a GPU.
+    students.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-any-return,no-untyped-call]
+    return students
+
+
+def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:
+    """The optimizer of both networks, a group of parameters for each."""
+    groups = [
+        {"params": students.cnn.parameters()},
+        {"params": students.transformer.parameters()},
+    ]
+    weight_decay = config.optimization.weight_decay
+    if config.optimization.optimizer == "sgd":
+        return torch.optim.SGD(groups, 0.01, 0.9, weight_decay=weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+
+def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
+    def save(name: str, values: list[int]) -> None:
+        array = np.array(values, np.uint8).reshape(2, 2, 1)
+        nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 8, 1])), tmp_path / name)
+
+    save("a_seg.nii.gz", [1, 2, 3, 3])
+    save("a_gt.nii.gz", [1, 2, 3, 0])
+    # LV: 2 x 1 / (2 + 1) = 0.6667; RV and MYO agree; the mean is (1 + 1 + 0.6667) / 3.
+    outcome = ctct("evaluate", tmp_path, tmp_path)
+    assert outcome.code == 0
+    assert "Dice of 1 frames" in outcome.out
+    assert "mean  0.8889" in outcome.out
+    assert "HD95" not in outcome.out
+    outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert "HD95 in mm" in outcome.out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "evaluation.html",
+        "evaluation.json",
+        "indices.csv",
+        "scores.csv",
+    ]
+    outcome = ctct("evaluate", tmp_path, tmp_path, "--compare", tmp_path)
+    assert outcome.code == 0
+    assert f"mean Dice against {tmp_path}: +0.0000 (+0.0000 to +0.0000), p 1" in outcome.out
+    # One that cannot be compared: the others are scored, and the exit code says so.
+    save("b_seg.nii.gz", [1, 2, 3, 9])
+    save("b_gt.nii.gz", [1, 2, 3, 0])
+    save("c_gt.nii.gz", [1, 2, 3, 0])
+    outcome = ctct("evaluate", tmp_path, tmp_path)
+    assert outcome.code == 3
+    assert "mean  0.8889" in outcome.out
+    assert "b_seg.nii.gz: label map holds [9]" in outcome.err
+    assert "1 references without a prediction: c" in outcome.err

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tests_support import write_scan
+
+from ctct.errors import ConfigError, ModelError, OutputError
+from ctct.inference.segmenter import Segmenter
+from ctct.io.discover import discover
+from ctct.measurement import volumes
+from ctct.prediction import case_files, case_result
+from ctct.prediction.case_files import PredictOptions
+from ctct.prediction.folder import predict_folder
+from ctct.prediction.run_manifest import CaseStatus
+
+
+def run(
+    threshold: Segmenter, scans: Path, out: Path, options: PredictOptions | None = None
+) -> list[CaseStatus]:
+    cases, _ = discover([scans])
+    return predict_folder(cases, out, threshold.model, lambda model: threshold, options)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_labels_measurements_and_record_are_written(threshold: Segmenter, tmp_path: Path) -> None:
+    array = write_scan(tmp_path / "in" / "cine.nii.gz", (40, 36, 3, 2))
+    out = tmp_path / "out"
+    options = PredictOptions(clean_up=False)
+    (case_status,) = run(threshold, tmp_path / "in", out, options)
+    assert (case_status.status, case_status.output, case_status.slices) == (
+        "done",
+        "cine_seg.nii.gz",
+        6,
+    )
+    assert sorted(p.name for p in out.iterdir()) == [
+        "cine_seg.nii.gz",
+        "frames.csv",
+        "measurements.csv",
+        "measurements.json",
+        "quality",
+        "report.html",
+        "run.json",
+        "segments.csv",
+    ]
+    scan, written = nib.load(tmp_path / "in" / "cine.nii.gz"), nib.load(out / "cine_seg.nii.gz")
+    labels = np.asarray(written.dataobj)
+    assert labels.dtype == np.uint8
+    assert (labels == np.where(array >= 150, 3, np.where(array >= 100, 2, 0))).all()
+    assert (written.affine == scan.affine).all()
+
+    # A voxel is 1.5 x 1.25 x 8 mm = 0.015 mL.
+    volume = [np.count_nonzero(labels[..., t] == 3) * 0.015 for t in range(2)]
+    frames = rows(out / "frames.csv")
+    assert [float(row["LV volume (mL)"]) for row in frames] == pytest.approx(volume, abs=0.005)
+    assert {row["phase"] for row in frames} == {"ED", "ES"}
+    (patient,) = rows(out / "measurements.csv")
+    assert float(patient["LVEDV (mL)"]) == pytest.approx(max(volume), abs=0.005)
+    fraction = 100 * (max(volume) - min(volume)) / max(volume)
+    assert float(patient["LVEF (%)"]) == pytest.approx(fraction, abs=0.005)
+
+    record = json.loads((out / "run.json").read_text())
+    assert record["settings"]["model_sha256"] == threshold.model.sha256
+    assert record["runtime"] == "threshold"
+    assert 0 <= record["runtime_busy"] <= 1
+    if sys.platform != "win32":
+        assert 20 < record["peak_memory_mb"] < 100_000
+    assert record["cases"][0]["mean_disagreement"] == 0.25
+    assert set(record["cases"][0]["seconds"]) == {"read", "segment", "write"}
+
+
+def test_nothing_written_is_read_back_and_nothing_is_computed_twice(
+    threshold: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cine, and a patient in two files of a single frame."""
+    write_scan(tmp_path / "in" / "cine.nii.gz", (40, 36, 3, 2))
+    for name in ("p_frame01", "p_frame02"):
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    calls: Counter[str] = Counter()
+
+    def count(module: ModuleType, name: str) -> None:
+        original = getattr(module, name)
+
+        def counted(*args: object, **settings: object) -> object:
+            calls[name] += 1
+            return original(*args, **settings)
+
+        monkeypatch.setattr(module, name, counted)
+
+    for name in ("read_case", "read_labels", "read_indicators"):
+        count(case_files, name)
+    count(case_result, "frame_volumes")
+    count(volumes, "find_phases")
+    out = tmp_path / "out"
+    with opened_for_reading(out) as opened:
+        run(threshold, tmp_path / "in", out)
+    assert opened <= {"run.json"}  # looked for, to resume an earlier run
+    assert calls == {"read_case": 3, "frame_volumes": 3, "find_phases": 2}
+
+    calls.clear()
+    with opened_for_reading(out) as opened:
+        statuses = run(threshold, tmp_path / "in", out)
+    assert {status.status for status in statuses} == {"skipped"}
+    assert calls["read_labels"] == calls["read_indicators"] == 3
+    assert "cine_seg.nii.gz" in opened
+
+
+@contextmanager
+def opened_for_reading(folder: Path) -> Iterator[set[str]]:
+    """Names of the files in ``folder`` that are opened for reading meanwhile."""
+    names: set[str] = set()
+    listening = True
+
+    def listen(event: str, args: tuple[object, ...]) -> None:
+        if listening and event == "open" and isinstance(args[0], str | os.PathLike):
+            path, flags = Path(args[0]), args[2]
+            reads = isinstance(flags, int) and not flags & (os.O_WRONLY | os.O_RDWR)
+            if reads and path.is_relative_to(folder) and not path.is_dir():
+                names.add(path.name)
+
+    sys.addaudithook(listen)
+    try:
+        yield names
+    finally:
+        listening = False
+
+
+def test_a_second_run_skips_what_is_complete_and_measures_the_same(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for name in ("p_frame01", "p_frame02"):
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    out = tmp_path / "out"
+    run(threshold, tmp_path / "in", out)
+    before = {p.name: p.read_bytes() for p in out.glob("*.csv")}
+    report = without_times(out / "report.html")
+    (out / "p_frame02_seg.nii.gz").unlink()
+    stamp = (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns
+    threshold.runtime.batches.clear()
+    case_statuses = run(threshold, tmp_path / "in", out)
+    assert [case_status.status for case_status in case_statuses] == ["skipped", "done"]
+    assert threshold.runtime.batches == [3]  # the three slices of the second file only
+    assert (out / "p_frame01_seg.nii.gz").stat().st_mtime_ns == stamp
+    assert {p.name: p.read_bytes() for p in out.glob("*.csv")} == before
+    assert without_times(out / "report.html") == report
+
+
+def without_times(path: Path) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", path.read_text())
+
+
+def test_pictures_are_made_up_for_where_they_are_missing(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz", (40, 36, 3, 2))
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    options = PredictOptions(pictures=True)
+    assert [f.status for f in run(threshold, tmp_path / "in", tmp_path / "out", options)] == [
+        "done"
+    ]
+    assert (tmp_path / "out" / "x.png").read_bytes().startswith(b"\x89PNG")
+    (case_status,) = run(threshold, tmp_path / "in", tmp_path / "out", options)
+    assert case_status.status == "skipped"
+
+
+def test_overwrite_does_everything_again(threshold: Segmenter, tmp_path: Path) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    (case_status,) = run(
+        threshold, tmp_path / "in", tmp_path / "out", PredictOptions(overwrite=True)
+    )
+    assert case_status.status == "done"
+
+
+def test_results_of_other_settings_are_not_mixed(threshold: Segmenter, tmp_path: Path) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now.*--overwrite"):
+        run(threshold, tmp_path / "in", tmp_path / "out", PredictOptions(label_order="mnms"))
+
+
+def test_a_scan_called_like_a_setting_hides_no_change_of_it(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "label_order.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"label_order: 'acdc' then, 'mnms' now"):
+        run(threshold, tmp_path / "in", tmp_path / "out", PredictOptions(label_order="mnms"))
+
+
+def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        write_scan(tmp_path / folder / "cine.nii.gz")
+    run(threshold, tmp_path / "a", tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"cine: '.*/a/cine.nii.gz' then, '.*/b/cine.nii.gz' now"):
+        run(threshold, tmp_path / "b", tmp_path / "out")
+
+
+def test_a_run_on_other_files_leaves_earlier_cases_complete(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / name / f"{name}.nii.gz")
+        run(threshold, tmp_path / name, tmp_path / "out")
+    (case_status,) = run(threshold, tmp_path / "a", tmp_path / "out")
+    assert case_status.status == "skipped"
+
+
+def test_label_maps_of_unknown_making_are_not_taken_for_done(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    write_scan(tmp_path / "out" / "x_seg.nii.gz")
+    with pytest.raises(ConfigError, match=r"no run\.json that says how"):
+        run(threshold, tmp_path / "in", tmp_path / "out")
+
+
+def test_label_order_is_of_the_file_not_of_the_measurements(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "a")
+    run(threshold, tmp_path / "in", tmp_path / "b", PredictOptions(label_order="mnms"))
+    acdc, mnms = (np.asarray(nib.load(tmp_path / f / "x_seg.nii.gz").dataobj) for f in ("a", "b"))
+    assert (mnms[acdc == 3] == 1).all()
+    csv_files = [(tmp_path / f / "frames.csv").read_bytes() for f in ("a", "b")]
+    assert csv_files[0] == csv_files[1]
+    # Measured again from the file written, the numbers stay.
+    run(threshold, tmp_path / "in", tmp_path / "b", PredictOptions(label_order="mnms"))
+    assert (tmp_path / "b" / "frames.csv").read_bytes() == csv_files[0]
+
+
+def test_a_bad_file_is_recorded_and_the_others_are_done(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "good.nii.gz")
+    (tmp_path / "in" / "bad.nii.gz").write_text("no image")
+    bad, good = run(threshold, tmp_path / "in", tmp_path / "out")
+    assert (bad.status, good.status) == ("failed", "done")
+    assert "bad.nii.gz" in bad.reason
+    assert bad.output == ""
+    assert not (tmp_path / "out" / "bad_seg.nii.gz").exists()
+
+
+def test_an_unforeseen_error_is_recorded_too(threshold: Segmenter, tmp_path: Path) -> None:
+    class Broken:
+        name, device = "broken", "cpu"
+
+        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> None:
+            raise ZeroDivisionError("what\nnow")
+
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    broken = Segmenter(threshold.model, Broken())
+    (case_status,) = run(broken, tmp_path / "in", tmp_path / "out")
+    assert case_status.status == "failed"
+    assert "unexpected ZeroDivisionError: what now" in case_status.reason
+
+
+def test_a_model_that_does_not_load_ends_the_run(threshold: Segmenter, tmp_path: Path) -> None:
+    def refuse(model: object) -> Segmenter:
+        raise ModelError("no")
+
+    write_scan(tmp_path / "x.nii.gz")
+    with pytest.raises(ModelError):
+        predict_folder(discover([tmp_path])[0], tmp_path / "out", threshold.model, refuse)
+
+
+def test_an_output_folder_that_cannot_be_made(threshold: Segmenter, tmp_path: Path) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(OutputError, match="out: cannot write there"):
+        run(threshold, tmp_path / "in", tmp_path / "out")
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from tests_support import ThresholdRuntime
+from ctct.model_files.model_file import ModelFile
+from ctct.prediction.folder import predict_folder
+from ctct.inference.segmenter import Segmenter
+from ctct.io.discover import discover
+
+class Slow(ThresholdRuntime):
+    def __call__(self, slices, spacing_mm):
+        time.sleep(0.2)
+        return super().__call__(slices, spacing_mm)
+
+model = ModelFile(Path("threshold.onnx"), {}, "0" * 64)
+cases, _ = discover([sys.argv[1]])
+predict_folder(cases, Path(sys.argv[2]), model, lambda m: Segmenter(m, Slow()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_run_is_resumed(threshold: Segmenter, tmp_path: Path) -> None:
+    for number in range(8):
+        write_scan(tmp_path / "in" / f"case{number}.nii.gz")
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_RUN, str(tmp_path / "in"), str(out)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("*_seg.nii.gz"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = sorted(out.glob("*_seg.nii.gz"))
+    assert 2 <= len(finished) < 8
+    for path in finished:
+        assert np.asarray(nib.load(path).dataobj).shape == (40, 36, 3)
+    case_statuses = run(threshold, tmp_path / "in", out)
+    statuses = [case_status.status for case_status in case_statuses]
+    assert statuses.count("skipped") == len(finished)
+    assert statuses.count("done") == 8 - len(finished)
+    assert len(rows(out / "measurements.csv")) == 8

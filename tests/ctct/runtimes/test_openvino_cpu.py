@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ctct.model_files.model_file import ModelFile, find_model
+from ctct.runtimes.choose import load_runtime, resolve
+
+
+def test_what_openvino_compiled_is_kept_for_the_next_start(
+    default_model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path))
+    load_runtime(resolve(default_model, "openvino", "cpu", "fp32"))
+    (kept,) = (tmp_path / "openvino").glob("*.blob")
+    written = kept.stat().st_mtime_ns
+    load_runtime(resolve(default_model, "openvino", "cpu", "fp32"))
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "openvino").glob("*.blob")] == [written]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    default_model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "file"))
+    assert load_runtime(resolve(default_model, "openvino", "cpu", "fp32")).name == "openvino"
+
+
+CTRL_C = """
+import gc, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from ctct.runtimes.openvino_cpu import OpenVinoRuntime
+first, second = (OpenVinoRuntime(Path(sys.argv[1])) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("arrived")
+"""
+
+
+def test_ctrl_c_arrives_after_models_that_ended_in_the_order_they_began() -> None:
+    """With a Core for each, the process ended with a segmentation fault on CPUs with AMX."""
+    command = [sys.executable, "-c", CTRL_C, str(find_model().path)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_heed_ctrl_c)
+    assert (done.returncode, done.stdout) == (0, "arrived\n")
+
+
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
