@@ -28,10 +28,10 @@ from ctct.prediction.patients import find_context, frame_numbers
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
 
-#: Voxels as 32-bit numbers that a visitor may have unpacked; keeps the server's memory below 2 GB.
+#: Largest scan of a visitor, as 32-bit numbers; keeps the server's memory below 2 GB.
 MAX_UNPACKED_BYTES = 3 * 2**26
 
-#: Told the stage in words and which share of it is done.
+#: Called with the name of the stage and the share of it that is done.
 OnStage = Callable[[str, float], object]
 
 
@@ -40,9 +40,9 @@ class UploadedScan:
     """A scan that was read.
 
     Attributes:
-        case: where from, and its name.
+        case: its file and name.
         study: its voxels.
-        reading_s: the time it took.
+        reading_s: time to read it.
     """
 
     case: Case
@@ -69,7 +69,7 @@ class Labelled:
     seconds: float
 
     def labels_only(self) -> Labelled:
-        """The same in half of the memory: all that a comparison with another engine needs."""
+        """The same in a third of the memory: all that a comparison with another engine needs."""
         unknown = np.broadcast_to(np.float16(np.nan), self.segmentation.labels.shape)
         return replace(self, segmentation=replace(self.segmentation, disagreement=unknown))
 
@@ -108,7 +108,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a visitor gets for a scan; nothing of it was on the disk.
+    """What a visitor gets for a scan, all of it in memory.
 
     Attributes:
         result: measurements, verdict and pictures.
@@ -140,7 +140,7 @@ def read_scan(path: Path) -> UploadedScan:
 
 
 def label_first_frame(study: Study, segmenter: Segmenter) -> Segmentation:
-    """The labels of the first frame alone: something to look at while the others are made."""
+    """The labels of the first frame, to look at while the others are segmented."""
     return segmenter.segment(replace(study, voxels=study.voxels[:1]))
 
 
@@ -155,8 +155,8 @@ def label_scan(
     Args:
         study: the scan.
         segmenter: labels it.
-        engine: its name.
-        on_stage: told how it goes on.
+        engine: name of the segmenter.
+        on_stage: told of the progress.
     """
     begun = time.perf_counter()
     total = study.frames * study.slices

@@ -1,4 +1,4 @@
-"""What a visitor, or a program, gets for a scan: part by part, as soon as each is there."""
+"""What a visitor, or a program, gets for a scan: each part as soon as it is ready."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ctct.demo.viewer import viewer_iframe
 from ctct.api import measure
 from ctct.model_files.single_network import NETWORKS
 
-#: What is shown where: names of parts of the page to their HTML.
+#: Name of each part of the page to its HTML.
 Parts = dict[str, str]
 
 
@@ -42,9 +42,9 @@ class Request:
     """What a visitor chose.
 
     Attributes:
-        engine: name of what labels the scan.
-        compare: name of what labels it too; "" for nothing.
-        alone: whether each network of the pair labels it alone, too.
+        engine: name of the engine that labels the scan.
+        compare: name of a second engine to compare it with; "" for none.
+        alone: whether each network of the pair labels the scan alone, too.
     """
 
     engine: str
@@ -58,11 +58,11 @@ def fill(
     """The parts of the page for a scan: its first frame, then all of it, then the answers.
 
     Args:
-        path: the scan, which must be there until the end.
-        request: by whom it is labelled.
-        engines: what there is.
+        path: the scan.
+        request: what the visitor chose.
+        engines: all engines.
         url: of this page, for the commands.
-        on_stage: told how it goes on.
+        on_stage: told of the progress.
 
     Raises:
         CtctError: the scan cannot be used, or an engine cannot be loaded.
@@ -71,17 +71,20 @@ def fill(
     scan = read_scan(path)
     if scan.study.frames > 1:
         first = label_first_frame(scan.study, engines.segmenter(request.engine))
-        words = f"Phase 0 is there; all {scan.study.frames} follow…"
+        words = f"Phase 0 is ready; all {scan.study.frames} follow…"
         yield {"viewer": viewer_iframe(first, measure(first)), "beside": waiting_html(words)}
     labelled = label_scan(scan.study, engines.segmenter(request.engine), request.engine, on_stage)
-    networks = _networks(scan, request, engines, on_stage)
-    other = _other(scan, request, engines, on_stage)
-    layers = {"Ensemble" if labelled.is_pair else "Labels": labelled.segmentation.labels}
-    for name, one in {**networks, **({request.compare: other} if other else {})}.items():
-        layers[name] = one.segmentation.labels
+    networks = _label_by_networks(scan, request, engines, on_stage)
+    second = _label_by_second(scan, request, engines, on_stage)
+    layers = {"Ensemble" if labelled.is_pair else "Labels": labelled}
+    layers |= networks | ({request.compare: second} if second else {})
     analysis = analyze_scan(scan, labelled)
     yield {
-        "viewer": viewer_iframe(labelled.segmentation, analysis.result.measurements, layers),
+        "viewer": viewer_iframe(
+            labelled.segmentation,
+            analysis.result.measurements,
+            {name: layer.segmentation.labels for name, layer in layers.items()},
+        ),
         "beside": waiting_html("Measuring and writing the report…"),
     }
     answer = answer_scan(analysis, networks)
@@ -89,15 +92,15 @@ def fill(
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),
-        "comparison": comparison_html(labelled, other) if other else "",
+        "comparison": comparison_html(labelled, second) if second else "",
         "commands": commands_text(path.name, options, url, request.engine),
     }
 
 
-def _networks(
+def _label_by_networks(
     scan: UploadedScan, request: Request, engines: Engines, on_stage: OnStage
 ) -> dict[str, Labelled]:
-    """Each network of the pair alone, if wished for, by its name."""
+    """Name of each network of the pair to its labels; empty unless requested."""
     if not request.alone:
         return {}
     return {
@@ -108,25 +111,25 @@ def _networks(
     }
 
 
-def _other(
+def _label_by_second(
     scan: UploadedScan, request: Request, engines: Engines, on_stage: OnStage
 ) -> Labelled | None:
-    """The engine to compare with, if one is wished for."""
+    """The labels of the engine to compare with, if one was requested."""
     if not request.compare:
         return None
     segmenter = engines.segmenter(request.compare)
-    label_first_frame(scan.study, segmenter)  # as the first one had to, before its time is taken
+    label_first_frame(scan.study, segmenter)  # untimed, as of the first engine
     return label_scan(scan.study, segmenter, request.compare, on_stage).labels_only()
 
 
 def give_back_memory() -> None:
-    """Freed memory to the system: glibc keeps some for every thread that a scan passed through."""
+    """Return freed memory to the system: glibc keeps some for every thread that held a scan."""
     with suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def segment(path: Path, engine: str, engines: Engines) -> dict[str, Any]:
-    """The same for a program: verdict, indices and files of a scan.
+    """Verdict, indices and files of a scan, for a program.
 
     Raises:
         CtctError: the scan cannot be used, or an engine cannot be loaded.

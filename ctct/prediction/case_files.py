@@ -194,8 +194,9 @@ class CaseFiles:
         numbers = frame_numbers(case.name, segmentation.study.frames)
         context = find_context([case], numbers, options.overrides)
         result = analyze_case(segmentation, name=case.name, context=context)
-        if result.mean_disagreement is not None:
-            case_status.mean_disagreement = round(result.mean_disagreement, 4)
+        disagreement = result.mean_disagreement
+        if disagreement is not None:
+            case_status.mean_disagreement = round(disagreement, 4)
         label_map = result.encode_labels(options.label_order)
         if options.pictures:
             write_atomic(picture_path(self.folder, case.name), result.draw_contours())

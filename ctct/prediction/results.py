@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -48,6 +49,8 @@ class PatientCollector:
         self._pending = {
             patient: {case.name for case in scans} for patient, scans in self._patients.items()
         }
+        #: Of patients of the same name in different folders, the folder becomes part of the name.
+        self._names = Counter(name for _, name in self._patients)
         self._done: dict[tuple[Path, str], dict[str, CaseResult]] = {}
         self._results: dict[tuple[Path, str], PatientResult] = {}
         self._lock = Lock()
@@ -67,7 +70,11 @@ class PatientCollector:
                 return
             del self._done[patient]
         if done:
-            self._results[patient] = self._join(self._patients[patient], done)
+            joined = self._join(self._patients[patient], done)
+            folder, name = patient
+            if self._names[name] > 1:
+                joined = replace(joined, name=f"{folder.name}_{name}")
+            self._results[patient] = joined
 
     def results(self) -> list[PatientResult]:
         """The patients of whom a scan was measured, in the order of the cases."""

@@ -54,7 +54,7 @@ def test_few_frames_are_taken_as_they_are() -> None:
         (beat() + 30 * np.where(np.arange(20) % 2, 1, -1), "unsteady, 30 mL"),
     ],
 )
-def test_a_strange_curve_is_said(curve: np.ndarray, message: str) -> None:
+def test_warns_of_an_odd_curve(curve: np.ndarray, message: str) -> None:
     assert any(message in warning for warning in find_phases(list(curve)).warnings)
 
 

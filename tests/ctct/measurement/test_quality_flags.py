@@ -89,7 +89,7 @@ def test_only_frames_that_numbers_come_from_count() -> None:
     assert judge(three, [GOOD, GOOD, replace(GOOD, swapped=True)]).verdict == "ok"
 
 
-def test_a_lone_frame_and_one_without_signs() -> None:
+def test_a_single_frame_and_one_without_indicators() -> None:
     lone = Measurements(FRAMES[:1], None, None)
     assert judge(lone, [replace(GOOD, gaps=1)]).flags[0].reason.endswith(": 1")
     for indicators in (None, replace(GOOD, relative_disagreement=math.nan)):

@@ -55,7 +55,7 @@ def test_an_open_ring() -> None:
     assert indicators(labels).open_ring == 0
 
 
-def test_gaps_scatter_and_what_is_missing() -> None:
+def test_gaps_scatter_and_missing_structures() -> None:
     labels = heart()
     labels[2] = 0
     found = indicators(labels, removed=32)

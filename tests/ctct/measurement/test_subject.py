@@ -27,7 +27,7 @@ def test_impossible_bodies(values: dict[str, object], message: str) -> None:
         Subject(**values)
 
 
-def test_only_what_can_be_known_is_there() -> None:
+def test_indices_as_far_as_the_body_is_known() -> None:
     indices = {"LVSV (mL)": 70.0, "LVM (g)": 100.0}
     assert indices_of_subject(indices, Subject()) == {}
     found = indices_of_subject(indices, Subject(heart_rate_bpm=100))

@@ -216,7 +216,7 @@ def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
         run(threshold, tmp_path / "b", tmp_path / "out")
 
 
-def test_what_was_done_before_a_run_on_other_files_is_still_done_after_it(
+def test_a_run_on_other_files_leaves_earlier_cases_complete(
     threshold: Segmenter, tmp_path: Path
 ) -> None:
     for name in "ab":

@@ -39,7 +39,7 @@ def test_info_cfg_names_the_phases(tmp_path: Path) -> None:
     assert (context.ed, context.es) == (0, 11)
 
 
-def test_what_the_user_says_wins_and_nonsense_is_said(tmp_path: Path) -> None:
+def test_overrides_win_and_impossible_ones_are_reported(tmp_path: Path) -> None:
     (tmp_path / "Info.cfg").write_text("ED: 3\nES: 1\nHeight: 180\nWeight: 80\n")
     context = find_context([cine(tmp_path)], [1, 2, 3])
     assert (context.ed, context.es) == (2, 0)  # Info.cfg counts from 1
@@ -55,14 +55,14 @@ def test_a_phase_of_a_single_frame_is_not_missed(tmp_path: Path) -> None:
     assert (context.ed, context.es, context.warnings) == (0, None, ())
 
 
-def test_an_info_cfg_with_a_strange_body_is_said(tmp_path: Path) -> None:
+def test_an_implausible_body_in_info_cfg_is_reported(tmp_path: Path) -> None:
     (tmp_path / "Info.cfg").write_text("Height: 1.8\nWeight: 80\n")
     context = find_context([cine(tmp_path)], [1, 2])
     assert context.warnings == ("Info.cfg: height_cm is 1.8 (in metres?), expected 40 to 250",)
     assert context.subject == Subject(weight_kg=80)
 
 
-def test_unknown_ids_are_said(tmp_path: Path) -> None:
+def test_unknown_ids_are_reported(tmp_path: Path) -> None:
     table = tmp_path / "s.csv"
     table.write_text("id,sex\np,F\nother,M\n")
     cases = [Case(Path("p_frame01.nii.gz"), "p_frame01")]

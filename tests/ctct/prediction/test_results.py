@@ -48,6 +48,15 @@ def test_a_patient_of_whom_nothing_was_measured_is_left_out() -> None:
     assert [patient.name for patient in collect(failed="cine").results()] == ["p", "q"]
 
 
+def test_patients_of_the_same_name_in_two_folders_are_two() -> None:
+    names = {"a": "p_frame01", "b": "p_frame02"}
+    cases = [Case(Path(f"{folder}/{name}.nii.gz"), name) for folder, name in names.items()]
+    collector = PatientCollector(cases, PredictOptions(report=False))
+    for one in cases:
+        collector.add(one, analyze_phantom(one.name))
+    assert [patient.name for patient in collector.results()] == ["a_p", "b_p"]
+
+
 def test_results_may_come_from_several_threads() -> None:
     collector = PatientCollector(CASES, PredictOptions(report=False))
     threads = [Thread(target=collector.add, args=(one, analyze_phantom(one.name))) for one in CASES]

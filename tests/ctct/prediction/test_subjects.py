@@ -22,7 +22,7 @@ def test_columns_in_any_order_and_empty_cells(tmp_path: Path) -> None:
     assert problems == []
 
 
-def test_a_bad_row_is_said_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     rows = ["a,M,1.8,70", "b,M,180,-5", "c,M,tall,70", "d,M,180,70", "d,F,150,50", ",M,180,70"]
     path = write(tmp_path, "\n".join(["id,sex,height_cm,weight_kg", *rows]))
     subjects, problems = read_subjects(path)
@@ -39,7 +39,7 @@ def test_a_bad_row_is_said_and_the_others_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "name,sex\na,M\n", "id,size\na,3\n"])
-def test_what_is_no_such_table(tmp_path: Path, text: str) -> None:
+def test_refuses_a_table_with_other_columns(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match="columns are"):
         read_subjects(write(tmp_path, text))
 

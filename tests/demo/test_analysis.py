@@ -1,0 +1,76 @@
+"""What a visitor gets is what the command line writes, and nothing of it goes to the disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests_support import write_scan
+
+pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+
+from ctct.demo.analysis import Answer, analyze_scan, answer_scan, label_scan, read_scan
+
+from ctct.inference.segmenter import Segmenter
+from ctct.io.discover import discover
+from ctct.predict.folder import predict_folder
+
+
+@pytest.fixture
+def cine(tmp_path: Path) -> Path:
+    """A cine of two frames beside an ``Info.cfg``."""
+    path = tmp_path / "in" / "cine.nii.gz"
+    write_scan(path, (40, 36, 3, 2))
+    (path.parent / "Info.cfg").write_text("ED: 2\nES: 1\nHeight: 160\nWeight: 90\n")
+    return path
+
+
+def answer(path: Path, segmenter: Segmenter, networks: bool = False) -> Answer:
+    scan = read_scan(path)
+    labelled = label_scan(scan.study, segmenter, "threshold")
+    alone = {"CNN": labelled.labels_only(), "Transformer": labelled.labels_only()}
+    return answer_scan(analyze_scan(scan, labelled), alone if networks else None)
+
+
+def test_files_are_those_of_the_command_line(
+    threshold: Segmenter, cine: Path, tmp_path: Path
+) -> None:
+    found = answer(cine, threshold)
+    out = tmp_path / "out"
+    predict_folder(discover([cine])[0], out, threshold.model, lambda model: threshold)
+    assert list(found.files) == [
+        *("cine_seg.nii.gz", "measurements.csv", "frames.csv", "report.html"),
+    ]
+    for name in ("cine_seg.nii.gz", "measurements.csv", "frames.csv"):
+        assert found.files[name] == (out / name).read_bytes()
+    section = re.compile(r"<section.*</section>", re.DOTALL)
+    reports = (found.files["report.html"].decode(), (out / "report.html").read_text())
+    assert len({section.findall(report)[0] for report in reports}) == 1
+    assert (found.result.measurements.ed, found.result.measurements.es) == (1, 0)
+
+
+def test_nothing_is_written_to_the_disk(
+    threshold: Segmenter, cine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **settings: object) -> None:
+        raise AssertionError("a temporary file")
+
+    scan = read_scan(cine)
+    labelled = label_scan(scan.study, threshold)
+    for name in ("mkdtemp", "mkstemp", "TemporaryDirectory", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    before = sorted(cine.parent.iterdir())
+    assert answer_scan(analyze_scan(scan, labelled)).files
+    assert sorted(cine.parent.iterdir()) == before
+
+
+def test_each_network_alone_is_a_row_of_the_comparison(threshold: Segmenter, cine: Path) -> None:
+    found = answer(cine, threshold, networks=True)
+    rows = list(csv.DictReader(io.StringIO(found.files["by_model.csv"].decode())))
+    assert [row["model"] for row in rows] == ["this", "CNN", "Transformer"]
+    assert len({row["LVEDV (mL)"] for row in rows}) == 1  # the same labels here
+    assert "of 3 models" in found.files["report.html"].decode()
