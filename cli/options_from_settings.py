@@ -65,7 +65,7 @@ def _option(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
         rich_help_panel=panel,
         show_default=False if kind is bool or default in (None, ()) else shown,
     )
-    annotation = Annotated[kind | None, option]
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
