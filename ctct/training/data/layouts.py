@@ -183,7 +183,7 @@ def check_label_order(volumes: Sequence[Volume], path: Path) -> None:
 
 
 def _share_in_wall(labels: Sequence[npt.NDArray[np.uint8]], value: int) -> float:
-    """Share of the steps out of a structure, between neighbours of a slice, that end in MYO."""
+    """Share of the steps out of a structure, between neighbors of a slice, that end in MYO."""
     out = wall = 0
     for stack in labels:
         for near, far in (
