@@ -180,8 +180,8 @@ def test_tta_is_the_mean_over_the_orientations() -> None:
     variant = Variant(tta=True, probabilities=True)
     graph = SegmentationGraph(Leftmost(), Leftmost(), GRID, variant=variant)
     _, _, probabilities = graph(torch.rand(2, 1, 32, 32), one_mm(2))
-    # Turned back, the left half of an orientation is each of the four halves twice: every pixel lies in
-    # its half of the columns twice, and in its half of the rows twice.
+    # Turned back, the left half of an orientation is each of the four halves twice: every pixel
+    # lies in its half of the columns twice, and in its half of the rows twice.
     torch.testing.assert_close(probabilities[:, 3], torch.full((2, 32, 32), 0.5))
     torch.testing.assert_close(probabilities[:, 0], torch.full((2, 32, 32), 0.5))
 
