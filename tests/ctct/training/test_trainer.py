@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from ctct.errors import ConfigError
 from ctct.models.checkpoint import load_checkpoint
 from ctct.training.config import TrainingConfig
+from ctct.training.data.batch import TrainingBatch, draw_batch
 from ctct.training.interruption import StoppedError
 from ctct.training.monitor import DivergedError
 from ctct.training.trainer import train, unlabelled_weight_at
@@ -164,6 +166,26 @@ class TestTrain:
         assert not (tmp_path / "resume.safetensors").exists() or all(
             t.isfinite().all() for t in saved(tmp_path).values() if t.is_floating_point()
         )
+
+    def test_a_batch_that_does_not_fit_the_memory_goes_in_two_parts(
+        self,
+        acdc: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        sizes: list[int] = []
+
+        def draw(*arguments: Any) -> TrainingBatch:
+            sizes.append(arguments[2].batch)
+            if sizes[-1] > 4:
+                raise torch.OutOfMemoryError
+            return draw_batch(*arguments)
+
+        monkeypatch.setattr("ctct.training.step.draw_batch", draw)
+        train(config(acdc, steps=2, batch=8), tmp_path)
+        assert sizes == [8, 4, 4, 4, 4]
+        assert "out of memory: each batch now goes in 2 pieces" in caplog.text
 
 
 class TestUnlabelledWeight:
