@@ -25,20 +25,20 @@ def options_from(
     Raises:
         TypeError: two groups have a setting of the same name.
     """
-    options = [o for o in _options(settings) if o.name not in leave_out]
-    names = [option.name for option in options]
+    added = [option for option in _options(settings) if option.name not in leave_out]
+    names = [option.name for option in added]
     if len(set(names)) < len(names):
         raise TypeError(f"{settings.__name__}: two groups have a setting of the same name")
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         def run(**values: Any) -> Any:
-            given = {name: values.pop(name) for name in names}
-            overrides = {name: value for name, value in given.items() if value not in (None, [])}
+            options = {name: values.pop(name) for name in names}
+            overrides = {name: value for name, value in options.items() if value not in (None, [])}
             return command(**values, **{to: overrides})
 
         signature = inspect.signature(command, eval_str=True)
         parameters = [p for p in signature.parameters.values() if p.name != to]
-        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters, *options)]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters, *added)]
         # Typer reads both of these.
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -65,7 +65,7 @@ def _option(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
         rich_help_panel=panel,
         show_default=False if kind is bool or default in (None, ()) else shown,
     )
-    annotation = Annotated[kind | None, option]
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

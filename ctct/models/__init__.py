@@ -1,1 +1,1 @@
-"""The two networks, the sampling rule and the graph that joins them. Needs torch."""
+"""The two networks, the sampling rule and the graph that joins them. Needs torch, but for names."""

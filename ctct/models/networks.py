@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ctct.errors import ConfigError
+from ctct.errors import ConfigError, RuntimeUnavailableError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
 from ctct.models.names import SWIN_HYBRID, SWIN_UNET, TIMM, UNET, unknown_network
@@ -57,6 +57,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
 
     Raises:
         ConfigError: there is no such network, or it does not fit the grid.
+        RuntimeUnavailableError: a package that it needs is not installed.
     """
     pretrained = bool(config["pretrained"])
     if name == UNET:
@@ -66,8 +67,12 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     if name == SWIN_HYBRID:
         return SwinHybrid(config["swin"], config["grid_size"])
     if name.startswith(TIMM):
-        from ctct.models.timm_unet import TimmUNet
-
+        try:
+            from ctct.models.timm_unet import TimmUNet
+        except ImportError as error:
+            raise RuntimeUnavailableError(
+                f"{name}: needs {error.name}; pip install 'ctct[train]'"
+            ) from error
         sizes = [size for size in (config["grid_size"], config.get("heart_crop_size")) if size]
         return TimmUNet(name.removeprefix(TIMM), sizes, pretrained=pretrained)
     raise ConfigError(unknown_network(name))

@@ -38,9 +38,11 @@ class TimmUNet(nn.Module):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        weights = True if pretrained else None
+        weights = True if pretrained else None  # the encoder's own, or none
         try:
-            self.unet = smp.Unet(f"tu-{encoder}", 5, weights, in_channels=1, classes=classes)
+            self.unet = smp.Unet(
+                f"tu-{encoder}", encoder_weights=weights, in_channels=1, classes=classes
+            )
         except Exception as error:  # timm and its hub client raise errors of many kinds
             raise ConfigError(
                 f"timm:{encoder}: no encoder that this timm can make ({_reason(error)}); "

@@ -1,7 +1,7 @@
 """Every setting of a training run: typed, checked on construction, saved with the run.
 
 Each field stands beside its meaning, which is also the help of its option of ``ctct train``.
-This module imports neither torch nor another room's code that does, so that the help is quick.
+Nothing here imports torch before a model is read, so that the help is quick.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ def cross_teaching_loss(
         with torch.no_grad():
             images = batch.weak[unlabelled].contiguous(memory_format=torch.channels_last)
             taught = [teacher(images).float().softmax(1) for teacher in teachers]
+    unlabelled_pixels = 1 - batch.labelled_pixels()
     loss = torch.zeros((), device=batch.weak.device)
     for logits, own, other in zip(student_logits, taught, reversed(taught), strict=True):
         labels, counts = pseudo_labels(
@@ -45,7 +46,7 @@ def cross_teaching_loss(
         target = batch.mix(torch.cat((batch.labels, labels)))
         weight = batch.mix(torch.cat((torch.ones_like(batch.labels, dtype=counts.dtype), counts)))
         loss = loss + segmentation_loss(
-            logits, target, weight * (1 - batch.labelled_pixels()), settings.pseudo_loss
+            logits, target, weight * unlabelled_pixels, settings.pseudo_loss
         )
     return loss
 

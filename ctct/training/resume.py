@@ -76,7 +76,7 @@ def load_resume(
     path = folder / RESUME_FILE
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {_present_name(n): file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
             state: dict[str, Any] = json.loads(file.metadata()["state"])
         for name, module in modules.items():
             module.load_state_dict(_with_prefix(tensors, name))
@@ -110,3 +110,8 @@ def load_resume(
 
 def _with_prefix(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+
+
+def _present_name(name: str) -> str:
+    """The name that a tensor of a file of version 0.1 has today."""
+    return name.replace("optimiser.", "optimizer.", 1) if name.startswith("optimiser.") else name

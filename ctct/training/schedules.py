@@ -1,4 +1,4 @@
-"""Weights and rates as functions of progress ``t`` in 0…1."""
+"""Weights and rates as functions of the progress of a run, 0…1."""
 
 from __future__ import annotations
 

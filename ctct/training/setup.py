@@ -143,7 +143,7 @@ def build_students(config: TrainingConfig, fabric: Fabric, resume: bool) -> Segm
     if config.pair.init_from and not resume:
         load_initial_weights(students, config)
     # Channels-last halves the time of the convolutions on a CPU, and suits those of a GPU.
-    students.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    students.to(fabric.device).to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-any-return,no-untyped-call]
     return students

@@ -114,7 +114,7 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
 
 
 def training_data(collection: Collection, split: Split) -> TrainingData:
-    """The volumes of each list; a frame without labels is unlabelled, whoever the patient is.
+    """The volumes of each list; frames without labels of labelled patients are unlabelled.
 
     Raises:
         InputError: the same scan is on both sides of training and validation.
@@ -151,7 +151,7 @@ def check_leaks(collection: Collection, split: Split) -> None:
         if sides[first.patient] != sides[volume.patient]:
             raise InputError(
                 f"{first.name} ({sides[first.patient]}) and {volume.name} "
-                f"({sides[volume.patient]}) are the same scan; take one away"
+                f"({sides[volume.patient]}) are the same scan; remove one"
             )
         log.warning("%s and %s are the same scan, both in training", first.name, volume.name)
 

@@ -107,15 +107,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             if logs:
                 recent.clear()
             if validates and monitor:
-                weights, dice = validate(run.averaged, run.validation)
-                log.info(
-                    "step %d: %s", run.step, ", ".join(f"{k} {v:.4f}" for k, v in dice.items())
-                )
-                is_best = dice["ensemble"] >= run.best.get("ensemble", 0.0)
-                if config.run.keep == "last" or is_best:
-                    run.best = dice
-                    save_result(run.folder, run.averaged, config, run.step, weights, dice)
-                monitor.record(run.step, **{f"dice_{name}": value for name, value in dice.items()})
+                validate_and_keep(run, monitor)
                 monitor.picture(run.step, batch, run.averaged, config.cross_teaching)
                 monitor.curves()
             if saves:
@@ -130,6 +122,17 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
     if monitor:
         monitor.close()
     return run.best
+
+
+def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:
+    """Validate the averaged weights, and save them if they are the best so far, or the last."""
+    weights, dice = validate(run.averaged, run.validation)
+    log.info("step %d: %s", run.step, ", ".join(f"{k} {v:.4f}" for k, v in dice.items()))
+    monitor.record(run.step, **{f"dice_{name}": value for name, value in dice.items()})
+    is_best = dice["ensemble"] >= run.best.get("ensemble", 0.0)
+    if is_best or run.config.run.keep == "last":
+        run.best = dice
+        save_result(run.folder, run.averaged, run.config, run.step, weights, dice)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:

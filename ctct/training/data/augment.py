@@ -1,7 +1,7 @@
-"""Random changes of geometry and intensity, a draw for every slice of a batch.
+"""Random changes of geometry and intensity, drawn for each slice of a batch.
 
 Geometry is returned as an affine that the sampling rule composes with its own, so an augmented
-slice is interpolated once. All draws come from the generator given, on its device.
+slice is interpolated once. All draws come from a generator that the caller passes, on its device.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far to go; a strength of zero switches that change off.
+    """Strengths of the changes; zero switches one off.
 
     Attributes:
         rotation_degrees: largest rotation either way.
@@ -108,14 +108,14 @@ def rectangles(
 ) -> Tensor:
     """(n, size, size) masks for CutMix (Yun et al., ICCV 2019), each true in one rectangle or none.
 
-    The rectangle's center lies in the middle half of the slice, where the heart is; what sticks
-    out is cut off.
+    The rectangle's center lies in the middle half of the slice, where the heart is; parts beyond
+    the slice are cut off.
 
     Args:
-        n: masks wanted.
-        size: pixels a side.
+        n: number of masks.
+        size: pixels per side.
         chance: of a rectangle; without one the mask is false everywhere.
-        generator: of the draws, on whose device the masks are.
+        generator: of the draws; the masks are on its device.
         sides: smallest and largest side, as a fraction of ``size``.
     """
 

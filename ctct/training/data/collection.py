@@ -13,10 +13,10 @@ class Volume:
     """One frame of one patient.
 
     Attributes:
-        patient: whose it is.
+        patient: name of the patient.
         name: unique in its collection.
         voxels: (Z, H, W) intensities, see :func:`to_bytes`.
-        labels: (Z, H, W) in ctct's order; None where there are none.
+        labels: (Z, H, W) in ctct's order, or None.
         spacing_mm: (row, column) in-plane spacing.
     """
 
@@ -29,7 +29,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Collection:
-    """Volumes sorted by patient and name, and the layout they were found in."""
+    """Volumes sorted by patient and name, and the layout of their folder."""
 
     volumes: tuple[Volume, ...]
     layout: str
@@ -39,7 +39,7 @@ def to_bytes(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Intensities of a volume in 8 bits: the networks' z-score per slice needs no more.
 
     Whole numbers in 0…255 stay as they are. Others are scaled so that 0 (or the minimum, where it
-    is negative) becomes 0 and the 99.9th percentile 255; what is not finite counts as 0.
+    is negative) becomes 0 and the 99.9th percentile 255; values that are not finite count as 0.
     """
     finite = np.nan_to_num(voxels, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())

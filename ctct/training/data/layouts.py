@@ -26,7 +26,7 @@ AFFINE_TOLERANCE_MM = 1e-3
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """A file to read: its patient, its name, and its labels where it has any."""
+    """The files of a scan: its image, and its labels if it has any."""
 
     patient: str
     name: str
@@ -39,15 +39,15 @@ def read_collection(
 ) -> Collection:
     """All volumes of a folder, or of a file of ``ctct pack``.
 
-    The layouts, in the order they are looked for:
+    The layouts, in the order in which they are tried:
 
     - nnU-Net: ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``, and ``imagesUn`` for scans
       without labels.
     - ACDC: ``patientNNN/patientNNN_frameYY.nii.gz``, at any depth, with ``_gt`` for the labels.
     - plain: ``X.nii.gz``, at any depth, labelled where ``X_gt.nii.gz`` lies beside it.
 
-    Every frame of a 4-D scan is a volume. Frames of a patient are known by the ends of their names,
-    as in ``_frame01``, ``_ED``, ``_t05``.
+    Every frame of a 4-D scan is a volume. The ends of the names tell the frames of a patient, as in
+    ``_frame01``, ``_ED``, ``_t05``.
 
     Args:
         path: the folder or file.
@@ -98,15 +98,15 @@ def find_scans(root: Path) -> tuple[str, list[ScanFiles]]:
     names = {_stem(p): p for p in images}
     if len(names) < len(images):
         twice = next(p for p in images if names[_stem(p)] != p)
-        raise InputError(f"{twice}: its name is that of {names[_stem(twice)]}; rename one")
+        raise InputError(f"{twice}: has the same name as {names[_stem(twice)]}; rename one")
     scans = []
     for image in images:
         labels = [image.with_name(f"{_stem(image)}_gt{e}") for e in _ENDINGS]
-        known = next((p for p in labels if p.exists()), None)
-        scans.append(ScanFiles(_patient(_stem(image)), _stem(image), image, known))
+        existing = next((p for p in labels if p.exists()), None)
+        scans.append(ScanFiles(_patient(_stem(image)), _stem(image), image, existing))
     if all(re.fullmatch(r"patient\d{3}", scan.patient) for scan in scans):
         single = {scan.patient for scan in scans if not scan.name.endswith("_4d")}
-        # The frames of a cine that lie beside it as files of their own are in it twice.
+        # ACDC has the cine and, as files of their own, two of its frames: take only these.
         return ACDC, [s for s in scans if s.patient not in single or not s.name.endswith("_4d")]
     return PLAIN, scans
 
@@ -121,21 +121,21 @@ def _nnunet(root: Path) -> list[ScanFiles]:
             name = _stem(image)
             channel = re.search(r"_(\d{4})$", name)
             if channel and channel[1] != "0000":
-                raise InputError(f"{image}: a second channel; ctct trains on one image a case")
+                raise InputError(f"{image}: a second channel; ctct trains on one image per case")
             name = name.removesuffix("_0000")
             if folder == "imagesTr" and name not in labels:
                 raise InputError(
                     f"{image}: no {name}.nii.gz in labelsTr; scans without labels go into imagesUn"
                 )
-            known = labels.pop(name) if folder == "imagesTr" else None
-            scans.append(ScanFiles(_patient(name), name, image, known))
+            case_labels = labels.pop(name) if folder == "imagesTr" else None
+            scans.append(ScanFiles(_patient(name), name, image, case_labels))
     if labels:
         raise InputError(f"{next(iter(labels.values()))}: its image is not in imagesTr")
     return scans
 
 
 def _volumes(scan: ScanFiles, label_order: str) -> Iterator[Volume]:
-    from ctct.io.nifti import read_nifti  # only here: a pack is read without nibabel
+    from ctct.io.nifti import read_nifti  # here, because a pack is read without nibabel
 
     study = read_nifti(scan.image)
     labels: npt.NDArray[np.uint8] | None = None
@@ -148,8 +148,8 @@ def _volumes(scan: ScanFiles, label_order: str) -> Iterator[Volume]:
             )
         if not np.allclose(manual.affine, study.affine, atol=AFFINE_TOLERANCE_MM):
             raise InputError(
-                f"{scan.labels}: its affine is not that of {scan.image.name}; "
-                "resample the labels onto the image, or mend the header"
+                f"{scan.labels}: its affine differs from that of {scan.image.name}; "
+                "resample the labels onto the image, or correct the header"
             )
         try:
             labels = remap(manual.voxels.astype(np.int16), label_order)
@@ -170,21 +170,20 @@ def check_label_order(volumes: Sequence[Volume], path: Path) -> None:
     """Refuse labels whose numbers look exchanged: the wall lies around the LV, not around the RV.
 
     Raises:
-        InputError: more of the outline of what is called RV than of what is called LV touches the
-            wall.
+        InputError: a larger part of the outline of the RV than of the LV touches the wall.
     """
     labels = [v.labels for v in volumes if v.labels is not None]
     around = {name: _share_in_wall(labels, VALUE[name]) for name in (LV, RV)}
     if around[RV] > around[LV]:
         others = [name for name in ORDERS if name != "acdc"]
         raise InputError(
-            f"{path}: the wall lies around what is labelled RV ({around[RV]:.0%} of its outline) "
-            f"rather than LV ({around[LV]:.0%}); try --label-order {others[0]}"
+            f"{path}: the wall surrounds the structure labelled RV ({around[RV]:.0%} of its "
+            f"outline) rather than LV ({around[LV]:.0%}); try --label-order {others[0]}"
         )
 
 
 def _share_in_wall(labels: Sequence[npt.NDArray[np.uint8]], value: int) -> float:
-    """Share of the steps out of a structure, between neighbours of a slice, that end in MYO."""
+    """Share of the steps out of a structure, between neighbors of a slice, that end in MYO."""
     out = wall = 0
     for stack in labels:
         for near, far in (

@@ -1,4 +1,4 @@
-"""A whole training set as one compressed file, to train where neither the scans nor nibabel are."""
+"""A training set as one compressed file, for machines that have neither the scans nor nibabel."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def write_pack(
 ) -> None:
     """Write a ``.npz`` that :func:`read_pack` reads, at native resolution.
 
-    Slices are cropped symmetrically to ``field_of_view_mm``, so that their center, and with it what
-    the networks see, stays; a volume with labels beyond is not.
+    Slices are cropped symmetrically to ``field_of_view_mm``, so that their center, and with it the
+    networks' input, stays the same; a volume with labels beyond that field is not cropped.
 
     Raises:
         OutputError: the file cannot be written; nothing is left of it.
@@ -39,8 +39,8 @@ def write_pack(
         "shape": np.array([v.voxels.shape for v in volumes], np.int32),
         "spacing_mm": np.array([v.spacing_mm for v in volumes], np.float64),
         "labelled": np.array([v.labels is not None for v in volumes]),
-        "voxels": _joined([v.voxels for v in volumes]),
-        "labels": _joined([v.labels for v in volumes if v.labels is not None]),
+        "voxels": _concatenate([v.voxels for v in volumes]),
+        "labels": _concatenate([v.labels for v in volumes if v.labels is not None]),
     }
     file = io.BytesIO()
     # bzip2 makes these bytes a quarter smaller than the deflate of np.savez_compressed.
@@ -103,11 +103,11 @@ def _crop(volume: Volume, field_of_view_mm: float) -> Volume:
     )
 
 
-def _center(n: int, wanted: int) -> slice:
-    """The middle ``wanted`` of ``n`` pixels, or one more so that as many go on either side."""
-    margin = max(n - wanted, 0) // 2
+def _center(n: int, length: int) -> slice:
+    """The middle ``length`` of ``n`` pixels, or one more so that both margins are equal."""
+    margin = max(n - length, 0) // 2
     return slice(margin, n - margin)
 
 
-def _joined(stacks: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+def _concatenate(stacks: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     return np.concatenate([s.reshape(-1) for s in stacks]) if stacks else np.zeros(0, np.uint8)

@@ -18,12 +18,12 @@ class SliceSet:
     """All slices of some volumes, at native resolution, as one flat tensor on the device.
 
     Slices differ in size, so they lie end to end in one tensor of bytes; a batch reads the four
-    neighbours of each of its pixels from there. Nothing is padded, nothing is copied from the host,
+    neighbors of each of its pixels from there. Nothing is padded, nothing is copied from the host,
     and each slice is interpolated once.
 
     Args:
         volumes: all with labels or all without.
-        device: where the slices live.
+        device: of the slices.
     """
 
     def __init__(self, volumes: Sequence[Volume], device: torch.device | str = "cpu") -> None:
@@ -41,8 +41,8 @@ class SliceSet:
         )  # (slices, 2)
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
         self.voxels = _flat([v.voxels for v in volumes], device)
-        known = [v.labels for v in volumes if v.labels is not None]
-        self.labels = _flat(known, device) if len(known) == len(volumes) else None
+        labels = [v.labels for v in volumes if v.labels is not None]
+        self.labels = _flat(labels, device) if len(labels) == len(volumes) else None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,13 +57,13 @@ class SliceSet:
         """Slices interpolated bilinearly onto the grid; zero outside the slice.
 
         Args:
-            numbers: (N,) slices wanted.
-            grid: of S pixels a side.
+            numbers: (N,) numbers of the slices.
+            grid: of S pixels per side.
             transform: (N, 2, 3) affines as in :func:`~ctct.models.grid.centered_coordinates`.
 
         Returns:
-            Intensities (N, 1, S, S) and labels (N, S, S), of which the class with the largest
-            interpolated share wins; None where the set has no labels.
+            Intensities (N, 1, S, S) and labels (N, S, S), each the class with the largest
+            interpolated share; None if the set has no labels.
         """
         size, spacing = self.size[numbers], self.spacing_mm[numbers]
         coordinates = centered_coordinates(
@@ -97,7 +97,7 @@ class SliceSet:
 
 
 def heart_centers_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
-    """Where the heart of each patient lies, in (row, column) from the center of the slices.
+    """The center of each patient's heart, (row, column) from the center of the slices.
 
     The middle of the box around all labels of the patient; patients without any are left out.
     """

@@ -113,3 +113,12 @@ def test_tensors_of_something_else(tmp_path: Path, metadata: dict[str, str] | No
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata)
     with pytest.raises(ModelError, match="not a model of ctct"):
         load_checkpoint(tmp_path / "other.safetensors")
+
+
+def test_the_former_network_on_encoders_of_timm_is_refused_by_name(tmp_path: Path) -> None:
+    config = {**DESCRIPTION.config, "networks": ["timm:resnet34", "swin_unet"]}
+    metadata = replace(DESCRIPTION, config=config).to_metadata()
+    tensors = {"cnn.encoder.conv1.weight": torch.zeros(3), "cnn.adapt.0.bias": torch.zeros(3)}
+    save_file(tensors, tmp_path / MODEL_FILE, metadata)
+    with pytest.raises(ModelError, match=r"its timm:resnet34 is of ctct 0\.1.*train it again"):
+        load_checkpoint(tmp_path)

@@ -20,7 +20,7 @@ GRID = NetworkGrid(size=32, spacing_mm=1.0)
 
 
 class Certain(nn.Module):
-    """Gives the class ``bright`` where the normalised input is above 0, ``dark`` elsewhere."""
+    """Gives the class ``bright`` where the normalized input is above 0, ``dark`` elsewhere."""
 
     def __init__(self, bright: int, dark: int = 0, margin: float = 50.0) -> None:
         super().__init__()
@@ -180,8 +180,8 @@ def test_tta_is_the_mean_over_the_orientations() -> None:
     variant = Variant(tta=True, probabilities=True)
     graph = SegmentationGraph(Leftmost(), Leftmost(), GRID, variant=variant)
     _, _, probabilities = graph(torch.rand(2, 1, 32, 32), one_mm(2))
-    # Turned back, the left half of a view is each of the four halves twice: every pixel lies in
-    # its half of the columns twice, and in its half of the rows twice.
+    # Turned back, the left half of an orientation is each of the four halves twice: every pixel
+    # lies in its half of the columns twice, and in its half of the rows twice.
     torch.testing.assert_close(probabilities[:, 3], torch.full((2, 32, 32), 0.5))
     torch.testing.assert_close(probabilities[:, 0], torch.full((2, 32, 32), 0.5))
 

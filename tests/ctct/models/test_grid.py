@@ -142,7 +142,7 @@ class TestSample:
         torch.testing.assert_close(returned[inner], image[inner], atol=0.02, rtol=0)
 
 
-class TestNormalise:
+class TestNormalize:
     def test_worked_by_hand(self) -> None:
         # 1, 1, 3, 3: mean 2, standard deviation 1
         found = normalize(torch.tensor([1.0, 1, 3, 3]).reshape(1, 1, 2, 2))

@@ -4,28 +4,10 @@ import pytest
 import torch
 
 from ctct.errors import ConfigError
+from ctct.models.names import check_networks
 from ctct.models.networks import build_graph, build_network
 
 CONFIG = {"swin": "nano", "grid_size": 64, "grid_spacing_mm": 1.4, "pretrained": False}
-
-
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("unet", {"dropout": 0.0}),
-        ("swin_unet", {}),
-        ("swin_hybrid", {}),
-        ("timm:resnet18", {}),
-        ("timm:mobilenetv3_small_050", {}),
-    ],
-)
-def test_logits_and_gradients(name: str, changes: dict[str, object]) -> None:
-    network = build_network(name, {**CONFIG, **changes})
-    logits = network(torch.rand(2, 1, 64, 64))
-    assert logits.shape == (2, 4, 64, 64)
-    logits.square().sum().backward()
-    without = [n for n, p in network.named_parameters() if p.grad is None]
-    assert not without
 
 
 def test_dropout_is_relative_to_the_papers() -> None:
@@ -39,13 +21,35 @@ def test_dropout_is_relative_to_the_papers() -> None:
     ]
 
 
-def test_a_configuration_of_an_older_version() -> None:
+def test_a_configuration_of_an_older_version_without_names() -> None:
     graph = build_graph(CONFIG)  # does not know of networks by name
     assert [type(n).__name__ for n in (graph.cnn, graph.transformer)] == ["UNet", "SwinUNet"]
 
 
-@pytest.mark.parametrize("name", ["vnet", "timm:no_such_encoder", "timm:vit_tiny_patch16_224"])
-def test_unknown_network(name: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vnet", "unknown network 'vnet'; choose unet, swin_unet, swin_hybrid, or timm:"),
+        ("timm:no_such_encoder", r"timm:no_such_encoder: no encoder .* timm\.list_models\(\)"),
+        ("timm:vit_tiny_patch16_224", "no encoder that this timm can make .*downsampling"),
+        ("timm:swin_tiny_patch4_window7_224", "does not take 64×64 pixels .*--grid-size"),
+    ],
+)
+def test_networks_that_cannot_be_built(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         build_network(name, CONFIG)
     assert "\n" not in str(caught.value)
+
+
+def test_the_trial_of_the_grid_leaves_an_encoder_of_timm_as_it_was() -> None:
+    network = build_network("timm:resnet18", {**CONFIG, "heart_crop_size": 32})
+    assert all(module.training for module in network.modules())
+    counters = [v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")]
+    assert counters
+    assert not any(counters)
+
+
+@pytest.mark.parametrize("names", [(), ("unet",), ("unet", "unet", "unet")])
+def test_a_pair_is_two(names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=f"--networks takes two names.*got {len(names)}"):
+        check_networks(names)

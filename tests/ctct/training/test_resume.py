@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ctct.errors import ModelError, OutputError
@@ -35,6 +36,18 @@ def test_round_trip(tmp_path: Path) -> None:
     assert all(torch.equal(before[n][slot], after[n][slot]) for n in before for slot in before[n])
     assert torch.equal(torch.rand(3, generator=other_generators["batches"]), drawn)
     assert torch.equal(torch.rand(3), dropped)
+
+
+def test_the_optimizer_of_a_file_of_version_0_1(tmp_path: Path) -> None:
+    modules, optimizer, generators = parts(0)
+    save_resume(tmp_path, modules, optimizer, generators, {})
+    path = tmp_path / RESUME_FILE
+    tensors = {k.replace("optimizer.", "optimiser."): v for k, v in load_file(path).items()}
+    save_file(tensors, path, {"state": "{}"})
+    others, other_optimizer, other_generators = parts(1)
+    load_resume(tmp_path, others, other_optimizer, other_generators)
+    before, after = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
+    assert all(torch.equal(before[n][slot], after[n][slot]) for n in before for slot in before[n])
 
 
 @pytest.mark.parametrize(

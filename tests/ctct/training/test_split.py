@@ -119,16 +119,16 @@ class TestTrainingData:
         )
 
     def test_the_same_scan_on_both_sides(self, caplog: pytest.LogCaptureFixture) -> None:
-        twins = Collection((*acdc(99, 38, 2).volumes[:1], *acdc(99).volumes), "acdc")
-        twins = Collection(
+        copies = Collection((*acdc(99, 38, 2).volumes[:1], *acdc(99).volumes), "acdc")
+        copies = Collection(
             tuple(
                 Volume(v.patient, v.name, np.zeros((1, 4, 4), np.uint8), v.labels, (1, 1))
-                for v in twins.volumes
+                for v in copies.volumes
             ),
             "acdc",
         )
         with pytest.raises(InputError, match=r"patient002 \(validation\) and patient099 \(train"):
-            training_data(twins, split_patients(twins, config()))
+            training_data(copies, split_patients(copies, config()))
         same = Collection((volume("a", value=1), volume("b", value=1), volume("c")), "plain")
         split = split_patients(same, config(validation="1", seed=0))
         if split.validation == ("c",):

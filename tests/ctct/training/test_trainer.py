@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -18,9 +20,10 @@ from torch import Tensor
 from ctct.errors import ConfigError
 from ctct.models.checkpoint import load_checkpoint
 from ctct.training.config import TrainingConfig
+from ctct.training.data.batch import TrainingBatch, draw_batch
 from ctct.training.interruption import StoppedError
 from ctct.training.monitor import DivergedError
-from ctct.training.trainer import train
+from ctct.training.trainer import train, unlabelled_weight_at
 
 SETTINGS = {
     "steps": 4,
@@ -71,7 +74,7 @@ class TestTrain:
         assert sum(description.member_weights) == pytest.approx(1, abs=1e-6)
         assert all(tensor.isfinite().all() for tensor in graph.parameters())
 
-    def test_stopped_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
+    def test_stopped_and_continued_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
         settings = config(acdc, heart_crop_size=32)
         train(settings, tmp_path / "whole")
 
@@ -92,7 +95,7 @@ class TestTrain:
             train(settings, tmp_path / "parts", resume=True)
 
     @pytest.mark.slow
-    def test_killed_and_gone_on_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
+    def test_killed_and_continued_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:
         run, changes = tmp_path / "run", {"steps": 12, "save_every": 2, "validate_every": 12}
         path = tmp_path / "config.json"
         path.write_text(config(acdc, **changes).model_dump_json())
@@ -163,3 +166,35 @@ class TestTrain:
         assert not (tmp_path / "resume.safetensors").exists() or all(
             t.isfinite().all() for t in saved(tmp_path).values() if t.is_floating_point()
         )
+
+    def test_a_batch_that_does_not_fit_the_memory_goes_in_two_parts(
+        self,
+        acdc: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        sizes: list[int] = []
+
+        def draw(*arguments: Any) -> TrainingBatch:
+            sizes.append(arguments[2].batch)
+            if sizes[-1] > 4:
+                raise torch.OutOfMemoryError
+            return draw_batch(*arguments)
+
+        monkeypatch.setattr("ctct.training.step.draw_batch", draw)
+        train(config(acdc, steps=2, batch=8), tmp_path)
+        assert sizes == [8, 4, 4, 4, 4]
+        assert "out of memory: each batch now goes in 2 pieces" in caplog.text
+
+
+class TestUnlabelledWeight:
+    def test_worked_by_hand(self, acdc: Path) -> None:
+        settings = config(acdc, warm_up=0.4, ramp=0.5, cross_teaching_weight=2.0)
+        assert unlabelled_weight_at(settings, 0.39) is None  # labelled slices alone
+        # 0.4 is 0.8 of the ramp: 2 exp(-5 (1 - 0.8)²) = 2 exp(-0.2)
+        assert unlabelled_weight_at(settings, 0.4) == pytest.approx(2 * math.exp(-0.2))
+        assert unlabelled_weight_at(settings, 0.9) == 2.0
+
+    def test_never_without_cross_teaching(self, acdc: Path) -> None:
+        assert unlabelled_weight_at(config(acdc, labelled_only=True), 0.9) is None

@@ -11,7 +11,7 @@ from ctct.training.data.collection import Volume
 from ctct.training.validation import validate
 
 
-class Says(nn.Module):
+class Constant(nn.Module):
     """Sure of one class wherever the slice is bright, of the background elsewhere."""
 
     def __init__(self, value: int) -> None:
@@ -49,7 +49,9 @@ class TestValidate:
         labels = np.zeros((2, 40, 30), np.uint8)
         labels[:, 10:20, 8:20] = self.LV
         volume = Volume("a", "x", np.uint8(100) * (labels > 0), labels, (1, 1))
-        graph = SegmentationGraph(Says(cnn), Says(transformer), NetworkGrid(64, 1.0), (0.9, 0.1))
+        graph = SegmentationGraph(
+            Constant(cnn), Constant(transformer), NetworkGrid(64, 1.0), (0.9, 0.1)
+        )
         found_weights, found = validate(graph, [volume, volume])
         assert list(found) == ["cnn", "transformer", "ensemble"]
         assert tuple(found.values()) == pytest.approx(scores, abs=1e-6)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ctct.errors import ConfigError
+from ctct.training.config import TrainingConfig
+from ctct.training.resume import RESUME_FILE
+from ctct.training.run import prepare_run, write_settings
+from ctct.training.split import Split
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "first"
+    with pytest.raises(ConfigError, match="first: there is no run to continue"):
+        prepare_run(folder, resume=True)
+    prepare_run(folder, resume=False)
+    assert folder.is_dir()
+
+
+def test_a_folder_with_a_run(tmp_path: Path) -> None:
+    (tmp_path / RESUME_FILE).touch()
+    prepare_run(tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="holds a run already; continue it with --resume"):
+        prepare_run(tmp_path, resume=False)
+
+
+def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> None:
+    config = TrainingConfig(data=".", steps=7)
+    write_settings(tmp_path, config, Split(("a",), ("b", "c"), ("d",)))
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["optimization"]["steps"] == 7  # in groups
+    assert TrainingConfig.model_validate(written) == config
+    assert json.loads((tmp_path / "split.json").read_text()) == {
+        "labelled": ["a"],
+        "unlabelled": ["b", "c"],
+        "validation": ["d"],
+    }
