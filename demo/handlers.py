@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ctct.api import measure
 from ctct.demo.analysis import (
     Labelled,
     OnStage,
@@ -29,8 +30,6 @@ from ctct.demo.panels import (
     waiting_html,
 )
 from ctct.demo.viewer import viewer_iframe
-
-from ctct.api import measure
 from ctct.model_files.single_network import NETWORKS
 
 #: Name of each part of the page to its HTML.

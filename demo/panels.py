@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from ctct.demo.analysis import Answer, Labelled
 from markupsafe import Markup
 
 from ctct.api import measure
+from ctct.demo.analysis import Answer, Labelled
 from ctct.errors import CtctError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.report.html import render
