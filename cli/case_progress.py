@@ -16,16 +16,24 @@ from ctct.prediction.run_manifest import CaseStatus
 class CaseProgress(Observer):
     """Moves a bar by whole cases, and by the completed part of each case at work."""
 
-    def __init__(self, shown: Progress, total: int) -> None:
+    def __init__(self, shown: Progress) -> None:
         self._shown = shown
-        self._task = shown.add_task("", total=total, at="")
+        self._task = shown.add_task("", total=None, at="")
         self._ended = 0
         self._parts: dict[str, float] = {}
+
+    def run_started(self, cases: int) -> None:
+        """Show how many cases there are."""
+        self._shown.update(self._task, total=cases)
 
     def slices_done(self, case: Case, done: int, total: int) -> None:
         """Count the part of the case that is done."""
         self._parts[case.name] = done / total
         self._update(f"{case.name}, slice {done}/{total}")
+
+    def export_stage(self, stage: str) -> None:
+        """Show what the export of a variant is doing."""
+        self._shown.update(self._task, at=stage)
 
     def case_ended(self, case_status: CaseStatus) -> None:
         """Count the whole case."""
@@ -39,7 +47,7 @@ class CaseProgress(Observer):
 
 
 @contextmanager
-def case_progress(total: int) -> Iterator[CaseProgress]:
-    """A bar over ``total`` cases; yields the observer that moves it."""
+def case_progress() -> Iterator[CaseProgress]:
+    """A bar over the cases of a run; yields the observer that moves it."""
     with progress(TextColumn("{task.fields[at]}", markup=False)) as shown:
-        yield CaseProgress(shown, total)
+        yield CaseProgress(shown)

@@ -61,25 +61,24 @@ def evaluate(
     Prints the Dice of each structure. -o adds Jaccard, HD95 and ASSD, all by ED, ES, base, mid and
     apex, and the agreement of volumes and EF.
     """
+    import ctct
     from ctct.cli.progress import bar
     from ctct.errors import EXIT_SOME_FAILED
-    from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
-    from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, compare_evaluations
-    from ctct.storage import prepare_folder, write_atomic
 
-    if out is not None:
-        prepare_folder(out)
     with_distances = out is not None or compare is not None
-    options = EvaluationOptions(with_distances, voxel_units, label_order, reference_order)
     with bar() as observe:
-        evaluation = evaluate_folder(predictions, references, options, observe)
-        other = evaluate_folder(compare, references, options, observe) if compare else None
-    compared = compare_evaluations(evaluation, other) if other else {}
-    findings = Findings.from_evaluation(evaluation, str(compare or ""), compared)
-    if out is not None:
-        for name, content in evaluation_files(findings).items():
-            write_atomic(out / name, content)
+        findings = ctct.evaluate(
+            predictions,
+            references,
+            out,
+            compare=compare,
+            distances=with_distances,
+            voxel_units=voxel_units,
+            label_order=label_order,
+            reference_order=reference_order,
+            on_case=observe,
+        )
+    evaluation = findings.evaluation
     _print(findings, with_distances)
     for reason in evaluation.failed.values():
         typer.echo(f"ctct: {reason}", err=True)

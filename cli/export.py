@@ -115,26 +115,28 @@ def export(
     Each file is compared with the pair in PyTorch and float32. A file that differs by more than its
     precision allows is not written.
     """
+    import ctct
     from ctct.cli.progress import spinner
-    from ctct.exporters.export import export as run
-    from ctct.exporters.request import ExportRequest
-    from ctct.model_files.engine_profile import EngineProfile
-    from ctct.model_files.variant import Variant
 
     metadata = {"training_data": training_data, "license": license}
-    request = ExportRequest(
-        formats=_names(formats, trt),
-        precision=precision,
-        variant=Variant(tuple(members.split(",")), tta, probabilities),
-        verify=not no_verify,
-        verify_on=verify_on,
-        calibration=calibration,
-        metadata={key: value for key, value in metadata.items() if value is not None},
-        profile=EngineProfile(_numbers("--batch", batch), _numbers("--size", size)),
-        targets=tuple(filter(None, target.split(","))),
-    )
     with spinner() as say:
-        artefacts = run(source, out, request, say)
+        artefacts = ctct.export(
+            source,
+            out,
+            formats=_names(formats, trt),
+            precision=precision,
+            members=tuple(members.split(",")),
+            tta=tta,
+            probabilities=probabilities,
+            verify=not no_verify,
+            verify_on=verify_on,
+            calibration=calibration,
+            batch=_numbers("--batch", batch),
+            size=_numbers("--size", size),
+            targets=tuple(filter(None, target.split(","))),
+            metadata={key: value for key, value in metadata.items() if value is not None},
+            on_stage=say,
+        )
     for artefact in artefacts:
         typer.echo(_summary(artefact))
 

@@ -24,8 +24,6 @@ from ctct.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from ctct.model_files.model_file import ModelFile
-    from ctct.model_files.variant import Variant
     from ctct.prediction.run_manifest import CaseStatus
 
 
@@ -189,61 +187,49 @@ def predict(
     import json
     from dataclasses import asdict
 
+    import ctct
     from ctct.cli.case_progress import case_progress
     from ctct.cli.messages import one_line
     from ctct.errors import EXIT_SOME_FAILED, InputError
-    from ctct.inference.segmenter import Segmenter
-    from ctct.io.discover import discover
-    from ctct.model_files.variant import Variant
-    from ctct.prediction.case_files import PredictOptions
-    from ctct.prediction.folder import predict_folder
-    from ctct.prediction.patients import read_overrides
     from ctct.prediction.run_manifest import FAILED
-    from ctct.runtimes.choose import resolve
 
-    gpus = _gpus(devices)
-    cases, labels = discover(inputs, series or ())
-    if labels:
-        typer.echo(f"skipping {len(labels)} label maps (*_gt, *_seg)", err=True)
-    overrides, problems = read_overrides(cases, subjects, ed, es, compare or ())
-    for problem in problems:
-        typer.echo(f"ctct: {one_line(problem)}", err=True)
-    options = PredictOptions(
-        clean_up=not keep_all_components,
-        label_order=label_order,
-        pictures=pictures,
-        report=report,
-        overwrite=overwrite,
-        overrides=overrides,
-        keep_identifiers=keep_identifiers,
-        formats=tuple(formats.split(",")),
-    )
-    variant = Variant(tuple(members.split(",")), tta)
-    if variant == Variant():
-        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
-    else:
-        file = _in_variant(model, variant, runtime, device, precision)
-        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
-    with case_progress(len(cases)) as observer:
-        case_statuses = predict_folder(
-            cases,
+    with case_progress() as observer:
+        statuses = ctct.predict(
+            inputs,
             out,
-            plan.model,
-            lambda model: Segmenter.load(plan, batch),
-            options,
-            observer,
+            model=model,
+            runtime=runtime,
+            device=device,
+            batch=batch,
+            precision=precision,
+            gpus=_gpus(devices),
+            heart_crop=heart_crop,
+            members=tuple(members.split(",")),
+            tta=tta,
+            series=series or (),
+            label_order=label_order,
+            clean_up=not keep_all_components,
+            pictures=pictures,
+            report=report,
+            formats=tuple(formats.split(",")),
+            subjects=subjects,
+            ed=ed,
+            es=es,
+            compare=compare or (),
+            keep_identifiers=keep_identifiers,
+            overwrite=overwrite,
+            observer=observer,
+            on_export=observer.export_stage,
         )
-    failed = [case_status for case_status in case_statuses if case_status.status == FAILED]
-    for case_status in failed:
-        typer.echo(f"ctct: {one_line(case_status.reason)}", err=True)
+    failed = [status for status in statuses if status.status == FAILED]
+    for status in failed:
+        typer.echo(f"ctct: {one_line(status.reason)}", err=True)
     if as_json:
-        typer.echo(json.dumps([asdict(case_status) for case_status in case_statuses], indent=2))
+        typer.echo(json.dumps([asdict(status) for status in statuses], indent=2))
     else:
-        typer.echo(one_line(_summary(case_statuses, out)))
+        typer.echo(one_line(_summary(statuses, out)))
     if failed:
-        raise typer.Exit(
-            EXIT_SOME_FAILED if len(failed) < len(case_statuses) else InputError.exit_code
-        )
+        raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(statuses) else InputError.exit_code)
 
 
 def _gpus(devices: str) -> tuple[int, ...]:
@@ -255,27 +241,10 @@ def _gpus(devices: str) -> tuple[int, ...]:
         raise ConfigError(f"--devices {devices}: give numbers of GPUs, as in 0,1") from error
 
 
-def _in_variant(
-    model: str, variant: Variant, runtime: str, device: str, precision: str
-) -> ModelFile:
-    """The model in a variant, at the precision in which it would run without."""
-    from ctct.cli.progress import spinner
-    from ctct.exporters.variants import export_variant_once
-    from ctct.model_files.model_file import locate_model, read_model
-    from ctct.runtimes.choose import resolve
-
-    file = read_model(locate_model(model), heart_crop=False)
-    plan = resolve(file, runtime, device, precision, heart_crop=False)
-    with spinner() as say:
-        return export_variant_once(
-            file, variant, plan.model.description.get("precision", "fp32"), say
-        )
-
-
-def _summary(case_statuses: list[CaseStatus], out: Path) -> str:
+def _summary(statuses: list[CaseStatus], out: Path) -> str:
     counts = [
-        f"{n} {status}"
-        for status in ("done", "skipped", "failed")
-        if (n := sum(case_status.status == status for case_status in case_statuses))
+        f"{n} {name}"
+        for name in ("done", "skipped", "failed")
+        if (n := sum(status.status == name for status in statuses))
     ]
     return f"{', '.join(counts)}; results in {out}"

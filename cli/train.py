@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ctct.cli.options_from_settings import options_from
-from ctct.training.config import CONFIG_FILE, TrainingConfig
+from ctct.training.config import TrainingConfig
 
 
 @options_from(TrainingConfig, leave_out=("data", "preset"))
@@ -45,28 +45,20 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs, or processes.")] = 1,
 ) -> None:
     """Train a CNN and a Transformer that teach each other."""
+    import ctct
     from ctct.cli.progress import SpeedColumn, bar
-    from ctct.errors import ConfigError
-    from ctct.model_files.model_file import find_model
-    from ctct.training.config import make_config
-    from ctct.training.devices import default_preset
-    from ctct.training.trainer import train as run
 
-    if data:
-        overrides["data"] = data
-    if initial_model := overrides.get("init_from"):
-        overrides["init_from"] = find_model(initial_model).path
-    if resume:
-        if preset or config:
-            raise ConfigError("--resume continues with the run's own settings; leave out --preset")
-        config = out / CONFIG_FILE
-        if not config.exists():
-            raise ConfigError(f"{out}: there is no run to continue")
-    elif data is None and config is None:
-        raise ConfigError("DATA is missing: the folder of patients to train on")
-    preset = preset or default_preset(device, announce=not resume)
-    settings = make_config(preset, overrides, config)
     with bar("steps", SpeedColumn()) as observe:
-        scores = run(settings, out, device=device, devices=devices, resume=resume, observe=observe)
+        scores = ctct.train(
+            data,
+            out,
+            preset=preset,
+            config=config,
+            resume=resume,
+            device=device,
+            devices=devices,
+            observe=observe,
+            **overrides,
+        )
     for name, dice in scores.items():
         typer.echo(f"validation Dice, {name}: {dice:.4f}")

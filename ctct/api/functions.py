@@ -318,7 +318,7 @@ def export(
     size: tuple[int, int, int] = (32, 256, 512),
     targets: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
-    observe: Callable[[str], object] = lambda stage: None,
+    on_stage: Callable[[str], object] = lambda stage: None,
 ) -> list[Artefact]:
     """Write a trained pair as files for other runtimes, behind the gate; what ``ctct export`` does.
 
@@ -337,7 +337,7 @@ def export(
         size: the same of the pixels per side.
         targets: GPUs to build engines for, as in ("sm80", "sm89").
         metadata: entries that replace the source's: "training_data", "license".
-        observe: told what is being done.
+        on_stage: told what is being done.
 
     Returns:
         One artefact per file: ``format``, ``path`` and the ``attempts``, with their verification.
@@ -365,7 +365,7 @@ def export(
         profile=EngineProfile(batch, size),
         targets=tuple(targets),
     )
-    return run(source, Path(out), request, observe)
+    return run(source, Path(out), request, on_stage)
 
 
 def _paths(scans: OneOrMore) -> list[Path]:

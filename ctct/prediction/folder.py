@@ -58,6 +58,7 @@ def predict_folder(
     with lock_folder(folder):
         for subfolder in (folder, folder / "quality", folder / DICOM_SEG):
             remove_partials(subfolder)
+        observer.run_started(len(cases))
         return _predict(cases, folder, model, load_segmenter, options, observer)
 
 

@@ -39,6 +39,9 @@ R = TypeVar("R")
 class Observer:
     """Told of the progress of a run, in the thread that started it; this one does nothing."""
 
+    def run_started(self, cases: int) -> None:
+        """That many cases were found."""
+
     def slices_done(self, case: Case, done: int, total: int) -> None:
         """That many of a case's slices are segmented."""
 

@@ -28,7 +28,8 @@ with bar("steps", SpeedColumn()) as observe:
 with spinner() as say:
     say("the first stage")
     time.sleep(0.2)
-with case_progress(2) as observer:
+with case_progress() as observer:
+    observer.run_started(2)
     observer.slices_done(Case(Path("a.nii"), "a"), 5, 10)
     time.sleep(0.2)
     observer.case_ended(CaseStatus("a", "a.nii", DONE))
