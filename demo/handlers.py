@@ -18,6 +18,7 @@ from ctct.demo.analysis import (
     answer_scan,
     label_first_frame,
     label_scan,
+    measure_labels,
     read_scan,
 )
 from ctct.demo.engines import Engines
@@ -30,7 +31,6 @@ from ctct.demo.panels import (
 )
 from ctct.demo.viewer import viewer_iframe
 
-from ctct.api import measure
 from ctct.model_files.single_network import NETWORKS
 
 #: Name of each part of the page to its HTML.
@@ -72,7 +72,7 @@ def fill(
     if scan.study.frames > 1:
         first = label_first_frame(scan.study, engines.segmenter(request.engine))
         words = f"Phase 0 is ready; all {scan.study.frames} follow…"
-        yield {"viewer": viewer_iframe(first, measure(first)), "beside": waiting_html(words)}
+        yield {"viewer": viewer_iframe(first, measure_labels(first)), "beside": waiting_html(words)}
     labelled = label_scan(scan.study, engines.segmenter(request.engine), request.engine, on_stage)
     networks = _label_by_networks(scan, request, engines, on_stage)
     second = _label_by_second(scan, request, engines, on_stage)

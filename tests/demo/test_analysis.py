@@ -17,7 +17,7 @@ from ctct.demo.analysis import Answer, analyze_scan, answer_scan, label_scan, re
 
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
-from ctct.predict.folder import predict_folder
+from ctct.prediction.folder import predict_folder
 
 
 @pytest.fixture
