@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME, PrecisionChoice
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ def training(
     ] = 2,
 ) -> None:
     """Training steps per second, compared with typical research code."""
-    from ctct.cli.progress import spinner
-
     from ctct.benchmark.training import PUBLISHED, training_speed
+    from ctct.cli.progress import spinner
     from ctct.training.config import make_config
     from ctct.training.devices import default_preset
 
@@ -119,9 +119,8 @@ def runtimes(
     rounds: ROUNDS = 7,
 ) -> None:
     """Models on every runtime here, compared with the same pair in PyTorch and float32."""
-    from ctct.cli.progress import spinner
-
     from ctct.benchmark.runtimes import runtime_speed
+    from ctct.cli.progress import spinner
 
     with spinner() as say:
         rows = runtime_speed(reference, models or ["default"], device, batch or [16], rounds, say)
@@ -149,9 +148,8 @@ def prediction(
 
     Measures the Dice too where manual labels, CASE_gt.nii.gz, lie next to the scans.
     """
-    from ctct.cli.progress import spinner
-
     from ctct.benchmark.prediction import prediction_speed
+    from ctct.cli.progress import spinner
 
     with spinner() as say, _scans(inputs) as cases:
         rows = prediction_speed(cases, model or ["default"], reference, device, batch, rounds, say)
@@ -173,11 +171,10 @@ def everything(
 
     It takes some minutes. ctct benchmark without a command does the same.
     """
-    from ctct.cli.progress import spinner
-
     from ctct.benchmark.cold_start import cold_start
     from ctct.benchmark.prediction import prediction_speed
     from ctct.benchmark.runtimes import runtime_speed
+    from ctct.cli.progress import spinner
 
     with spinner() as say, _scans(inputs) as cases:
         cold = cold_start(cases[0].path, on_stage=say)
@@ -263,9 +260,8 @@ def quality(
     ] = 0,
 ) -> None:
     """How well the quality score tells bad labels from good, on scans and corrupted copies."""
-    from ctct.cli.progress import spinner
-
     from ctct.benchmark.quality import GOOD_DICE, auroc, quality_trials
+    from ctct.cli.progress import spinner
     from ctct.inference.segmenter import load_model
 
     with spinner() as say:

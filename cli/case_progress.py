@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ctct.cli.progress import progress
 from rich.progress import Progress, TextColumn
 
+from ctct.cli.progress import progress
 from ctct.io.case import Case
 from ctct.prediction.pipeline import Observer
 from ctct.prediction.run_manifest import CaseStatus

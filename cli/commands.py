@@ -7,8 +7,9 @@ from inspect import cleandoc
 from typing import Any
 
 import typer
-from ctct.cli.former_options import replace_former_options
 from typer.core import TyperCommand, TyperGroup
+
+from ctct.cli.former_options import replace_former_options
 
 #: Name of each command and beginning of its help. The command is the function, or the
 #: ``typer.Typer``, of that name in the module of that name.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from ctct.cli.options import OUTPUT, LabelOrderChoice
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ def evaluate(
     apex, and the agreement of volumes and EF.
     """
     from ctct.cli.progress import bar
-
     from ctct.errors import EXIT_SOME_FAILED
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files

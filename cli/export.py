@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
 from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, TTA, VERIFICATION
 
 if TYPE_CHECKING:
@@ -117,7 +118,6 @@ def export(
     from ctct.cli.progress import spinner
     from ctct.exporters.export import export as run
     from ctct.exporters.request import ExportRequest
-
     from ctct.model_files.engine_profile import EngineProfile
     from ctct.model_files.variant import Variant
 

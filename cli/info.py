@@ -68,7 +68,6 @@ def info(
 
 def _list_scans(paths: list[Path]) -> None:
     from ctct.cli.messages import one_line
-
     from ctct.io.discover import list_scans
 
     scans = list_scans(paths)

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+
 from ctct.cli.commands import LazyGroup
 from ctct.cli.messages import StderrHandler, one_line
-
 from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError, RuntimeUnavailableError
 
 app = typer.Typer(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from ctct.cli.options import (
     BOTH,
     DEVICE,
@@ -190,7 +191,6 @@ def predict(
 
     from ctct.cli.case_progress import case_progress
     from ctct.cli.messages import one_line
-
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
@@ -261,7 +261,6 @@ def _in_variant(
     """The model in a variant, at the precision in which it would run without."""
     from ctct.cli.progress import spinner
     from ctct.exporters.variants import export_variant_once
-
     from ctct.model_files.model_file import locate_model, read_model
     from ctct.runtimes.choose import resolve
 

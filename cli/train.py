@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from ctct.cli.options_from_settings import options_from
 
+from ctct.cli.options_from_settings import options_from
 from ctct.training.config import CONFIG_FILE, TrainingConfig
 
 
@@ -46,7 +46,6 @@ def train(
 ) -> None:
     """Train a CNN and a Transformer that teach each other."""
     from ctct.cli.progress import SpeedColumn, bar
-
     from ctct.errors import ConfigError
     from ctct.model_files.model_file import find_model
     from ctct.training.config import make_config

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from ctct.demo.uploads import check_zip
 
+from ctct.demo.uploads import check_zip
 from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case

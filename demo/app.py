@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
 from ctct.demo.engines import Engines
 from ctct.demo.handlers import Request, fill, give_back_memory, segment
 from ctct.demo.panels import describe_error, message_html
 from ctct.demo.samples import FIRST, SAMPLES, write_sample
 from ctct.demo.uploads import Uploads
-
 from ctct.model_files.single_network import can_cut
 
 log = logging.getLogger(__name__)

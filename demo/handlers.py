@@ -30,7 +30,6 @@ from ctct.demo.panels import (
     waiting_html,
 )
 from ctct.demo.viewer import viewer_iframe
-
 from ctct.model_files.single_network import NETWORKS
 
 #: Name of each part of the page to its HTML.

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from ctct.demo.analysis import Answer, Labelled, measure_labels
 from markupsafe import Markup
 
+from ctct.demo.analysis import Answer, Labelled, measure_labels
 from ctct.errors import CtctError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.report.html import render

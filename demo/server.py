@@ -16,12 +16,12 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
+from starlette.middleware import Middleware
+
 from ctct.demo.app import MAX_UPLOAD_MB, build
 from ctct.demo.engines import Engines
 from ctct.demo.samples import FIRST, sample_file
 from ctct.demo.uploads import Uploads
-from starlette.middleware import Middleware
-
 from ctct.errors import ConfigError
 
 #: The browser may load files of this server and pictures inside the page, nothing else.

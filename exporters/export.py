@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ctct.errors import OutputError, ParityError
 from ctct.exporters.formats import FORMATS, ExportJob, OnStage
 from ctct.exporters.parity import LIMITS, Parity, compare, segment_all
 from ctct.exporters.precision import GraphPrecision, precision_fallbacks
 from ctct.exporters.request import ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
-
-from ctct.errors import OutputError, ParityError
 from ctct.inference.segmenter import Segmenter
 from ctct.model_files.sidecar import read_engine_record, sidecar_path, write_engine_record
 from ctct.runtimes.base import Runtime

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctct.errors import ModelError, OutputError
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.request import ExportRequest
 from ctct.exporters.trained_pair import STEM, TrainedPair
-
-from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
 from ctct.model_files.sidecar import TENSORRT, read_engine_record
 from ctct.runtimes.base import INPUTS, Runtime

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import ml_dtypes
 import numpy as np
 import onnx
-from ctct.exporters.studies import SliceBatch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from ctct.errors import RuntimeUnavailableError
+from ctct.exporters.studies import SliceBatch
 from ctct.model_files.variant import MEMBERS
 from ctct.runtimes.base import INPUTS
 

@@ -68,6 +68,11 @@ class Request:
         return self.file_runtime or self.runtime
 
     @property
+    def use_another(self) -> str:
+        """The first words of a remedy that names another runtime."""
+        return "use an .onnx file of the model with" if self.file_kind else "use"
+
+    @property
     def has_gpu(self) -> bool:
         """Whether a GPU may be used and there is one. The driver is asked only where it may."""
         return self.device != "cpu" and self.machine.gpu_count > 0
@@ -208,8 +213,8 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
         lambda r: r.fixed_runtime in GPU_ONLY and r.device == "cpu",
         Refusal(
             RuntimeUnavailableError,
-            "--device cpu: {r.fixed_runtime} runs on a GPU; use an .onnx file of the model with "
-            "--runtime openvino or onnxruntime",
+            "--device cpu: {r.fixed_runtime} runs on a GPU; {r.use_another} --runtime openvino or "
+            "onnxruntime",
         ),
     ),
     Rule(
@@ -217,8 +222,7 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
         lambda r: r.fixed_runtime == "openvino" and r.device == "cuda",
         Refusal(
             RuntimeUnavailableError,
-            "--device cuda: openvino runs on the CPU; use an .onnx file of the model with "
-            "--runtime onnxruntime",
+            "--device cuda: openvino runs on the CPU; {r.use_another} --runtime onnxruntime",
         ),
     ),
     Rule(
@@ -236,8 +240,8 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
         lambda r: r.fixed_runtime in GPU_ONLY and not r.has_gpu,
         Refusal(
             RuntimeUnavailableError,
-            "{r.path}: no CUDA GPU or driver on this machine for {r.fixed_runtime}; use an .onnx "
-            "file of the model with --runtime openvino",
+            "{r.path}: no CUDA GPU or driver on this machine for {r.fixed_runtime}; "
+            "{r.use_another} --runtime openvino",
         ),
     ),
     Rule(

@@ -3,9 +3,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ctct.cli.benchmark import _say_prediction, _say_runtimes
 
-from ctct.benchmark.turns import Timing
+from ctct.benchmark.timing import Timing
+from ctct.cli.benchmark import _say_prediction, _say_runtimes
 
 
 def test_a_line_per_runtime(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+
 from ctct.cli import options
 from ctct.cli.commands import COMMANDS, load_command
-
 from ctct.labels import ORDERS
 from ctct.runtimes import choose, precision
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ctct.cli.commands import load_command
 from ctct.cli.former_options import FORMER_OPTIONS, replace_former_options
 

@@ -5,6 +5,7 @@ import logging
 import sys
 
 import pytest
+
 from ctct.cli.messages import StderrHandler, one_line
 
 

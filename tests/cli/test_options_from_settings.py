@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import typer
-from ctct.cli.options_from_settings import options_from
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
+
+from ctct.cli.options_from_settings import options_from
 
 
 class Data(BaseModel):
@@ -97,7 +98,6 @@ def test_train_has_an_option_for_every_setting() -> None:
     import inspect
 
     from ctct.cli.train import train
-
     from ctct.training.config import GROUP_OF
 
     options = set(inspect.signature(train).parameters)

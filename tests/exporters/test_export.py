@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+
+from ctct.errors import ConfigError, InputError, ModelError, OutputError, ParityError
 from ctct.exporters import export as export_module
 from ctct.exporters.export import export, verify
 from ctct.exporters.formats import FORMATS, ExportJob, convert_to_openvino
@@ -19,8 +21,6 @@ from ctct.exporters.parity import LIMITS, Limits
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.request import FORMAT_NAMES, PRECISIONS, ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
-
-from ctct.errors import ConfigError, InputError, ModelError, OutputError, ParityError
 from ctct.io.nifti import encode_study
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant, heart_crop_path

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
+from ctct.errors import ModelError, OutputError
 from ctct.exporters.onnx_graph import OPSET, save_onnx
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
-
-from ctct.errors import ModelError, OutputError
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_checkpoint

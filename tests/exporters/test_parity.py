@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ctct.exporters.parity import LIMITS, Limits, Parity, compare
 
+from ctct.exporters.parity import LIMITS, Limits, Parity, compare
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from ctct.exporters.onnx_graph import OPSET_BF16, save_onnx, to_onnx
 from ctct.exporters.precision import (
     KEPT_IN_FLOAT32,
@@ -14,8 +16,6 @@ from ctct.exporters.precision import (
     to_half,
     to_int8,
 )
-from onnx import TensorProto, helper, numpy_helper
-
 from ctct.model_files.variant import MEMBERS
 from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.openvino_cpu import OpenVinoRuntime

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from ctct.errors import ModelError
 from ctct.exporters.onnx_graph import save_onnx
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
-
-from ctct.errors import ModelError
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
 from ctct.model_files.single_network import network_alone
 from ctct.model_files.variant import MEMBERS, Variant, bf16_path

@@ -6,10 +6,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from ctct.exporters.studies import CALIBRATION_SLICES, calibration_batches, verification_studies
 from tests_support import write_scan
 
 from ctct.errors import InputError
+from ctct.exporters.studies import CALIBRATION_SLICES, calibration_batches, verification_studies
 
 
 def test_calibration_and_verification_use_different_people(

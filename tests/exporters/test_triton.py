@@ -10,11 +10,11 @@ from typing import Any
 
 import onnx
 import pytest
-from ctct.exporters.triton import config_text, onnx_types, write_triton_repository
 from google.protobuf import text_format
 from trt_support import write_tiny_onnx
 
 from ctct.errors import ConfigError, ModelError, OutputError
+from ctct.exporters.triton import config_text, onnx_types, write_triton_repository
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import default_model_path
 from ctct.model_files.sidecar import EngineRecord, write_engine_record

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ctct.exporters.variants import export_variant_once
 
 from ctct.errors import ModelError
+from ctct.exporters.variants import export_variant_once
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
 from ctct.model_files.model_file import find_model

@@ -9,7 +9,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from ctct.prediction.case_result import analyze_case
 from rich.console import Console
 
 import ctct
@@ -17,6 +16,7 @@ from ctct.api.result import Result
 from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
 from ctct.labels import LV, MYO, VALUE
+from ctct.prediction.case_result import analyze_case
 
 
 def beating(name: str = "cine", frames: int = 2) -> Result:

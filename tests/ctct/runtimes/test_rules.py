@@ -128,7 +128,7 @@ REFUSALS = [
         "GPU runtime on the CPU",
         request(ONNX, "tensorrt", "cpu", ALL, 1),
         RuntimeUnavailableError,
-        "--device cpu: tensorrt runs on a GPU",
+        "--device cpu: tensorrt runs on a GPU; use --runtime openvino",
     ),
     (
         "GPU runtime on the CPU",
@@ -140,7 +140,7 @@ REFUSALS = [
         "OpenVINO on a GPU",
         request(ONNX, "openvino", "cuda", ALL, 1),
         RuntimeUnavailableError,
-        "--device cuda: openvino runs on the CPU",
+        "--device cuda: openvino runs on the CPU; use --runtime onnxruntime",
     ),
     (
         "OpenVINO on a GPU",
@@ -158,7 +158,7 @@ REFUSALS = [
         "GPU runtime without a GPU",
         request(ONNX, "tensorrt", "auto"),
         RuntimeUnavailableError,
-        "no CUDA GPU or driver on this machine for tensorrt",
+        "no CUDA GPU or driver on this machine for tensorrt; use --runtime openvino",
     ),
     (
         "GPU runtime without a GPU",
