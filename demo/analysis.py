@@ -18,7 +18,7 @@ from ctct.io.case import Case
 from ctct.io.read import find_case, read_case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
-from ctct.measurement.volumes import frame_volumes
+from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 from ctct.model_files.model_file import ModelFile
 from ctct.prediction.case_files import output_path
 from ctct.prediction.case_result import CaseResult, analyze_case
@@ -170,6 +170,12 @@ def label_scan(
     seconds = time.perf_counter() - begun
     runtime = f"{segmenter.runtime.name} on {segmenter.runtime.device}"
     return Labelled(engine, segmenter.model, runtime, clean_components(raw), seconds)
+
+
+def measure_labels(segmentation: Segmentation) -> Measurements:
+    """Volumes, ED and ES of labels, without what else is known of the patient."""
+    study = segmentation.study
+    return measure_frames(frame_volumes(segmentation.labels, study.voxel_ml, study.name))
 
 
 def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:

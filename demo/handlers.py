@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctct.api import measure
 from ctct.demo.analysis import (
     Labelled,
     OnStage,
@@ -19,6 +18,7 @@ from ctct.demo.analysis import (
     answer_scan,
     label_first_frame,
     label_scan,
+    measure_labels,
     read_scan,
 )
 from ctct.demo.engines import Engines
@@ -71,7 +71,7 @@ def fill(
     if scan.study.frames > 1:
         first = label_first_frame(scan.study, engines.segmenter(request.engine))
         words = f"Phase 0 is ready; all {scan.study.frames} follow…"
-        yield {"viewer": viewer_iframe(first, measure(first)), "beside": waiting_html(words)}
+        yield {"viewer": viewer_iframe(first, measure_labels(first)), "beside": waiting_html(words)}
     labelled = label_scan(scan.study, engines.segmenter(request.engine), request.engine, on_stage)
     networks = _label_by_networks(scan, request, engines, on_stage)
     second = _label_by_second(scan, request, engines, on_stage)

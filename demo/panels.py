@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from ctct.api import measure
-from ctct.demo.analysis import Answer, Labelled
+from ctct.demo.analysis import Answer, Labelled, measure_labels
 from ctct.errors import CtctError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.report.html import render
@@ -74,7 +73,7 @@ def comparison_html(first: Labelled, second: Labelled) -> Markup:
         "segmenting (s)": [f"{labelled.seconds:.2f}" for labelled in both],
         "slices/s": [f"{labelled.slices_per_second:.0f}" for labelled in both],
     }
-    indices = [measure(labelled.segmentation).indices for labelled in both]
+    indices = [measure_labels(labelled.segmentation).indices for labelled in both]
     for index in ("LVEDV (mL)", "LVESV (mL)", "LVEF (%)"):
         if index in indices[0]:
             rows[index] = [f"{values[index]:.2f}" for values in indices]

@@ -15,7 +15,7 @@ from ctct.io.study import Study
 
 
 @pytest.fixture(scope="session")
-def url(_cache_of_their_own: None) -> Iterator[str]:
+def url(_separate_cache: None) -> Iterator[str]:
     """Address of the page, served with the bundled model."""
     pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
     from ctct.demo.engines import Engines

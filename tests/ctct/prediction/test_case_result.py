@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests_support import phantom
 
-from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
+from ctct.io.label_maps import read_labels
 from ctct.io.study import Study
 from ctct.measurement.subject import Subject
 from ctct.prediction import case_result
@@ -97,6 +98,11 @@ def test_frames_that_cannot_be_drawn_are_left_out() -> None:
     assert draw_phases({"ED": (small, 0), "ES": (small, 0)}) != alone
 
 
-def test_a_study_made_in_memory_has_no_label_file() -> None:
-    with pytest.raises(InputError, match="made in memory"):
-        analyze_case(segmentation()).encode_labels()
+def test_a_study_made_in_memory_has_a_label_file_too(tmp_path: Path) -> None:
+    result = analyze_case(segmentation())
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(result.encode_labels("mnms"))
+    written, labels = read_labels(path, "mnms")
+    assert (labels == result.labels).all()
+    assert written.spacing_mm == pytest.approx((1.5, 1.25))
+    assert written.slice_spacing_mm == pytest.approx(8)

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from tests_support import GOOD_SIGNS
+from tests_support import GOOD_INDICATORS
 
 from ctct.measurement.quality_flags import Flag
 from ctct.prediction.quality_record import (
@@ -16,8 +16,10 @@ from ctct.prediction.quality_record import (
 )
 
 FRAMES = (
-    GOOD_SIGNS,
-    replace(GOOD_SIGNS, missing=("RV",), slice_disagreement=(0.1, math.nan), contrast=math.nan),
+    GOOD_INDICATORS,
+    replace(
+        GOOD_INDICATORS, missing=("RV",), slice_disagreement=(0.1, math.nan), contrast=math.nan
+    ),
 )
 INDICATORS = CaseIndicators((Flag("review", "a small image"),), FRAMES)
 
