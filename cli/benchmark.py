@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME, PrecisionChoice
+from ctct.choices import Precision
+from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME
 
 if TYPE_CHECKING:
     from ctct.benchmark.prediction import PredictionRow
@@ -63,7 +64,7 @@ def training(
         int, typer.Option(help="Patients that keep their labels.", rich_help_panel=MODEL)
     ] = 7,
     precision: Annotated[
-        PrecisionChoice, typer.Option(help="Precision of ctct's steps.", rich_help_panel=MODEL)
+        Precision, typer.Option(help="Precision of ctct's steps.", rich_help_panel=MODEL)
     ] = "auto",
     device: DEVICE = "auto",
     steps: Annotated[

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctct.cli.options import OUTPUT, LabelOrderChoice
+from ctct.choices import LabelOrder
+from ctct.cli.options import OUTPUT
 
 if TYPE_CHECKING:
     from ctct.evaluation.summary import Findings
@@ -48,11 +49,11 @@ def evaluate(
         ),
     ] = False,
     label_order: Annotated[
-        LabelOrderChoice,
+        LabelOrder,
         typer.Option(help="Numbering of the predictions.", rich_help_panel=COMPARISON),
     ] = "acdc",
     reference_order: Annotated[
-        LabelOrderChoice,
+        LabelOrder,
         typer.Option(help="Numbering of the references.", rich_help_panel=COMPARISON),
     ] = "acdc",
 ) -> None:
@@ -61,13 +62,13 @@ def evaluate(
     Prints the Dice of each structure. -o adds Jaccard, HD95 and ASSD, all by ED, ES, base, mid and
     apex, and the agreement of volumes and EF.
     """
-    import ctct
+    from ctct.api.functions import evaluate as run
     from ctct.cli.progress import bar
     from ctct.errors import EXIT_SOME_FAILED
 
     with_distances = out is not None or compare is not None
     with bar() as observe:
-        findings = ctct.evaluate(
+        findings = run(
             predictions,
             references,
             out,

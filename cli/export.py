@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctct.choices import ExportPrecision
 from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, TTA, VERIFICATION
 
 if TYPE_CHECKING:
     from ctct.exporters.export import Artefact
 
 ENGINE = "TensorRT and Triton"
-ExportPrecisionChoice = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 def export(
@@ -38,7 +38,7 @@ def export(
         bool, typer.Option("--trt", help="The same as --format engine.", rich_help_panel=OUTPUT)
     ] = False,
     precision: Annotated[
-        ExportPrecisionChoice,
+        ExportPrecision,
         typer.Option(
             help="A lower precision is kept only where it passes verification.",
             rich_help_panel=MODEL,
@@ -115,12 +115,12 @@ def export(
     Each file is compared with the pair in PyTorch and float32. A file that differs by more than its
     precision allows is not written.
     """
-    import ctct
+    from ctct.api.functions import export as run
     from ctct.cli.progress import spinner
 
     metadata = {"training_data": training_data, "license": license}
     with spinner() as say:
-        artefacts = ctct.export(
+        artefacts = run(
             source,
             out,
             formats=_names(formats, trt),

@@ -6,9 +6,11 @@ define them; a test compares both.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from ctct.choices import Device, RuntimeName
 
 # Panels of the help, in the order in which they are shown.
 INPUT = "Input"
@@ -20,13 +22,9 @@ REPORT = "Report"
 VERIFICATION = "Verification"
 METADATA = "Metadata"
 
-RuntimeChoice = Literal["auto", "openvino", "onnxruntime", "onnxruntime-trt", "tensorrt", "torch"]
-DeviceChoice = Literal["auto", "cpu", "cuda"]
-PrecisionChoice = Literal["auto", "fp32", "bf16"]
-LabelOrderChoice = Literal["acdc", "mnms", "ukbb", "monai"]
 
-RUNTIME = Annotated[RuntimeChoice, typer.Option(help="What runs the model.", rich_help_panel=MODEL)]
-DEVICE = Annotated[DeviceChoice, typer.Option(help="Where it runs.", rich_help_panel=MODEL)]
+RUNTIME = Annotated[RuntimeName, typer.Option(help="What runs the model.", rich_help_panel=MODEL)]
+DEVICE = Annotated[Device, typer.Option(help="Where it runs.", rich_help_panel=MODEL)]
 
 BOTH = "cnn,transformer"
 MEMBERS = Annotated[

@@ -59,8 +59,11 @@ def _option(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
     kind, flag = _option_type(field.annotation), "--" + name.replace("_", "-")
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    # Without its negative where the setting is off unless asked for, which keeps the panel narrow.
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    has_negative = kind is bool and not extra.get("only_on")
     option = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+        f"{flag}/--no-{flag[2:]}" if has_negative else flag,
         help=field.description,
         rich_help_panel=panel,
         show_default=False if kind is bool or default in (None, ()) else shown,

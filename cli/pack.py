@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from ctct.choices import LabelOrder
 
 
 def pack(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of patients.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, ending in .npz.")],
-    label_order: Annotated[
-        Literal["acdc", "mnms", "ukbb", "monai"], typer.Option(help="Numbering of the labels.")
-    ] = "acdc",
+    label_order: Annotated[LabelOrder, typer.Option(help="Numbering of the labels.")] = "acdc",
     unlabelled: Annotated[
         list[Path] | None,
         typer.Option(help="Further folder of scans, used without labels; repeatable."),

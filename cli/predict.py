@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctct.choices import LabelOrder, Precision
 from ctct.cli.options import (
     BOTH,
     DEVICE,
@@ -19,8 +20,6 @@ from ctct.cli.options import (
     REPORT,
     RUNTIME,
     TTA,
-    LabelOrderChoice,
-    PrecisionChoice,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def predict(
         ),
     ] = "",
     precision: Annotated[
-        PrecisionChoice,
+        Precision,
         typer.Option(
             help="auto: bf16 where the model has it and the CPU computes in it.",
             rich_help_panel=MODEL,
@@ -128,7 +127,7 @@ def predict(
         ),
     ] = False,
     label_order: Annotated[
-        LabelOrderChoice,
+        LabelOrder,
         typer.Option(help="Numbering of the labels written.", rich_help_panel=LABEL_MAPS),
     ] = "acdc",
     formats: Annotated[
@@ -187,14 +186,14 @@ def predict(
     import json
     from dataclasses import asdict
 
-    import ctct
+    from ctct.api.functions import predict as run
     from ctct.cli.case_progress import case_progress
     from ctct.cli.messages import one_line
     from ctct.errors import EXIT_SOME_FAILED, InputError
     from ctct.prediction.run_manifest import FAILED
 
     with case_progress() as observer:
-        statuses = ctct.predict(
+        statuses = run(
             inputs,
             out,
             model=model,

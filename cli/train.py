@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from ctct.choices import Device
 from ctct.cli.options_from_settings import options_from
 from ctct.training.config import TrainingConfig
 
@@ -39,17 +40,15 @@ def train(
             "options change it."
         ),
     ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")
-    ] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to train.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs, or processes.")] = 1,
 ) -> None:
     """Train a CNN and a Transformer that teach each other."""
-    import ctct
+    from ctct.api.functions import train as run
     from ctct.cli.progress import SpeedColumn, bar
 
     with bar("steps", SpeedColumn()) as observe:
-        scores = ctct.train(
+        scores = run(
             data,
             out,
             preset=preset,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
+from ctct.choices import ExportPrecision
 from ctct.errors import ConfigError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.variant import Variant
 
 FORMAT_NAMES = ("onnx", "openvino", "engine", "triton")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = get_args(ExportPrecision)
 
 
 @dataclass(frozen=True)

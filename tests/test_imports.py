@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Rooms from the ground up. A room imports from those on lower lines, and from itself.
 LAYERS = (
-    ("errors",),
+    ("choices", "errors"),
     ("labels",),
     ("storage",),
     ("io", "model_files"),

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ctct.api.model import Device, Precision, RuntimeName
-from ctct.api.result import LabelOrder
+from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
 from ctct.errors import ConfigError, InputError
 from ctct.io.read import read_study as read_study  # public
 from ctct.io.study import Study
@@ -243,7 +242,7 @@ def train(
     data: str | Path | None = None,
     out: str | Path = "run",
     *,
-    preset: Literal["paper", "best", "small"] | None = None,
+    preset: Preset | None = None,
     config: str | Path | None = None,
     resume: bool = False,
     device: Device = "auto",
@@ -307,7 +306,7 @@ def export(
     out: str | Path = "exported",
     *,
     formats: Sequence[str] = ("onnx",),
-    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32",
+    precision: ExportPrecision = "fp32",
     members: tuple[str, ...] = ("cnn", "transformer"),
     tta: bool = False,
     probabilities: bool = False,

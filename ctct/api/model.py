@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from ctct.api.inputs import as_study
 from ctct.api.result import Result
+from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, InputError
 from ctct.inference.segmentation import Outcome, check_segmentable, clean_components
 from ctct.inference.segmenter import ModelSpec, Segmenter
@@ -16,10 +17,6 @@ from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
 from ctct.prediction.case_result import analyze_case
 from ctct.prediction.patients import PatientContext
-
-RuntimeName = Literal["auto", "openvino", "onnxruntime", "onnxruntime-trt", "tensorrt", "torch"]
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Model:
@@ -31,7 +28,7 @@ class Model:
     >>> import ctct
     >>> with ctct.load_model() as model:
     ...     result = model.segment(ctct.sample_study(frames=2, slices=5))
-    >>> result.labels.max()
+    >>> int(result.labels.max())
     3
     """
 

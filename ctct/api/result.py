@@ -6,13 +6,14 @@ import base64
 import gzip
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from markupsafe import escape
 
+from ctct.choices import LabelOrder
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS
 from ctct.io.study import Study
@@ -24,8 +25,6 @@ from ctct.storage import prepare_folder, write_atomic
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
 
 
 class Result:

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, get_args
 
+from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, ModelError, RuntimeUnavailableError
 from ctct.model_files.variant import bf16_path
-from ctct.runtimes.machine import PACKAGES, Machine, install_command
+from ctct.runtimes.machine import Machine, install_command
 
-RUNTIMES = ("auto", *PACKAGES)
-DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+RUNTIMES, DEVICES, PRECISIONS = map(get_args, (RuntimeName, Device, Precision))
 
 #: Runtimes that need a GPU.
 GPU_ONLY = ("onnxruntime-trt", "tensorrt")

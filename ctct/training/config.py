@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from ctct.choices import LabelOrder, Precision
 from ctct.errors import ConfigError
 from ctct.model_files.former_names import current_settings
 from ctct.models.names import check_networks
@@ -56,9 +57,7 @@ class PatientSettings(Settings):
     unlabelled: tuple[Path, ...] = Field(
         default=(), description="Further folder of scans, used without labels; repeatable."
     )
-    label_order: Literal["acdc", "mnms", "ukbb", "monai"] = Field(
-        default="acdc", description="Numbering of the labels."
-    )
+    label_order: LabelOrder = Field(default="acdc", description="Numbering of the labels.")
     labelled: int | None = Field(
         default=None,
         ge=1,
@@ -172,7 +171,9 @@ class CrossTeachingSettings(Settings):
     """What the networks learn from unlabelled slices, and when."""
 
     labelled_only: bool = Field(
-        default=False, description="Learn from labelled slices alone, without cross teaching."
+        default=False,
+        description="Learn from labelled slices alone, without cross teaching.",
+        json_schema_extra={"only_on": True},
     )
     teacher: Literal["ema", "student"] = Field(
         default="ema",
@@ -249,7 +250,7 @@ class RunSettings(Settings):
     save_every: int = Field(
         default=250, ge=1, description="Steps between checkpoints to resume from."
     )
-    precision: Literal["auto", "bf16", "fp32"] = Field(
+    precision: Precision = Field(
         default="auto", description="auto: bf16 on a GPU, on a CPU the faster of the two."
     )
     compile: bool | None = Field(

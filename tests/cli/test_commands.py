@@ -11,10 +11,11 @@ from typing import Any, get_args
 
 import pytest
 
-from ctct.cli import options
+from ctct import choices
 from ctct.cli.commands import COMMANDS, load_command
 from ctct.labels import ORDERS
-from ctct.runtimes import choose, precision
+from ctct.runtimes.machine import PACKAGES
+from ctct.training.config import PRESETS
 
 BENCHMARKS = ("training", "runtimes", "prediction", "all", "quality")
 EVERY_COMMAND = [(name,) for name in COMMANDS] + [("benchmark", name) for name in BENCHMARKS]
@@ -93,10 +94,9 @@ def test_completion_imports_nothing_heavy(words: str, completions: list[str]) ->
 
 
 def test_the_choices_are_those_of_the_modules_that_define_them() -> None:
-    assert get_args(options.RuntimeChoice) == choose.CHOICES
-    assert get_args(options.DeviceChoice) == choose.DEVICES
-    assert get_args(options.PrecisionChoice) == precision.CHOICES
-    assert get_args(options.LabelOrderChoice) == tuple(ORDERS)
+    assert get_args(choices.RuntimeName) == ("auto", *PACKAGES)
+    assert get_args(choices.LabelOrder) == tuple(ORDERS)
+    assert get_args(choices.Preset) == tuple(PRESETS)
 
 
 def test_python_m_ctct_is_the_same_command_line() -> None:
@@ -104,12 +104,3 @@ def test_python_m_ctct_is_the_same_command_line() -> None:
         [sys.executable, "-m", "ctct", "--version"], capture_output=True, text=True, check=True
     )
     assert re.fullmatch(r"ctct \d+\.\d+\.\d+\n", done.stdout)
-
-
-def test_the_export_precisions_are_those_of_the_exporters() -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("onnx")
-    from ctct.cli.export import ExportPrecisionChoice
-    from ctct.exporters.precision import PRECISIONS
-
-    assert get_args(ExportPrecisionChoice) == PRECISIONS

@@ -1,0 +1,18 @@
+"""Names that options and arguments accept, each list in one place; imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: A runtime, or the fastest one found.
+RuntimeName = Literal["auto", "openvino", "onnxruntime", "onnxruntime-trt", "tensorrt", "torch"]
+#: Where networks run.
+Device = Literal["auto", "cpu", "cuda"]
+#: The precision of prediction; "auto" takes the bf16 variant where the CPU computes in bfloat16.
+Precision = Literal["auto", "fp32", "bf16"]
+#: The precision of an exported file.
+ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
+#: A numbering of the structures, a key of :data:`ctct.labels.ORDERS`.
+LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
+#: Settings of a training run to start from.
+Preset = Literal["paper", "best", "small"]
