@@ -263,10 +263,10 @@ def quality(
     """How well the quality score tells bad labels from good, on scans and corrupted copies."""
     from ctct.benchmark.quality import GOOD_DICE, auroc, quality_trials
     from ctct.cli.progress import spinner
-    from ctct.inference.segmenter import load_model
+    from ctct.inference.segmenter import ModelSpec
 
     with spinner() as say:
-        trials = quality_trials(load_model(model, runtime), folders, seed, say)
+        trials = quality_trials(ModelSpec(model, runtime).load(), folders, seed, say)
     for damage in dict.fromkeys(trial.damage for trial in trials):
         damaged = [trial for trial in trials if trial.damage == damage]
         bad = [trial for trial in damaged if trial.dice < GOOD_DICE]

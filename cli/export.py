@@ -11,7 +11,7 @@ from ctct.choices import ExportPrecision
 from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, TTA, VERIFICATION
 
 if TYPE_CHECKING:
-    from ctct.exporters.export import Artefact
+    from ctct.exporters.export import Artifact
 
 ENGINE = "TensorRT and Triton"
 
@@ -120,7 +120,7 @@ def export(
 
     metadata = {"training_data": training_data, "license": license}
     with spinner() as say:
-        artefacts = run(
+        artifacts = run(
             source,
             out,
             formats=_names(formats, trt),
@@ -137,8 +137,8 @@ def export(
             metadata={key: value for key, value in metadata.items() if value is not None},
             on_stage=say,
         )
-    for artefact in artefacts:
-        typer.echo(_summary(artefact))
+    for artifact in artifacts:
+        typer.echo(_summary(artifact))
 
 
 def _names(formats: str | None, trt: bool) -> tuple[str, ...]:
@@ -158,12 +158,12 @@ def _numbers(flag: str, text: str) -> tuple[int, int, int]:
     return minimum, optimum, maximum
 
 
-def _summary(artefact: Artefact) -> str:
-    path = artefact.path
+def _summary(artifact: Artifact) -> str:
+    path = artifact.path
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    if artefact.format == "openvino":
+    if artifact.format == "openvino":
         files.append(path.with_suffix(".bin"))
     lines = [f"{path}: {sum(file.stat().st_size for file in files) / 1e6:.1f} MB"]
-    for attempt in artefact.attempts:
+    for attempt in artifact.attempts:
         lines.append(f"  {attempt}")
     return "\n".join(lines)

@@ -13,12 +13,12 @@ from pydantic.fields import FieldInfo
 
 
 def options_from(
-    settings: type[BaseModel], to: str = "overrides", leave_out: Collection[str] = ()
+    settings: type[BaseModel], leave_out: Collection[str] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a command with an option for each setting, in one help panel per group.
 
     Defaults are shown but not filled in: the command gets the settings that were on the command
-    line, and no others, as a ``dict`` by name in its parameter ``to``.
+    line, and no others, as a ``dict`` by name in its parameter ``overrides``.
 
     ``leave_out`` names settings without an option.
 
@@ -34,10 +34,10 @@ def options_from(
         def run(**values: Any) -> Any:
             options = {name: values.pop(name) for name in names}
             overrides = {name: value for name, value in options.items() if value not in (None, [])}
-            return command(**values, **{to: overrides})
+            return command(**values, overrides=overrides)
 
         signature = inspect.signature(command, eval_str=True)
-        parameters = [p for p in signature.parameters.values() if p.name != to]
+        parameters = [p for p in signature.parameters.values() if p.name != "overrides"]
         parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*parameters, *added)]
         # Typer reads both of these.
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -63,14 +63,14 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                         samples[name] = gr.Button(name, size="sm", min_width=90)
         with gr.Accordion("Settings", open=False, elem_id="settings"), gr.Row():
             engine = gr.Dropdown(
-                list(engines.found),
+                list(engines.options),
                 value=engines.first,
                 label="Model and runtime",
                 info="Loaded when first used",
                 filterable=False,
             )
             compare = gr.Dropdown(
-                [NOTHING, *engines.found],
+                [NOTHING, *engines.options],
                 value=NOTHING,
                 label="Compare with",
                 filterable=False,
@@ -163,7 +163,7 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                 finally:
                     give_back_memory()
 
-        names = ", ".join(engines.found)
+        names = ", ".join(engines.options)
         one_at_a_time: Events = {"concurrency_id": "segmenter", "concurrency_limit": 1}
         work: Events = {
             "fn": show,

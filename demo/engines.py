@@ -26,7 +26,7 @@ class Engines:
         device: "auto", "cpu" or "cuda".
 
     Attributes:
-        found: by the name shown, options of ``ctct predict`` that give the same; the one to start
+        options: name shown to the options of ``ctct predict`` that give the same; the one to start
             with is the first.
 
     Raises:
@@ -37,7 +37,7 @@ class Engines:
     def __init__(
         self, models: Sequence[str] = (DEFAULT,), runtime: str = "auto", device: str = "auto"
     ) -> None:
-        self.found: dict[str, dict[str, str]] = {}
+        self.options: dict[str, dict[str, str]] = {}
         self._plans: dict[str, Plan] = {}
         machine = Machine()
         for model in models:
@@ -53,7 +53,7 @@ class Engines:
             for name, plan in plans.items():
                 shown = name if len(models) == 1 else f"{_short(model, models)}, {name}"
                 option = "auto" if name == automatic else name
-                self.found[shown] = {"model": model, "runtime": option, "device": device}
+                self.options[shown] = {"model": model, "runtime": option, "device": device}
                 self._plans[shown] = plan
         self._loaded = ("", "")
         self._segmenter: Segmenter | None = None
@@ -63,13 +63,13 @@ class Engines:
     @property
     def first(self) -> str:
         """Name of the engine to start with."""
-        return next(iter(self.found))
+        return next(iter(self.options))
 
     def segmenter(self, name: str, network: str = "") -> Segmenter:
         """The segmenter of that name.
 
         Args:
-            name: a key of ``found``.
+            name: a key of ``options``.
             network: the network of a pair that is to run alone; "" for both.
 
         Raises:
@@ -77,15 +77,16 @@ class Engines:
             ModelError: the runtime cannot load it, or it is no pair.
             RuntimeUnavailableError: networks cannot be told apart without the package onnx.
         """
-        if name not in self.found:
-            raise ConfigError(f"engine {name!r}: choose one of {', '.join(self.found)}")
+        if name not in self.options:
+            raise ConfigError(f"engine {name!r}: choose one of {', '.join(self.options)}")
         if self._segmenter is None or (name, network) != self._loaded:
             if self._segmenter:  # its memory is freed before the next one takes some
                 self._segmenter.close()
             self._segmenter = None
             plan = self._plans[name]
             if network:
-                path = Path(self._networks.name) / f"{list(self.found).index(name)}.{network}.onnx"
+                number = list(self.options).index(name)
+                path = Path(self._networks.name) / f"{number}.{network}.onnx"
                 plan = replace(plan, model=network_alone(plan.model, network, path))
             self._segmenter, self._loaded = Segmenter.load(plan), (name, network)
         return self._segmenter

@@ -87,7 +87,7 @@ def fill(
         "beside": waiting_html("Measuring and writing the report…"),
     }
     answer = answer_scan(analysis, networks)
-    options = engines.found[request.engine]
+    options = engines.options[request.engine]
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),

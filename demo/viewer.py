@@ -28,8 +28,8 @@ OUTLINES = {RV: (RV,), MYO: (MYO, LV), LV: (LV,)}
 CYCLE_S = 1.0
 #: Room around the heart, as a share of its larger side.
 MARGIN = 0.5
-#: Most pixels, over all slices, that a browser is sent; of larger scans, every second or third row
-#: and column.
+#: Largest number of pixels, over all slices, sent to a browser; of larger scans, every second or
+#: third row and column.
 MAX_PIXELS = 24_000_000
 #: Percentiles of the intensities that are shown in black and white before level and window.
 DARKEST, BRIGHTEST = 0.5, 99.8

@@ -58,7 +58,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Artifact:
     """An exported model.
 
     Attributes:
@@ -77,7 +77,7 @@ def export(
     folder: str | Path,
     request: ExportRequest,
     on_stage: OnStage = lambda stage: None,
-) -> list[Artefact]:
+) -> list[Artifact]:
     """Write ``folder/model.onnx`` and the other formats of ``request``.
 
     For a pair trained with ``--heart-crop``, ``model.heart_crop.onnx`` is written too: the graph
@@ -112,17 +112,17 @@ def export(
     )
     pair = load_pair()
     prepare_folder(folder)
-    artefacts = [_export(pair, name, folder, request, on_stage) for name in request.formats]
+    artifacts = [_export(pair, name, folder, request, on_stage) for name in request.formats]
     if pair.heart_crop_size:
         pair = load_pair(heart_crop=True)
         names = [name for name in request.formats if FORMATS[name].heart_crop]
-        artefacts += [_export(pair, name, folder, request, on_stage) for name in names]
-    return artefacts
+        artifacts += [_export(pair, name, folder, request, on_stage) for name in names]
+    return artifacts
 
 
 def _export(
     pair: TrainedPair, name: str, folder: Path, request: ExportRequest, on_stage: OnStage
-) -> Artefact:
+) -> Artifact:
     """Write one format in the first precision that passes the gate."""
     attempts: list[Attempt] = []
     format_ = FORMATS[name]
@@ -137,7 +137,7 @@ def _export(
             attempts.append(attempt)
             if not attempt.failures:
                 _write_sidecar(path, name, pair, attempts)
-                return Artefact(name, _publish(path, folder, name), tuple(attempts))
+                return Artifact(name, _publish(path, folder, name), tuple(attempts))
         log.warning("%s: %s fails the gate: %s", name, precision, "; ".join(attempt.failures))
     raise ParityError(
         f"{folder}: no {name} model was written, because even float32 differs too much from the "

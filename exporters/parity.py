@@ -64,19 +64,19 @@ class Limits:
 
     def failures(self, parity: Parity) -> list[str]:
         """The limits that ``parity`` exceeds, in words; empty if it passes the gate."""
-        found = [
+        exceeded = [
             f"Dice {name} {value:.4f} < {self.dice:g}"
             for name, value in parity.dice.items()
             if not value >= self.dice
         ]
         if not parity.agreement >= self.agreement:
-            found.append(f"agreement {parity.agreement:.6f} < {self.agreement:g}")
+            exceeded.append(f"agreement {parity.agreement:.6f} < {self.agreement:g}")
         for name, value in (("EDV", parity.edv_ml), ("ESV", parity.esv_ml)):
             if not value <= self.volume_ml:
-                found.append(f"Δ{name} {value:.2f} mL > {self.volume_ml:g} mL")
+                exceeded.append(f"Δ{name} {value:.2f} mL > {self.volume_ml:g} mL")
         if not parity.ef_points <= self.ef_points:
-            found.append(f"ΔEF {parity.ef_points:.2f} > {self.ef_points:g} points")
-        return found
+            exceeded.append(f"ΔEF {parity.ef_points:.2f} > {self.ef_points:g} points")
+        return exceeded
 
 
 #: Limits of each precision.

@@ -83,8 +83,8 @@ def write_triton_repository(
     else:
         profile, types, limit = EngineProfile(), onnx_types(model.path), None
     if set(types) != set(DIMS) or not set(types.values()) <= set(TYPES):
-        found = ", ".join(f"{tensor} ({dtype})" for tensor, dtype in types.items())
-        raise ModelError(f"{model.path}: has {found}, not {', '.join(DIMS)}; export it again")
+        tensors = ", ".join(f"{tensor} ({dtype})" for tensor, dtype in types.items())
+        raise ModelError(f"{model.path}: has {tensors}, not {', '.join(DIMS)}; export it again")
     if max_batch is None:
         max_batch = profile.batch[2]
     if not 1 <= max_batch <= (limit or max_batch):

@@ -70,13 +70,13 @@ def test_every_room_has_its_place_in_the_order() -> None:
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_run_one_way(name: str) -> None:
-    own = room(name)
-    if own not in LEVEL:  # the public face, which imports what it shows
+    importer = room(name)
+    if importer not in LEVEL:  # the public face, which imports what it shows
         return
     upward = [
         other
         for other in IMPORTS[name]
-        if room(other) != own and LEVEL.get(room(other), len(LAYERS)) >= LEVEL[own]
+        if room(other) != importer and LEVEL.get(room(other), len(LAYERS)) >= LEVEL[importer]
     ]
     assert not upward, f"{name} imports {upward}, which are not below it"
 

@@ -53,11 +53,11 @@ def test_a_consumer_without_ctct_says_the_same(
     exec(compile(text, "README.md", "exec"), {})
     flags = ("--keep-all-components", "--no-heart-crop")
     assert ctct("predict", scan, "-o", "out", *flags).code == 0
-    own = nib.load(tmp_path / "labels.nii.gz")
+    from_example = nib.load(tmp_path / "labels.nii.gz")
     ours = nib.load(next(Path("out").glob("*_seg.nii.gz")))
-    assert own.shape == ours.shape
-    np.testing.assert_allclose(own.affine, ours.affine)
-    labels, expected = (np.asarray(image.dataobj) for image in (own, ours))
+    assert from_example.shape == ours.shape
+    np.testing.assert_allclose(from_example.affine, ours.affine)
+    labels, expected = (np.asarray(image.dataobj) for image in (from_example, ours))
     assert expected.max() == 3
     assert np.mean(labels == expected) > 0.9999
 

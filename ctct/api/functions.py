@@ -16,7 +16,7 @@ from ctct.synthetic import synthetic_cine
 
 if TYPE_CHECKING:
     from ctct.evaluation.summary import Findings
-    from ctct.exporters.export import Artefact
+    from ctct.exporters.export import Artifact
     from ctct.model_files.model_file import ModelFile
     from ctct.model_files.variant import Variant
     from ctct.prediction.pipeline import Observer
@@ -226,12 +226,12 @@ def evaluate(
     if out is not None:
         prepare_folder(Path(out))
     options = EvaluationOptions(distances, voxel_units, label_order, reference_order)
-    found = evaluate_folder(Path(predictions), Path(references), options, on_case)
+    evaluation = evaluate_folder(Path(predictions), Path(references), options, on_case)
     paired = {}
     if compare is not None:
         other = evaluate_folder(Path(compare), Path(references), options, on_case)
-        paired = compare_evaluations(found, other)
-    findings = Findings.from_evaluation(found, str(compare or ""), paired)
+        paired = compare_evaluations(evaluation, other)
+    findings = Findings.from_evaluation(evaluation, str(compare or ""), paired)
     if out is not None:
         for name, content in evaluation_files(findings).items():
             write_atomic(Path(out) / name, content)
@@ -318,7 +318,7 @@ def export(
     targets: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
     on_stage: Callable[[str], object] = lambda stage: None,
-) -> list[Artefact]:
+) -> list[Artifact]:
     """Write a trained pair as files for other runtimes, behind the gate; what ``ctct export`` does.
 
     Args:
@@ -339,7 +339,7 @@ def export(
         on_stage: told what is being done.
 
     Returns:
-        One artefact per file: ``format``, ``path`` and the ``attempts``, with their verification.
+        One artifact per file: ``format``, ``path`` and the ``attempts``, with their verification.
 
     Raises:
         ParityError: not even float32 passes the gate.

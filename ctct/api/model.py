@@ -72,7 +72,7 @@ class Model:
             scan: the path of a NIfTI, MHA or NRRD file, of a DICOM folder or zip; a nibabel or
                 SimpleITK image; a :class:`ctct.Study`; or an array (T, Z, H, W), (Z, H, W) or
                 (H, W) of raw intensities.
-            spacing_mm: of an array: distance between slices, rows and columns in millimetres, as in
+            spacing_mm: of an array: distance between slices, rows and columns in millimeters, as in
                 (8.0, 1.4, 1.4); for a single (H, W) slice also (row, column).
             name: name of the scan in results.
             series: SeriesInstanceUID to take from a DICOM folder or zip.
@@ -228,5 +228,4 @@ def load_model(
     >>> ctct.load_model(device="cpu").device
     'cpu'
     """
-    spec = ModelSpec(str(model), runtime, device, batch, precision, tuple(gpus), heart_crop)
-    return Model(spec.load())
+    return _load(ModelSpec(str(model), runtime, device, batch, precision, tuple(gpus), heart_crop))

@@ -52,7 +52,7 @@ class Result:
 
     @property
     def study(self) -> Study:
-        """The scan: ``study.voxels`` (T, Z, H, W), its spacing in millimetres and its affine."""
+        """The scan: ``study.voxels`` (T, Z, H, W), its spacing in millimeters and its affine."""
         return self._case.study
 
     @property

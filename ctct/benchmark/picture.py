@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from ctct.benchmark.timing import Timing
 
 
-def speed_png(timings: Sequence[Timing], unit: str = "slices per second") -> bytes:
-    """PNG of a bar chart of rates, the first being the reference. Needs matplotlib."""
+def speed_png(timings: Sequence[Timing]) -> bytes:
+    """PNG of a bar chart of slices per second, the first being the reference. Needs matplotlib."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.8 + 0.5 * len(timings)), layout="constrained")
@@ -20,7 +20,7 @@ def speed_png(timings: Sequence[Timing], unit: str = "slices per second") -> byt
     captions = [f"{rate:.1f}  ({rate / rates[0]:.1f}×)" for rate in rates]
     axes.bar_label(bars, captions, padding=4)
     axes.set_xlim(0, 1.25 * max(rates))
-    axes.set_xlabel(unit)
+    axes.set_xlabel("slices per second")
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()

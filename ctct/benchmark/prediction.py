@@ -2,7 +2,7 @@
 
 The reference procedure runs the same two networks in PyTorch and float32, one slice at a time. It
 loads and saves with nibabel, and resamples to the networks' spacing and back with SciPy's
-nearest-neighbour zoom. Research code often resizes to a square whatever the spacing; the reference
+nearest-neighbor zoom. Research code often resizes to a square whatever the spacing; the reference
 does not, so that its labels are as good as they can be. It makes no report, so ctct makes none here
 either.
 """

@@ -139,13 +139,13 @@ def _reference_steps(
         labels = parts[0][1].to(device)
         logits = [network(images) for network in networks]
         loss = torch.zeros((), device=device)
-        for own, other in (logits, logits[::-1]):
-            supervised = segmentation_loss(own[:labelled], labels)
-            taught = other[labelled:].detach().softmax(1).argmax(1)
+        for student, teacher in (logits, logits[::-1]):
+            supervised = segmentation_loss(student[:labelled], labels)
+            taught = teacher[labelled:].detach().softmax(1).argmax(1)
             loss = (
                 loss
                 + supervised
-                + CROSS_TEACHING_WEIGHT * segmentation_loss(own[labelled:], taught, kind="dice")
+                + CROSS_TEACHING_WEIGHT * segmentation_loss(student[labelled:], taught, kind="dice")
             )
         for optimizer in optimizers:
             optimizer.zero_grad()

@@ -44,7 +44,7 @@ def surface_distances(
 ) -> tuple[Distances, Distances]:
     """Distance of each surface voxel of one mask to the nearest surface voxel of the other.
 
-    A surface voxel has a neighbour across a face that is outside the mask; beyond the edge of the
+    A surface voxel has a neighbor across a face that is outside the mask; beyond the edge of the
     array, all is outside (the definition of medpy). The distances come from the exact Euclidean
     distance transform of Felzenszwalb and Huttenlocher (Theory of Computing 8:415, 2012), in
     float32.
@@ -52,7 +52,7 @@ def surface_distances(
     Args:
         prediction: mask of two or three dimensions.
         reference: mask of the same shape.
-        spacing: distance between neighbouring voxels along each axis, in the unit of the result.
+        spacing: distance between neighboring voxels along each axis, in the unit of the result.
 
     Returns:
         Distances from the surface of ``prediction``, and from that of ``reference``; both empty

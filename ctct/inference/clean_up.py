@@ -18,17 +18,17 @@ def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uin
     Returns:
         A new array of the same shape. Voxels that touch at a corner are connected.
     """
-    kept = np.zeros_like(labels)
+    cleaned = np.zeros_like(labels)
     rows, columns = bounding_box(labels)
     cut = np.ascontiguousarray(labels[..., rows, columns])
-    for frame, out in zip(cut, kept[..., rows, columns], strict=True):
+    for frame, out in zip(cut, cleaned[..., rows, columns], strict=True):
         components, count = cc3d.connected_components(frame, connectivity=26, return_N=True)
         sizes = np.bincount(components.ravel(), minlength=count + 1)
         # A component holds one label, so the label of any of its voxels is the component's.
         value = np.zeros(count + 1, labels.dtype)
         value[components.ravel()] = frame.ravel()
         for structure in STRUCTURES:
-            own = np.flatnonzero(value == VALUE[structure])
-            if own.size:
-                out[components == own[sizes[own].argmax()]] = VALUE[structure]
-    return kept
+            candidates = np.flatnonzero(value == VALUE[structure])
+            if candidates.size:
+                out[components == candidates[sizes[candidates].argmax()]] = VALUE[structure]
+    return cleaned

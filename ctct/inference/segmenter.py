@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -326,20 +326,3 @@ def _outcome(job: Job) -> Outcome:
         removed=(0,) * job.study.frames,
     )
     return Outcome(job.study, segmentation, None, job.seconds)
-
-
-def load_model(
-    model: str | Path = DEFAULT,
-    runtime: str = "auto",
-    device: str = "auto",
-    batch: int | str = 16,
-    precision: str = "auto",
-    gpus: Sequence[int] = (),
-    heart_crop: bool = True,
-) -> Segmenter:
-    """Load a model into a runtime; arguments and errors as of :class:`ModelSpec`.
-
-    >>> with load_model() as model:  # doctest: +SKIP
-    ...     segmentation = model.segment(study)
-    """
-    return ModelSpec(model, runtime, device, batch, precision, tuple(gpus), heart_crop).load()

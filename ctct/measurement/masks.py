@@ -1,4 +1,4 @@
-"""Neighbours of the pixels of a mask."""
+"""Neighbors of the pixels of a mask."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
 
-#: Row and column of a pixel's four neighbours, relative to it.
+#: Row and column of a pixel's four neighbors, relative to it.
 _NEIGHBORS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 def shift_to_neighbors(mask: Mask) -> list[Mask]:
     """The mask (…, H, W) moved by one pixel in each of four directions.
 
-    So each of the four says whether a pixel's neighbour in that direction belongs to the mask.
+    So each of the four says whether a pixel's neighbor in that direction belongs to the mask.
     Beyond the edge of the image nothing does.
     """
     rows, columns = mask.shape[-2:]

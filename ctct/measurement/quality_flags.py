@@ -13,7 +13,7 @@ from ctct.measurement.volumes import Measurements
 OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
 
 #: A frame above the first score should be looked at; above the second, its labels are of no use.
-#: Of the frames of 8 training patients and their spoilt copies with Dice ≥ 0.80, 16 and 4 in 100
+#: Of the frames of 8 training patients and their damaged copies with Dice ≥ 0.80, 16 and 4 in 100
 #: lie above.
 SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
 

@@ -54,7 +54,7 @@ class Subject:
         for name, (low, high) in _PLAUSIBLE.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                hint = " (in metres?)" if name == "height_cm" and 0.4 <= value <= 2.5 else ""
+                hint = " (in meters?)" if name == "height_cm" and 0.4 <= value <= 2.5 else ""
                 raise InputError(f"{name} is {value:g}{hint}, expected {low:g} to {high:g}")
 
     @property
@@ -75,14 +75,14 @@ def indices_of_subject(indices: Mapping[str, float], subject: Subject) -> dict[s
     Returns:
         Column of :data:`SUBJECT_COLUMNS` to value, as far as the body is known.
     """
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     bsa_m2 = subject.bsa_m2
     if bsa_m2 is not None:
-        found["BSA (m2)"] = bsa_m2
-        found |= {INDEXED[name]: indices[name] / bsa_m2 for name in INDEXED if name in indices}
+        values["BSA (m2)"] = bsa_m2
+        values |= {INDEXED[name]: indices[name] / bsa_m2 for name in INDEXED if name in indices}
     if subject.heart_rate_bpm is not None and "LVSV (mL)" in indices:
         output = indices["LVSV (mL)"] * subject.heart_rate_bpm / 1000
-        found["LVCO (L/min)"] = output
+        values["LVCO (L/min)"] = output
         if bsa_m2 is not None:
-            found["LVCOi (L/min/m2)"] = output / bsa_m2
-    return found
+            values["LVCOi (L/min/m2)"] = output / bsa_m2
+    return values

@@ -19,7 +19,7 @@ MYOCARDIAL_DENSITY_G_PER_ML = 1.05
 
 @dataclass(frozen=True)
 class FrameVolumes:
-    """Volumes of one frame, in millilitres; NaN where the slice spacing is not known.
+    """Volumes of one frame, in milliliters; NaN where the slice spacing is not known.
 
     Attributes:
         name: the case or file the frame belongs to.
@@ -64,7 +64,7 @@ class Measurements:
         """The indices by column name, those of :data:`INDEX_COLUMNS`; empty without ED and ES.
 
         Volumes are sums over slices of area times slice *spacing* (Simpson's rule): a gap counts,
-        half to each neighbour, and a slice without the structure adds nothing. The RV is measured
+        half to each neighbor, and a slice without the structure adds nothing. The RV is measured
         at the LV's ED and ES. SV = EDV - ESV; EF = SV / EDV; mass = volume times
         :data:`MYOCARDIAL_DENSITY_G_PER_ML` (Schulz-Menger et al., J Cardiovasc Magn Reson 22:19,
         2020).
@@ -145,12 +145,12 @@ def measure_frames(
     subject = subject or Subject()
     if len(frames) == 1:
         return Measurements(tuple(frames), None, None, warnings=tuple(warnings), subject=subject)
-    found = find_phases([frame.volume_ml[LV] for frame in frames])
+    phases = find_phases([frame.volume_ml[LV] for frame in frames])
     return Measurements(
         tuple(frames),
-        found.ed if ed is None else ed,
-        found.es if es is None else es,
-        found.smooth_ml,
-        (*found.warnings, *warnings),
+        phases.ed if ed is None else ed,
+        phases.es if es is None else es,
+        phases.smooth_ml,
+        (*phases.warnings, *warnings),
         subject,
     )

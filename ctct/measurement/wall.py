@@ -50,7 +50,7 @@ def wall_thickness_mm(
         seen_from_apex: as :func:`seen_from_apex` returns it.
 
     Returns:
-        Millimetres, segment 1 first; NaN for a segment without wall, and for all without an RV.
+        Millimeters, segment 1 first; NaN for a segment without wall, and for all without an RV.
     """
     septa = [septum_degrees(slice_, spacing_mm, seen_from_apex) for slice_ in labels]
     known = np.deg2rad([angle for angle in septa if angle is not None])
@@ -132,7 +132,7 @@ def seen_from_apex(labels: LabelMap, affine: npt.NDArray[np.float64]) -> bool:
 
     Args:
         labels: (Z, H, W), to tell base from apex.
-        affine: (4, 4), index (column, row, slice) to millimetres.
+        affine: (4, 4), index (column, row, slice) to millimeters.
     """
     directions = affine[:3, :3]
     if np.count_nonzero(np.abs(directions) > 1e-3 * np.abs(directions).max()) <= 3:

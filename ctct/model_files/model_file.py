@@ -43,11 +43,6 @@ class ModelFile:
         return self.path.suffix == ".onnx"
 
     @property
-    def is_openvino(self) -> bool:
-        """Whether it is in OpenVINO's format."""
-        return self.path.suffix == ".xml"
-
-    @property
     def is_engine(self) -> bool:
         """Whether it is a TensorRT engine, which only TensorRT can run."""
         return self.path.suffix == ".engine"

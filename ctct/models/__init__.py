@@ -1,1 +1,1 @@
-"""The two networks, the sampling rule and the graph that joins them. Needs torch, but for names."""
+"""The two networks, the sampling rule and their graph. Needs torch, except for names."""

@@ -1,6 +1,6 @@
 """The one sampling rule: between a slice as acquired and the fixed grid the networks see.
 
-Both grids are centered on the same point, so a pixel is known by its offset in millimetres from the
+Both grids are centered on the same point, so a pixel is known by its offset in millimeters from the
 center. Output pixel ``i`` of ``n`` at spacing ``s`` lies at ``(i - (n - 1) / 2) * s``; in the
 coordinates of ``torch.nn.functional.grid_sample`` (``align_corners=False``, -1…1 over the whole
 field of view of ``m`` input pixels at spacing ``t``) that is ``(2 i + 1 - n) * s / (m * t)``.
@@ -52,7 +52,7 @@ def centered_coordinates(
         out_spacing_mm: (N, 2) row and column spacing of the output.
         in_size: rows and columns of the input; (N, 2) where they differ from slice to slice.
         in_spacing_mm: (N, 2) row and column spacing of the input.
-        transform: (N, 2, 3) affine in millimetres about the center, (row, column) order, from
+        transform: (N, 2, 3) affine in millimeters about the center, (row, column) order, from
             output to input position; identity when left out.
 
     Returns:

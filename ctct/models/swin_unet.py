@@ -184,8 +184,8 @@ def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window:
     except Exception as error:  # the hub's client raises errors of many libraries
         log.warning("ImageNet weights not reachable (%s); the Transformer starts at random", error)
         return
-    own = encoder.state_dict()
-    own.update(
-        {k: v for k, v in source.state_dict().items() if k in own and own[k].shape == v.shape}
+    state = encoder.state_dict()
+    state.update(
+        {k: v for k, v in source.state_dict().items() if k in state and state[k].shape == v.shape}
     )
-    encoder.load_state_dict(own)
+    encoder.load_state_dict(state)

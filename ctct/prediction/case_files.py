@@ -138,7 +138,7 @@ def _scan_voxels(case: Case) -> npt.NDArray[np.float32] | None:
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """Reads the scans of a run and writes their results, in whatever thread it is called.
+    """Reads the scans of a run and writes their results, on any thread.
 
     Attributes:
         folder: where results go.

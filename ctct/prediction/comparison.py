@@ -35,7 +35,7 @@ def indices_by_model(
     Returns:
         Name of each folder that has all of the patient's frames, to the indices.
     """
-    found = {}
+    by_model = {}
     names = dict.fromkeys(frame.name for frame in patient.frames)
     for folder in folders:
         try:
@@ -46,5 +46,5 @@ def indices_by_model(
         except InputError as error:
             log.warning("%s", error)
             continue
-        found[folder.name] = indices_at_phases(patient, frames)
-    return found
+        by_model[folder.name] = indices_at_phases(patient, frames)
+    return by_model

@@ -37,8 +37,9 @@ def predict_folder(
     always complete.
 
     Args:
-        cases: the scans. Those of a patient should follow one another, as :func:`discover` returns
-            them: their voxels stay in memory until the last one is done.
+        cases: the scans. Those of a patient should follow one another, as
+            :func:`ctct.io.discover.discover` returns them: their voxels stay in memory until the
+            last one is done.
         folder: where results go; created if missing.
         model: the model to use.
         load_segmenter: loads the model; called once, when the first case needs it.

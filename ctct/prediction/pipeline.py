@@ -107,10 +107,10 @@ def run(
     writing: deque[tuple[_Work, Future[None]]] = deque()
 
     def read(work: _Work) -> Study | None:
-        found = files.read(work.case, work.status)
-        if isinstance(found, Study):
-            return found
-        on_result(work.case, found)
+        study_or_result = files.read(work.case, work.status)
+        if isinstance(study_or_result, Study):
+            return study_or_result
+        on_result(work.case, study_or_result)
         return None
 
     def write(work: _Work, segmentation: Segmentation) -> None:

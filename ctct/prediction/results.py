@@ -56,7 +56,7 @@ class PatientCollector:
         self._lock = Lock()
 
     def add(self, case: Case, result: CaseResult | None) -> None:
-        """Take the result of a case, None where it failed; in whatever thread it is called."""
+        """Take the result of a case, None where it failed; may be called on any thread."""
         patient = _patient(case)
         with self._lock:
             pending = self._pending[patient]

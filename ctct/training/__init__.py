@@ -1,1 +1,1 @@
-"""Training of the pair by cross teaching. Needs the extra ``train``, but for the settings."""
+"""Training of the pair by cross teaching. Needs the extra ``train``, except for the settings."""

@@ -170,7 +170,7 @@ def test_subjects_and_phases_are_taken_from_options(
         *("--subjects", tmp_path / "s.csv", *phases),
     )
     assert outcome.code == 0
-    assert "line 3: b: height_cm is 1.8 (in metres?)" in outcome.err
+    assert "line 3: b: height_cm is 1.8 (in meters?)" in outcome.err
     assert "c is none of the patients" in outcome.err
     content = json.loads((tmp_path / "out" / "measurements.json").read_text())["patients"]["a"]
     assert (content["ed_frame"], content["es_frame"]) == (2, 1)

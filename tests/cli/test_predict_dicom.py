@@ -66,12 +66,12 @@ def test_identifiers_only_on_request(ctct: Callable[..., Any], tmp_path: Path) -
     outcome = ctct(*arguments, "--keep-identifiers")
     assert "2 skipped" in outcome.out  # the label maps are the same
     assert "Doe" not in outcome.out + outcome.err
-    kept = {"patient name": "Doe^J<b>", "patient ID": "ID-4711", "study date": "2020-01-01"}
+    identifiers = {"patient name": "Doe^J<b>", "patient ID": "ID-4711", "study date": "2020-01-01"}
     table = rows(out / "measurements.csv")
-    assert {name: table["sax"][name] for name in kept} == kept
-    assert {name: table["other"][name] for name in kept} == dict.fromkeys(kept, "")
+    assert {name: table["sax"][name] for name in identifiers} == identifiers
+    assert {name: table["other"][name] for name in identifiers} == dict.fromkeys(identifiers, "")
     patients = json.loads((out / "measurements.json").read_text())["patients"]
-    assert patients["sax"]["identifiers"] == kept
+    assert patients["sax"]["identifiers"] == identifiers
     assert "identifiers" not in patients["other"]
     report = (out / "report.html").read_text()
     assert "patient name Doe^J&lt;b&gt;; patient ID ID-4711; study date 2020-01-01" in report

@@ -14,7 +14,7 @@ def test_ctct_works_in_the_acdc_order() -> None:
     )
 
 
-def test_every_structure_has_a_colour_of_its_own() -> None:
+def test_every_structure_has_a_color_of_its_own() -> None:
     assert set(COLORS) == set(STRUCTURES)
     assert len(set(COLORS.values())) == len(STRUCTURES)
     assert all(0 <= channel <= 255 for color in COLORS.values() for channel in color)

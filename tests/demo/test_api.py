@@ -35,7 +35,7 @@ def segment(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str
     return call
 
 
-def kept_files() -> list[Path]:
+def leftover_files() -> list[Path]:
     """Uploads on the server's disk, without empty files."""
     folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
     return [path for path in folder.glob("**/*") if path.is_file() and path.stat().st_size]
@@ -61,7 +61,7 @@ def test_the_example_of_the_readme_matches_the_command_line(
     for name in ("cine_seg.nii.gz", "measurements.csv", "frames.csv"):
         assert Path(name).read_bytes() == Path("out", name).read_bytes(), name
     assert b"<html" in Path("report.html").read_bytes()
-    assert kept_files() == []
+    assert leftover_files() == []
 
 
 def test_ten_at_once_wait_in_turn_and_each_gets_its_own_result(
@@ -82,7 +82,7 @@ def test_ten_at_once_wait_in_turn_and_each_gets_its_own_result(
         path.write_bytes(content)
         assert nib.load(path).shape[2] == number
     assert labels[8:] == labels[:2]
-    assert kept_files() == []
+    assert leftover_files() == []
 
 
 def test_errors_reach_a_program(
@@ -95,4 +95,4 @@ def test_errors_reach_a_program(
     with pytest.raises(Exception, match=r"'torch': choose one of openvino"):
         segment(bad, "torch")
     assert "private" not in "".join(capfd.readouterr())
-    assert kept_files() == []
+    assert leftover_files() == []

@@ -21,8 +21,8 @@ def test_the_runtimes_found_can_be_chosen_but_not_torch() -> None:
     engines = engines_module.Engines()
     usable = {"openvino", "onnxruntime", "onnxruntime-trt", "tensorrt"}
     assert engines.first == resolve(engines.segmenter(engines.first).model).runtime
-    assert set(engines.found) <= usable & set(installed_runtimes())
-    assert engines.found[engines.first] == {
+    assert set(engines.options) <= usable & set(installed_runtimes())
+    assert engines.options[engines.first] == {
         "model": "default",
         "runtime": "auto",
         "device": "auto",
@@ -37,7 +37,7 @@ def test_several_models_are_told_apart_by_the_end_of_their_paths(tmp_path: Path)
         shutil.copy(default_model_path(), tmp_path / name / "model.onnx")
     paths = [str(tmp_path / name / "model.onnx") for name in ("a", "b")]
     engines = engines_module.Engines(["default", *paths], "openvino", "cpu")
-    names = [name for name in engines.found if name.endswith(", openvino")]
+    names = [name for name in engines.options if name.endswith(", openvino")]
     assert names == ["default, openvino", "a/model.onnx, openvino", "b/model.onnx, openvino"]
     assert str(engines.segmenter(names[2]).model.path) == paths[1]
     with pytest.raises(ModelError, match="no such model"):

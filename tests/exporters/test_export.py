@@ -106,11 +106,11 @@ class TestGate:
         monkeypatch.setitem(export_module.LIMITS, "fp16", Limits(dice=1.1))
         monkeypatch.setitem(export_module.LIMITS, "fp32", Limits(volume_ml=1e9, ef_points=1e9))
         request = ExportRequest(("onnx", "triton"), "fp16", verify_on=scans)
-        artefact, repository = export(small_run, tmp_path, request)
+        artifact, repository = export(small_run, tmp_path, request)
         assert len(repository.attempts) == 3
-        tried = [str(attempt.precision) for attempt in artefact.attempts]
+        tried = [str(attempt.precision) for attempt in artifact.attempts]
         assert tried == ["fp16", "fp16 in the cnn, fp32 in the other", "fp32"]
-        assert find_model(artefact.path).description["precision"] == "fp32"
+        assert find_model(artifact.path).description["precision"] == "fp32"
         sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
         attempts = sidecar["verification"]["attempts"]
         assert [attempt["precision"] for attempt in attempts] == tried
@@ -126,9 +126,9 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
         names.append("engine")
     stages: list[str] = []
     request = ExportRequest(tuple(names), "fp16", verify_on=scans)
-    artefacts = export("default", tmp_path, request, stages.append)
-    assert [artefact.format for artefact in artefacts] == [*names, "onnx", "openvino"]
-    assert all(str(a.attempts[-1].precision) == "fp16" for a in artefacts)
+    artifacts = export("default", tmp_path, request, stages.append)
+    assert [artifact.format for artifact in artifacts] == [*names, "onnx", "openvino"]
+    assert all(str(a.attempts[-1].precision) == "fp16" for a in artifacts)
     assert any(stage.startswith("openvino: verifying fp16") for stage in stages)
     assert not list(tmp_path.glob(".*"))
     description = find_model().description
@@ -143,14 +143,14 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     config = (tmp_path / "triton" / "ctct" / "config.pbtxt").read_text()
     assert "max_batch_size: 32" in config
     again = export("default", tmp_path, replace(request, formats=("triton", "openvino")))
-    assert [artefact.path for artefact in again] == [
+    assert [artifact.path for artifact in again] == [
         tmp_path / name for name in ("triton", "model.xml", "model.heart_crop.xml")
     ]
 
 
 def test_without_verification(small_run: Path, tmp_path: Path) -> None:
-    (artefact,) = export(small_run, tmp_path, ExportRequest(verify=False))
-    assert str(artefact.attempts[0]) == "fp32: not verified"
+    (artifact,) = export(small_run, tmp_path, ExportRequest(verify=False))
+    assert str(artifact.attempts[0]) == "fp32: not verified"
     sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
     assert sidecar["verification"] == {
         "studies": [],
@@ -170,28 +170,28 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
     )
     monkeypatch.setitem(export_module.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
     request = ExportRequest(("onnx", "openvino"), verify_on=scans)
-    artefacts = export(tmp_path, tmp_path / "out", request)
-    assert [artefact.path.name for artefact in artefacts] == [
+    artifacts = export(tmp_path, tmp_path / "out", request)
+    assert [artifact.path.name for artifact in artifacts] == [
         *("model.onnx", "model.xml", "model.heart_crop.onnx", "model.heart_crop.xml")
     ]
-    for artefact in artefacts[:2]:
-        found = find_model(artefact.path)
+    for artifact in artifacts[:2]:
+        found = find_model(artifact.path)
         assert found.description["grid"]["size"] == 64
         assert found.heart_crop is not None
-        assert found.heart_crop.path == heart_crop_path(artefact.path)
+        assert found.heart_crop.path == heart_crop_path(artifact.path)
         assert found.heart_crop.description["grid"] == {"size": 32, "spacing_mm": 3.0}
-    small, _ = load_checkpoint(artefacts[2].path)
+    small, _ = load_checkpoint(artifacts[2].path)
     assert small.grid.size == 32
     assert small.cnn.get_buffer("encoder.0.1.running_mean").unique() == 0.5
     # The ONNX files of both grids together restore the whole pair.
-    restored, _ = load_checkpoint(artefacts[0].path)
+    restored, _ = load_checkpoint(artifacts[0].path)
     weights = graph.state_dict()
     for name, tensor in restored.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4, msg=name)
-    artefacts[2].path.unlink()
-    assert load_checkpoint(artefacts[0].path)[0].other_statistics is None
+    artifacts[2].path.unlink()
+    assert load_checkpoint(artifacts[0].path)[0].other_statistics is None
 
 
 @pytest.mark.parametrize(
@@ -260,17 +260,10 @@ class TestCommand:
         assert ctct("info", "--model", out / "model.xml").code == 0
         done = ctct("predict", scans, "-o", tmp_path / "labels", "--model", out / "model.xml")
         assert done.code == 0, done.err
-        done = ctct(
-            "predict",
-            scans,
-            "-o",
-            tmp_path / "l",
-            "--model",
-            out / "model.xml",
-            "--runtime",
-            "torch",
-        )
-        assert (done.code, "what is in OpenVINO's format" in done.err) == (7, True)
+        arguments = ("predict", scans, "-o", tmp_path / "l", "--model", out / "model.xml")
+        done = ctct(*arguments, "--runtime", "torch")
+        assert done.code == 7
+        assert "torch cannot run a file in OpenVINO's format" in done.err
 
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),

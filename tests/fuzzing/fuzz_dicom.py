@@ -50,7 +50,7 @@ def good_files() -> list[list[bytes]]:
         sets.append(
             [packed(syntax, stream, phase=t, place=z) for t in range(PHASES) for z in range(PLACES)]
         )
-    return [[_bytes(dataset) for dataset in own] for own in sets]
+    return [[_bytes(dataset) for dataset in datasets] for datasets in sets]
 
 
 def _bytes(dataset: Dataset) -> bytes:

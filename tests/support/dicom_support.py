@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,11 @@ def _item(**attributes: Any) -> Sequence:
     for name, value in attributes.items():
         setattr(item, name, value)
     return Sequence([item])
+
+
+def zip_folder(folder: Path, path: Path) -> Path:
+    """Write ``folder``, with its own name, into a zip."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder.parent))
+    return path

@@ -34,10 +34,9 @@ def write_scan(
     path: Path,
     shape: tuple[int, ...] = (40, 36, 3),
     zooms: tuple[float, ...] = (1.5, 1.25, 8.0, 0.05),
-    dtype: type = np.int16,
 ) -> np.ndarray:
     """Write a NIfTI scan of random integers 0 to 199 and return its array, (x, y, z[, t])."""
-    array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    array = np.random.default_rng(0).integers(0, 200, shape).astype(np.int16)
     image = nib.Nifti1Image(array, np.diag([*zooms[:3], 1.0]))
     image.header.set_zooms(zooms[: len(shape)])
     path.parent.mkdir(parents=True, exist_ok=True)

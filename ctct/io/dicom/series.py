@@ -19,8 +19,8 @@ from ctct.io.dicom.header import PLAIN, Image
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 from ctct.io.patient_info import PatientInfo
 
-#: Least numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases of
-#: three or four slices, late enhancement one phase of many slices.
+#: Smallest numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases
+#: of three or four slices, late enhancement one phase of many slices.
 MIN_SLICES, MIN_PHASES = 5, 6
 
 #: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between

@@ -41,7 +41,7 @@ class Augmentation:
     blur: float = 0.2
 
     def geometry(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, 2, 3) random affines in millimetres about the center, in (row, column) order."""
+        """(n, 2, 3) random affines in millimeters about the center, in (row, column) order."""
         device = generator.device
 
         def uniform(*shape: int) -> Tensor:

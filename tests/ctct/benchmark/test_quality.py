@@ -36,9 +36,9 @@ def test_trials_of_a_scan(threshold: Segmenter, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_the_score_tells_bad_labels_from_good_on_real_scans(acdc: Path) -> None:
-    from ctct.inference.segmenter import load_model
+    from ctct.inference.segmenter import ModelSpec
 
-    trials = quality_trials(load_model(), [acdc / "patient030", acdc / "patient085"])
+    trials = quality_trials(ModelSpec().load(), [acdc / "patient030", acdc / "patient085"])
     bad = [trial.dice < 0.80 for trial in trials]
     assert 10 <= sum(bad) <= len(bad) - 10
     assert auroc([trial.score for trial in trials], bad) >= 0.85

@@ -54,8 +54,8 @@ def test_every_third_slice_comes_back_in_its_place() -> None:
     assert [p.parts[0].span for p in batch.split(2)] == [slice(1, 7, 3), slice(7, 10, 3)]
     slices, _ = batch.inputs()
     batch.store(Prediction((slices[:, 0] % 4).astype(np.uint8), slices[:, 0]), seconds=1.0)
-    own = a.study.voxels[0].astype(int) % 4
-    assert (a.labels[1::3] == own[1::3]).all()
+    expected = a.study.voxels[0].astype(int) % 4
+    assert (a.labels[1::3] == expected[1::3]).all()
     assert not np.delete(a.labels, [1, 4, 7], axis=0).any()
 
 

@@ -11,11 +11,11 @@ def test_small_islands_go_and_each_structure_keeps_its_largest() -> None:
     labels[0, 1, 0:2, 0:2] = 3
     labels[0, 0, 4:6, 3:6] = 3  # 6 voxels in one slice: the larger area, the smaller volume
     labels[0, 0, 0, 4] = 1  # a lone RV voxel is the largest there is
-    kept = keep_largest_components(labels)
-    assert (kept[0, :, 0:2, 0:2] == 3).all()
-    assert not kept[0, 0, 4:6, 3:6].any()
-    assert kept[0, 0, 0, 4] == 1
-    assert np.count_nonzero(kept) == 9
+    cleaned = keep_largest_components(labels)
+    assert (cleaned[0, :, 0:2, 0:2] == 3).all()
+    assert not cleaned[0, 0, 4:6, 3:6].any()
+    assert cleaned[0, 0, 0, 4] == 1
+    assert np.count_nonzero(cleaned) == 9
 
 
 def test_voxels_that_touch_at_a_corner_are_one_component() -> None:

@@ -57,7 +57,7 @@ def heart(rows: slice, columns: slice) -> np.ndarray:
     return labels
 
 
-def test_a_window_lies_around_the_heart() -> None:
+def test_a_heart_crop_lies_around_the_heart() -> None:
     # Rows 40 to 79, columns 101 to 150: the middle is pixel (59.5, 125.5). The grid sees 95 × 1.5
     # mm and a pixel of 1.5 mm on both sides, 97 pixels, up to 112; in columns of 2 mm 74, up to 80.
     labels = heart(slice(40, 80), slice(101, 151))
@@ -65,7 +65,7 @@ def test_a_window_lies_around_the_heart() -> None:
     assert heart_crop(labels, (1.5, 2.0), SMALL) == Crop((4, 86), (112, 80), on_heart=True)
 
 
-def test_a_window_may_begin_outside_the_slice() -> None:
+def test_a_heart_crop_may_begin_outside_the_slice() -> None:
     crop = heart_crop(heart(slice(10, 50), slice(100, 140)), (1.5, 1.5), SMALL)
     assert crop is not None
     assert crop.start == (-26, 64)  # the middle 29.5, half of 112 above it
@@ -77,13 +77,13 @@ def test_a_heart_that_needs_the_whole_grid() -> None:
     assert heart_crop(heart(slice(40, 129), slice(90, 100)), (1.5, 1.5), SMALL) is None
 
 
-def test_no_heart_no_window() -> None:
+def test_no_heart_no_heart_crop() -> None:
     assert heart_crop(np.zeros((2, 200, 200), np.uint8), (1.5, 1.5), SMALL) is None
     without_lv = heart(slice(40, 60), slice(90, 100)) // 3  # RV alone
     assert heart_crop(without_lv, (1.5, 1.5), SMALL) is None
 
 
-def test_labels_at_the_edge_of_a_window() -> None:
+def test_labels_at_the_edge_of_a_heart_crop() -> None:
     # 112 pixels from row 10 and column 20, the grid's 96 in their middle: rows 18 to 113, columns
     # 28 to 123. The last two of these are too near.
     crop = Crop((10, 20), (112, 112), on_heart=True)

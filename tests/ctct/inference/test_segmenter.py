@@ -18,7 +18,7 @@ from tests_support import ThresholdRuntime
 from ctct.errors import ConfigError, InputError, ModelError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.segmentation import check_segmentable
-from ctct.inference.segmenter import ModelSpec, Segmenter, load_model
+from ctct.inference.segmenter import ModelSpec, Segmenter
 from ctct.io.study import Study
 from ctct.model_files.model_file import ModelFile, default_model_path
 from ctct.model_files.variant import bf16_path
@@ -95,16 +95,19 @@ def test_a_study_that_the_runtime_fails_on_does_not_take_others_with_it(
         assert (outcome.segmentation.labels == 3).all()
 
 
+class SmallMemory(ThresholdRuntime):
+    """Has no memory for more than three slices."""
+
+    def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
+        if len(slices) > 3:
+            raise MemoryError
+        return super().__call__(slices, spacing_mm)
+
+
 def test_a_batch_too_large_for_the_memory_is_halved(
     threshold: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Small(ThresholdRuntime):
-        def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
-            if len(slices) > 3:
-                raise MemoryError
-            return super().__call__(slices, spacing_mm)
-
-    segmenter = Segmenter(threshold.model, Small(), batch=8)
+    segmenter = Segmenter(threshold.model, SmallMemory(), batch=8)
     study = make_study(np.random.default_rng(0).uniform(0, 200, (2, 8, 32, 32)))
     assert (segmenter.segment(study, clean_up=False).labels[study.voxels >= 150] == 3).all()
     assert segmenter.batch == 2  # 8, 4, 2
@@ -299,7 +302,7 @@ class TestThreads:
     ) -> None:
         voxels = cine[0].voxels
         studies = [replace(cine[0], voxels=voxels[t : t + 1, 4:6]) for t in (0, 1)]
-        segmenter = load_model(runtime="openvino")
+        segmenter = ModelSpec(runtime="openvino").load()
         alone = [segmenter.segment(study).labels for study in studies]
         for i, labels in enumerate(self.segment_all(segmenter, studies)):
             np.testing.assert_array_equal(labels, alone[i % 2])
@@ -322,13 +325,7 @@ class TestThreads:
         assert 20 * 0.005 <= segmenter.busy_s <= time.perf_counter() - begun
 
     def test_batches_are_halved_for_all(self, threshold: Segmenter) -> None:
-        class Small(ThresholdRuntime):
-            def __call__(self, slices: np.ndarray, spacing_mm: np.ndarray) -> Prediction:
-                if len(slices) > 3:
-                    raise MemoryError
-                return super().__call__(slices, spacing_mm)
-
-        segmenter = Segmenter(threshold.model, Small(), batch=8)
+        segmenter = Segmenter(threshold.model, SmallMemory(), batch=8)
         studies = [
             make_study(np.random.default_rng(seed).uniform(0, 200, (1, 16, 32, 32)))
             for seed in (0, 1)
@@ -356,7 +353,7 @@ class TestThreads:
 
 class TestSpec:
     def test_what_is_loaded_is_named_with_every_auto_decided(self) -> None:
-        loaded = load_model(device="cpu", precision="fp32", batch="7", heart_crop=False)
+        loaded = ModelSpec(device="cpu", precision="fp32", batch="7", heart_crop=False).load()
         assert loaded.spec == ModelSpec(
             default_model_path(), "openvino", "cpu", 7, "fp32", (), heart_crop=False
         )
@@ -372,7 +369,7 @@ class TestSpec:
 
     def test_another_process_segments_the_same(self, cine: tuple[Study, np.ndarray]) -> None:
         study = replace(cine[0], voxels=cine[0].voxels[:1, 4:6])
-        segmenter = load_model(runtime="openvino")
+        segmenter = ModelSpec(runtime="openvino").load()
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             there = pool.apply(Segmenter.segment, (segmenter, study))
         here = segmenter.segment(study)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from tests_support import write_scan
 
 pytest.importorskip("pydicom")
-from dicom_support import write_cine
+from dicom_support import write_cine, zip_folder
 from pydicom.fileset import FileSet
 
 from ctct.errors import RuntimeUnavailableError
@@ -19,16 +18,9 @@ from ctct.io.discover import discover
 from ctct.io.read import read_case
 
 
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(folder.parent))
-    return path
-
-
 def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
     folder = write_cine(tmp_path / "x" / "y" / "cine")
-    ((from_zip,), _) = discover([zipped(folder, tmp_path / "p1.zip")])
+    ((from_zip,), _) = discover([zip_folder(folder, tmp_path / "p1.zip")])
     ((nested,), _) = discover([tmp_path / "x"])
     files = FileSet()
     for file in folder.iterdir():
@@ -45,7 +37,7 @@ def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
 def test_nifti_and_dicom_lie_in_one_folder(tmp_path: Path) -> None:
     write_scan(tmp_path / "b.nii.gz")
     folder = write_cine(tmp_path / "c")
-    zipped(folder, tmp_path / "a.zip")
+    zip_folder(folder, tmp_path / "a.zip")
     cases, _ = discover([tmp_path])
     assert [case.name for case in cases] == ["a", "b", "c"]
     assert [read_case(case).slices for case in cases] == [6, 3, 6]
@@ -53,8 +45,8 @@ def test_nifti_and_dicom_lie_in_one_folder(tmp_path: Path) -> None:
 
 def test_names_are_those_of_folders_and_never_of_patients(tmp_path: Path) -> None:
     for patient in ("p1", "p2"):
-        own = {"StudyInstanceUID": f"1.3.{patient[1]}", "SeriesInstanceUID": f"1.4.{patient[1]}"}
-        write_cine(tmp_path / patient / "DICOM", change=lambda t, z, own=own: own)
+        uids = {"StudyInstanceUID": f"1.3.{patient[1]}", "SeriesInstanceUID": f"1.4.{patient[1]}"}
+        write_cine(tmp_path / patient / "DICOM", change=lambda t, z, uids=uids: uids)
     cases, _ = discover([tmp_path])
     assert [case.name for case in cases] == ["p1_DICOM", "p2_DICOM"]
     for file in (tmp_path / "p1" / "DICOM").iterdir():

@@ -62,7 +62,7 @@ def packed_zeros(path: Path, shape: tuple[int, int, int, int], mib: int) -> Path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the units are those of Linux")
 @pytest.mark.parametrize(
-    ("shape", "mib", "outcome", "most_mb"),
+    ("shape", "mib", "outcome", "max_mb"),
     [
         ((512, 512, 16, 48), 385, "768", 1500),  # the largest that is taken
         ((512, 512, 16, 49), 385, "refused", 50),
@@ -71,7 +71,7 @@ def packed_zeros(path: Path, shape: tuple[int, int, int, int], mib: int) -> Path
     ],
 )
 def test_memory_is_bounded_for_any_size_in_the_header(
-    shape: tuple[int, int, int, int], mib: int, outcome: str, most_mb: int, tmp_path: Path
+    shape: tuple[int, int, int, int], mib: int, outcome: str, max_mb: int, tmp_path: Path
 ) -> None:
     path = packed_zeros(tmp_path / "bomb.nii.gz", shape, mib)
     assert path.stat().st_size < 5e6
@@ -79,7 +79,7 @@ def test_memory_is_bounded_for_any_size_in_the_header(
         [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
     ).stdout.split()
     assert said[0] == outcome
-    assert int(said[1]) <= most_mb
+    assert int(said[1]) <= max_mb
 
 
 class TestChangedWhileRead:

@@ -5,7 +5,7 @@ import numpy as np
 from ctct.measurement.masks import shift_to_neighbors
 
 
-def test_a_pixel_is_seen_by_its_four_neighbours() -> None:
+def test_a_pixel_is_seen_by_its_four_neighbors() -> None:
     mask = np.zeros((2, 3, 4), bool)
     mask[1, 1, 2] = True
     shifted = shift_to_neighbors(mask)

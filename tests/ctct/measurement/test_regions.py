@@ -20,8 +20,8 @@ def test_thirds_from_the_wide_end_whichever_way_the_file_goes() -> None:
     assert region_of_slices(labels[::-1]) == expected[::-1]
 
 
-def test_slices_that_do_not_share_out_evenly_go_where_their_centre_lies() -> None:
-    # Centres at 1/8, 3/8, 5/8, 7/8 of the length; the thirds end at 1/3 and 2/3.
+def test_slices_that_do_not_share_out_evenly_go_where_their_center_lies() -> None:
+    # Centers at 1/8, 3/8, 5/8, 7/8 of the length; the thirds end at 1/3 and 2/3.
     assert region_of_slices(stack(9, 8, 7, 3)) == ["base", "mid", "mid", "apex"]
 
 

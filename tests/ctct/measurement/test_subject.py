@@ -15,7 +15,7 @@ def test_mosteller_by_hand() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"height_cm": 1.75}, "in metres"),
+        ({"height_cm": 1.75}, "in meters"),
         ({"weight_kg": -70.0}, "weight_kg is -70"),
         ({"heart_rate_bpm": 1.0}, "heart_rate_bpm is 1"),
         ({"height_cm": float("nan")}, "height_cm is nan"),

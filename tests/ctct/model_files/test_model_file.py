@@ -78,7 +78,7 @@ class TestOpenVinoFormat:
         path = self.write(tmp_path, json.dumps({"description": {"grid": {"size": 64}}}))
         model = find_model(path)
         assert model.description == {"grid": {"size": 64}}
-        assert (model.is_openvino, model.is_onnx, model.is_engine) == (True, False, False)
+        assert (model.is_onnx, model.is_engine) == (False, False)
         assert model.sha256 == hashlib.sha256(b"<net/>weights").hexdigest()
 
     @pytest.mark.parametrize(

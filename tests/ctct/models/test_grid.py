@@ -85,7 +85,7 @@ class TestSample:
         transform = torch.tensor(np.c_[linear, shift], dtype=torch.float32)[None]
         found = sample(image, spacing(1.2, 1.7), (12, 14), spacing(1.5, 1.6), transform)
 
-        # Millimetres from the center of the output, moved, then in pixels of the input.
+        # Millimeters from the center of the output, moved, then in pixels of the input.
         rows_mm = (np.arange(12) - 5.5) * 1.5
         columns_mm = (np.arange(14) - 6.5) * 1.6
         position = np.einsum(

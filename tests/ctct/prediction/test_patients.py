@@ -58,7 +58,7 @@ def test_a_phase_of_a_single_frame_is_not_missed(tmp_path: Path) -> None:
 def test_an_implausible_body_in_info_cfg_is_reported(tmp_path: Path) -> None:
     (tmp_path / "Info.cfg").write_text("Height: 1.8\nWeight: 80\n")
     context = find_context([cine(tmp_path)], [1, 2])
-    assert context.warnings == ("Info.cfg: height_cm is 1.8 (in metres?), expected 40 to 250",)
+    assert context.warnings == ("Info.cfg: height_cm is 1.8 (in meters?), expected 40 to 250",)
     assert context.subject == Subject(weight_kg=80)
 
 

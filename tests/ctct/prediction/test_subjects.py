@@ -28,7 +28,7 @@ def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     subjects, problems = read_subjects(path)
     assert subjects == {"d": Subject("M", 180, 70)}
     expected = (
-        "line 2: a: height_cm is 1.8 (in metres?)",
+        "line 2: a: height_cm is 1.8 (in meters?)",
         "line 3: b: weight_kg is -5",
         "'tall'",
         "d is there twice",

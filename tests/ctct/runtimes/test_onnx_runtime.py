@@ -35,9 +35,9 @@ def test_a_gpu_that_cannot_be_used_is_announced_and_nothing_printed(
     with caplog.at_level(logging.INFO, "ctct"):
         runtime = load_runtime(resolve(default_model, name))
     assert (runtime.name, runtime.device) == (name, "cpu")
-    wanted = "TensorRT" if name.endswith("trt") else "CUDA"
+    provider = "TensorRT" if name.endswith("trt") else "CUDA"
     assert caplog.messages == [
-        f"ONNX Runtime could not start {wanted}; running on the CPU instead",
+        f"ONNX Runtime could not start {provider}; running on the CPU instead",
         f"runtime {name} on cpu (cuda failed to start)",
     ]
     assert capsys.readouterr().out == ""  # that is where ctct predict --json writes

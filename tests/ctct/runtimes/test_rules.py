@@ -181,20 +181,24 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "asked", "chosen"), CHOICES)
-def test_what_is_chosen(rule: str, asked: Request, chosen: tuple[str, str]) -> None:
-    assert first_match(RUNTIME_RULES, asked).name == rule
-    runtime, device, reason = (text.format(r=asked) for text in decide(RUNTIME_RULES, asked))
+@pytest.mark.parametrize(("rule", "requested", "chosen"), CHOICES)
+def test_what_is_chosen(rule: str, requested: Request, chosen: tuple[str, str]) -> None:
+    assert first_match(RUNTIME_RULES, requested).name == rule
+    runtime, device, reason = (
+        text.format(r=requested) for text in decide(RUNTIME_RULES, requested)
+    )
     assert (runtime, device) == chosen
     assert reason
     assert "{" not in reason
 
 
-@pytest.mark.parametrize(("rule", "asked", "error", "message"), REFUSALS)
-def test_what_is_refused(rule: str, asked: Request, error: type[Exception], message: str) -> None:
-    assert first_match(RUNTIME_RULES, asked).name == rule
+@pytest.mark.parametrize(("rule", "requested", "error", "message"), REFUSALS)
+def test_what_is_refused(
+    rule: str, requested: Request, error: type[Exception], message: str
+) -> None:
+    assert first_match(RUNTIME_RULES, requested).name == rule
     with pytest.raises(error, match=message):
-        decide(RUNTIME_RULES, asked)
+        decide(RUNTIME_RULES, requested)
 
 
 def test_every_rule_for_runtimes_has_a_row_here() -> None:
@@ -202,7 +206,7 @@ def test_every_rule_for_runtimes_has_a_row_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("requested", "reason"),
     [
         (request(ONNX, "auto", "cpu", ALL, 1), "device cpu requested"),
         (request(ONNX, "auto", "auto", ALL, 0), "no CUDA GPU found"),
@@ -212,8 +216,8 @@ def test_every_rule_for_runtimes_has_a_row_here() -> None:
         (request(CHECKPOINT, "auto", "cpu"), "the model is a checkpoint"),
     ],
 )
-def test_reasons_in_words(asked: Request, reason: str) -> None:
-    assert decide(RUNTIME_RULES, asked).reason.format(r=asked) == reason
+def test_reasons_in_words(requested: Request, reason: str) -> None:
+    assert decide(RUNTIME_RULES, requested).reason.format(r=requested) == reason
 
 
 def test_the_driver_is_not_asked_where_no_gpu_may_be_used() -> None:
@@ -230,8 +234,8 @@ def test_the_driver_is_not_asked_where_no_gpu_may_be_used() -> None:
         (OPENVINO, "auto", "auto"),
         (ONNX, "openvino", "auto"),
     ]:
-        asked = Request(path, runtime, device, machine=WithoutDriver())  # type: ignore[arg-type]
-        assert decide(RUNTIME_RULES, asked).runtime == "openvino"
+        requested = Request(path, runtime, device, machine=WithoutDriver())  # type: ignore[arg-type]
+        assert decide(RUNTIME_RULES, requested).runtime == "openvino"
 
 
 GPU_ROWS = [
@@ -254,12 +258,12 @@ GPU_ROWS = [
 def test_lists_of_gpus(
     rule: str, runtime: str, device: str, gpus: tuple[int, ...], message: str
 ) -> None:
-    asked = replace(request(ONNX, runtime, device, ALL, 2), gpus=gpus)
-    assert first_match(GPU_RULES, asked).name == rule
+    requested = replace(request(ONNX, runtime, device, ALL, 2), gpus=gpus)
+    assert first_match(GPU_RULES, requested).name == rule
     if not message:
-        return decide(GPU_RULES, asked)
+        return decide(GPU_RULES, requested)
     with pytest.raises(RuntimeUnavailableError, match=message):
-        decide(GPU_RULES, asked)
+        decide(GPU_RULES, requested)
 
 
 def test_every_rule_for_gpus_has_a_row_here() -> None:
@@ -301,13 +305,13 @@ def test_when_the_bf16_variant_runs(
     if has_variant:
         (tmp_path / "a.bf16.onnx").touch()
     machine = FakeMachine(computes_in_bf16=cpu_has_bf16)
-    asked = Request(tmp_path / "a.onnx", runtime, "cpu", precision, machine=machine)  # type: ignore[arg-type]
-    assert first_match(BF16_RULES, asked).name == rule
+    requested = Request(tmp_path / "a.onnx", runtime, "cpu", precision, machine=machine)  # type: ignore[arg-type]
+    assert first_match(BF16_RULES, requested).name == rule
     if isinstance(outcome, bool):
-        assert decide(BF16_RULES, asked) is outcome
+        assert decide(BF16_RULES, requested) is outcome
         return
     with pytest.raises(RuntimeUnavailableError, match=outcome):
-        decide(BF16_RULES, asked)
+        decide(BF16_RULES, requested)
 
 
 def test_every_rule_for_bf16_has_a_row_here() -> None:

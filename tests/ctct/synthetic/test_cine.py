@@ -34,7 +34,7 @@ def test_study_and_labels_fit_together(cine: Cine) -> None:
     assert study.voxel_ml == pytest.approx(1.4 * 1.4 * 14.5 / 1000)
 
 
-def test_the_affine_agrees_with_the_spacing_and_is_centred(cine: Cine) -> None:
+def test_the_affine_agrees_with_the_spacing_and_is_centered(cine: Cine) -> None:
     study, _ = cine
     sizes = np.linalg.norm(study.affine[:3, :3], axis=0)
     assert sizes == pytest.approx([1.4, 1.4, 14.5])

@@ -23,7 +23,7 @@ def test_an_ellipse_s_edge_is_where_it_should_be() -> None:
     assert distance[2] == pytest.approx(0.5, rel=0.15)  # first order only
 
 
-def test_the_centre_of_an_ellipse_is_inside_and_finite() -> None:
+def test_the_center_of_an_ellipse_is_inside_and_finite() -> None:
     center = ellipse(at(0.0), at(0.0), 4.0, 3.0)
     assert np.isfinite(center).all() and (center <= 0).all()
 

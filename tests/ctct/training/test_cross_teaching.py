@@ -51,8 +51,8 @@ class TestPseudoLabels:
         assert counts.tolist() == [[[1, 0]]]
 
     def test_no_gradient_reaches_the_teachers(self) -> None:
-        own = self.cnn.clone().requires_grad_()
-        assert not pseudo_labels(own, self.transformer, 0.5)[1].requires_grad
+        cnn = self.cnn.clone().requires_grad_()
+        assert not pseudo_labels(cnn, self.transformer, 0.5)[1].requires_grad
 
     def test_loss_of_cross_teaching_worked_by_hand(self) -> None:
         # The CNN against 0, 0: class 0: 2 (0.8 + 0.4) / (0.64 + 0.16 + 2) = 2.4 / 2.8; class 1: 0

@@ -8,20 +8,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pydicom")
-from dicom_support import write_cine
+from dicom_support import write_cine, zip_folder
 
 from ctct.errors import InputError
 from ctct.io.dicom import files as dicom_files
 from ctct.io.dicom.files import DicomFile, Opener, is_dicom, is_zip, zip_members
 from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
-
-
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            archive.write(file, file.relative_to(folder.parent))
-    return path
 
 
 def test_dicom_is_recognized_by_its_prefix_and_a_zip_by_its_name(tmp_path: Path) -> None:
@@ -82,7 +75,7 @@ class TestZip:
     def test_no_dicom_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "notes.txt").write_text("no image")
-        path = zipped(tmp_path / "in", tmp_path / "a.zip")
+        path = zip_folder(tmp_path / "in", tmp_path / "a.zip")
         with pytest.raises(InputError, match=r"a.zip: holds no DICOM"):
             read_study(path)
 
@@ -97,13 +90,13 @@ class TestZip:
         assert sorted(tmp_path.rglob("*")) == before
 
     def test_too_large_when_unpacked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = zipped(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
+        path = zip_folder(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
         monkeypatch.setattr(dicom_files, "MAX_ZIP_BYTES", 40_000)
         with pytest.raises(InputError, match=r"a.zip: unpacks to .* unpack it yourself"):
             read_study(path)
 
     def test_truncated(self, tmp_path: Path) -> None:
-        path = zipped(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
+        path = zip_folder(write_cine(tmp_path / "cine"), tmp_path / "a.zip")
         path.write_bytes(path.read_bytes()[:-200])
         with pytest.raises(InputError, match=r"a\.zip: not a usable zip"):
             read_study(path)

@@ -109,5 +109,5 @@ def test_files_that_are_damaged_or_no_images_are_skipped(
     save(packed, folder / "deflated.dcm")
     (folder / "notes.txt").write_text("not DICOM")
     assert read_study(folder).voxels.shape[:2] == (8, 6)
-    own = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
-    assert own == [f"{folder}: 2 DICOM files cannot be read; skipped"]
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
+    assert messages == [f"{folder}: 2 DICOM files cannot be read; skipped"]

@@ -79,9 +79,9 @@ def test_an_enhanced_file_gives_the_same_study(tmp_path: Path) -> None:
 def test_phases_of_an_enhanced_file_by_percentage_of_the_cycle(tmp_path: Path) -> None:
     dataset = enhanced()
     for one in dataset.PerFrameFunctionalGroupsSequence:
-        own = one.CardiacSynchronizationSequence[0]
-        own.NominalPercentageOfCardiacPhase = own.NominalCardiacTriggerDelayTime / 10
-        del own.NominalCardiacTriggerDelayTime
+        sequence = one.CardiacSynchronizationSequence[0]
+        sequence.NominalPercentageOfCardiacPhase = sequence.NominalCardiacTriggerDelayTime / 10
+        del sequence.NominalCardiacTriggerDelayTime
     study = read_study(save(dataset, tmp_path / "enhanced.dcm"))
     np.testing.assert_array_equal(study.voxels, EXPECTED * 2 + 5)
 
@@ -107,7 +107,7 @@ def test_pixels_that_end_too_early_name_the_file(tmp_path: Path) -> None:
     write_cine(tmp_path / "cine")
     short = image(0, 0)
     short.PixelData = short.PixelData[:100]
-    (own,) = (p for p in (tmp_path / "cine").iterdir() if dcmread(p).InstanceNumber == 1)
-    save(short, own)
-    with pytest.raises(InputError, match=rf"{own}: pixels cannot be read.*export it again"):
+    (first,) = (p for p in (tmp_path / "cine").iterdir() if dcmread(p).InstanceNumber == 1)
+    save(short, first)
+    with pytest.raises(InputError, match=rf"{first}: pixels cannot be read.*export it again"):
         read_study(tmp_path / "cine")

@@ -76,11 +76,12 @@ def check_overlay(folder: Path) -> list[Dataset]:
         found = np.zeros_like(LABELS[t])
         for frame, mask in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
             (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
-            own = reference.ReferencedSOPInstanceUID, int(reference.get("ReferencedFrameNumber", 0))
+            frame_number = int(reference.get("ReferencedFrameNumber", 0))
+            original = reference.ReferencedSOPInstanceUID, frame_number
             place = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float)
             column, row, z, _ = np.linalg.solve(study.affine, [*(place * [-1, -1, 1]), 1])
             assert (column, row, z) == pytest.approx((0, 0, round(z)), abs=1e-3)
-            np.testing.assert_array_equal(pixels[own], study.voxels[t, round(z)])
+            np.testing.assert_array_equal(pixels[original], study.voxels[t, round(z)])
             number = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
             found[round(z)][mask == 1] = {1: VALUE[RV], 2: VALUE[MYO], 3: VALUE[LV]}[number]
         np.testing.assert_array_equal(found, LABELS[t])
@@ -97,8 +98,8 @@ def check_overlay(folder: Path) -> list[Dataset]:
 @pytest.mark.parametrize("turned", TURNS)
 def test_each_mask_lies_on_the_image_it_refers_to(tmp_path: Path, turned: str) -> None:
     directions = [f"{v:.6f}" for axis in TURNS[turned] for v in axis]
-    own = {"ImageOrientationPatient": directions, "FrameOfReferenceUID": "1.2.7"}
-    check_overlay(write_cine(tmp_path / "cine", 6, 5, lambda t, z: own))
+    attributes = {"ImageOrientationPatient": directions, "FrameOfReferenceUID": "1.2.7"}
+    check_overlay(write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes))
 
 
 @pytest.mark.parametrize("turned", TURNS)
@@ -152,8 +153,8 @@ def test_a_series_without_a_required_attribute_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_reason_does_not_quote_the_header(tmp_path: Path) -> None:
-    own = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
-    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: own)])
+    attributes = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
+    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)])
     assert case.series is not None
     with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\)$"):
         next(encode_segmentations(case.series, LABELS))

@@ -27,8 +27,8 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
     write_cine(tmp_path / "study" / "sax")
 
     def others(number: int, phases: int, places: int, **changes: Any) -> None:
-        own = {"SeriesNumber": number, "SeriesInstanceUID": f"1.9.{number}", **changes}
-        write_cine(tmp_path / "study" / str(number), phases, places, lambda t, z: own)
+        attributes = {"SeriesNumber": number, "SeriesInstanceUID": f"1.9.{number}", **changes}
+        write_cine(tmp_path / "study" / str(number), phases, places, lambda t, z: attributes)
 
     # Its normal is (-0.48, 0.36, -0.80); the heart's long axis, (0.65, -0.60, -0.45) / 0.99, has a
     # cosine of 0.17 with it.
@@ -81,15 +81,15 @@ def test_the_later_of_two_short_axis_cines_is_taken(tmp_path: Path) -> None:
 
 
 def test_one_series_per_slice_is_joined_and_a_repeated_slice_replaced(tmp_path: Path) -> None:
-    def own(z: int, number: int) -> dict[str, Any]:
+    def header(z: int, number: int) -> dict[str, Any]:
         return {"SeriesNumber": number, "SeriesInstanceUID": f"1.7.{number}"}
 
-    write_cine(tmp_path / "study", change=lambda t, z: own(z, 20 - z))
+    write_cine(tmp_path / "study", change=lambda t, z: header(z, 20 - z))
     study = read_study(tmp_path / "study")
     assert study.voxels.shape[:2] == (8, 6)
     assert study.notes == ()
     assert len(discover([tmp_path / "study"], ["1.7.15", "1.7.16", "1.7.15"])[0]) == 1
-    write_cine(tmp_path / "study" / "again", change=lambda t, z: own(z, 30) if z == 2 else None)
+    write_cine(tmp_path / "study" / "again", change=lambda t, z: header(z, 30) if z == 2 else None)
     assert read_study(tmp_path / "study").notes == (
         "images that were there twice: 8; the later ones are used",
     )

@@ -7,7 +7,7 @@ from trt_support import write_tiny_onnx
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def engine_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test touches the cache of whoever runs it."""
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "engines"

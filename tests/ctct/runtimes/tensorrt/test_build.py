@@ -210,9 +210,9 @@ class TimingConfig:
         return self.cache
 
 
-def test_times_of_kernels_are_kept_for_the_next_build(own_cache: Path) -> None:
+def test_times_of_kernels_are_kept_for_the_next_build(engine_cache: Path) -> None:
     package, gpu, seen = TensorRTPackage(TENSORRT, "10.9", None), Gpu("L4", (8, 9)), []
-    path = own_cache / "timing-10.9-sm89.cache"
+    path = engine_cache / "timing-10.9-sm89.cache"
     for content in (None, b"times", b"of another version"):
         if content is not None:
             path.write_bytes(content)
@@ -226,16 +226,16 @@ def test_times_of_kernels_are_kept_for_the_next_build(own_cache: Path) -> None:
 
 
 def test_times_that_cannot_be_kept_are_only_warned_about(
-    own_cache: Path, caplog: pytest.LogCaptureFixture
+    engine_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own_cache.parent.write_bytes(b"a file in the way")
+    engine_cache.parent.write_bytes(b"a file in the way")
     config = TimingConfig()
     TimingCache(TensorRTPackage(TENSORRT, "10.9", None), Gpu("L4", (8, 9)), config).save(config)
     assert "the times of this build are not stored" in caplog.text
 
 
-def test_rtx_measures_no_times(own_cache: Path) -> None:
+def test_rtx_measures_no_times(engine_cache: Path) -> None:
     config = TimingConfig()
     TimingCache(TensorRTPackage(RTX, "1.7", None), Gpu("L4", (8, 9)), config).save(config)
     assert config.cache is None
-    assert not own_cache.exists()
+    assert not engine_cache.exists()

@@ -72,19 +72,19 @@ def test_the_key_changes_with_whatever_changes_the_engine(tiny: Path) -> None:
     assert cache_key(replace(model, path=Path("b.onnx")), rtx, gpu, PROFILE) == keys[0]
 
 
-def test_built_once(tiny: Path, own_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_built_once(tiny: Path, engine_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = find_model(tiny)
     with caplog.at_level(logging.INFO, "ctct"):
         engine = cached_engine(model, PROFILE, package=RTX)
         again = cached_engine(model, PROFILE, package=RTX)
     assert engine == again
-    assert engine.parent == own_cache
+    assert engine.parent == engine_cache
     assert [message.split()[0] for message in caplog.messages] == ["building", "built"]
-    assert files(own_cache) == [".engine", ".json"]
+    assert files(engine_cache) == [".engine", ".json"]
 
 
 @pytest.mark.parametrize("damage", ["cut engine", "no engine", "cut sidecar", "no sidecar"])
-def test_a_damaged_engine_is_built_again(damage: str, tiny: Path, own_cache: Path) -> None:
+def test_a_damaged_engine_is_built_again(damage: str, tiny: Path, engine_cache: Path) -> None:
     model = find_model(tiny)
     engine = cached_engine(model, PROFILE, package=RTX)
     victim = engine if damage.endswith("engine") else sidecar_path(engine)
@@ -95,15 +95,15 @@ def test_a_damaged_engine_is_built_again(damage: str, tiny: Path, own_cache: Pat
         victim.unlink()
     assert cached_engine(model, PROFILE, package=RTX) == engine
     assert read_engine_record(engine).model_sha256 == model.sha256
-    assert files(own_cache) == [".engine", ".json"]
+    assert files(engine_cache) == [".engine", ".json"]
 
 
-def test_a_discarded_engine_is_gone(tiny: Path, own_cache: Path) -> None:
+def test_a_discarded_engine_is_gone(tiny: Path, engine_cache: Path) -> None:
     remove_engine(cached_engine(find_model(tiny), PROFILE, package=RTX))
-    assert files(own_cache) == []
+    assert files(engine_cache) == []
 
 
-def test_processes_that_want_one_engine_build_it_once(tiny: Path, own_cache: Path) -> None:
+def test_processes_that_want_one_engine_build_it_once(tiny: Path, engine_cache: Path) -> None:
     (tiny.parent / "wait").touch()
     first = start(tiny.parent)
     assert first.stdout is not None
@@ -111,14 +111,14 @@ def test_processes_that_want_one_engine_build_it_once(tiny: Path, own_cache: Pat
     others = [start(tiny.parent) for _ in range(2)]
     (tiny.parent / "wait").unlink()
     outputs = [process.communicate(timeout=120)[0] for process in (first, *others)]
-    names = {path.name for path in own_cache.glob("*.engine")}
+    names = {path.name for path in engine_cache.glob("*.engine")}
     assert len(names) == 1
     assert outputs == [f"engine {names.pop()}\n"] * 3  # nobody else said "built"
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_build_leaves_no_engine_and_the_next_one_builds(
-    sign: signal.Signals, tiny: Path, own_cache: Path
+    sign: signal.Signals, tiny: Path, engine_cache: Path
 ) -> None:
     (tiny.parent / "wait").touch()
     process = start(tiny.parent)
@@ -128,24 +128,24 @@ def test_an_interrupted_build_leaves_no_engine_and_the_next_one_builds(
     (tiny.parent / "wait").unlink()
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert files(own_cache) == []
+    assert files(engine_cache) == []
     engine = cached_engine(find_model(tiny), PROFILE, package=RTX)
     assert engine.exists()
 
 
-def test_what_a_killed_write_left_is_cleared(tiny: Path, own_cache: Path) -> None:
+def test_what_a_killed_write_left_is_cleared(tiny: Path, engine_cache: Path) -> None:
     model = find_model(tiny)
     engine = cached_engine(model, PROFILE, package=RTX)
     remove_engine(engine)
-    (own_cache / f".{engine.name}.123.partial").write_bytes(b"half")
-    (own_cache / f".{engine.name}.json.123.partial").write_bytes(b"half")
+    (engine_cache / f".{engine.name}.123.partial").write_bytes(b"half")
+    (engine_cache / f".{engine.name}.json.123.partial").write_bytes(b"half")
     cached_engine(model, PROFILE, package=RTX)
-    assert files(own_cache) == [".engine", ".json"]
+    assert files(engine_cache) == [".engine", ".json"]
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(
-    tiny: Path, own_cache: Path, tmp_path: Path
+    tiny: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
-    own_cache.parent.write_bytes(b"a file in the way")
+    engine_cache.parent.write_bytes(b"a file in the way")
     with pytest.raises(OutputError, match="cannot write there"):
         cached_engine(ModelFile(tiny, {}, "0"), PROFILE, package=RTX)

@@ -43,7 +43,7 @@ def test_round_trip(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one.labels, two.labels)
 
 
-def test_the_crop_keeps_the_centre(tmp_path: Path) -> None:
+def test_the_crop_keeps_the_center(tmp_path: Path) -> None:
     path = tmp_path / "slices.npz"
     write_pack(collection(), path, field_of_view_mm=15)
     first, second, third = read_pack(path).volumes
