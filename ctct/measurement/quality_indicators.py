@@ -57,7 +57,7 @@ class FrameIndicators:
     def score(self) -> float:
         """How doubtful the labels are, 0 to :data:`WORST`: relative disagreement and open ring.
 
-        The open ring, where it is defined, counts twice; chosen on 8 training patients and spoilt
+        The open ring, where it is defined, counts twice; chosen on 8 training patients and damaged
         copies of them, see ``ctct benchmark quality``. NaN for a single network, which cannot
         disagree.
         """

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ctct.evaluation.score import (
+    ASSD,
+    DICE,
+    HD95,
+    JACCARD,
+    VolumeScore,
+    dice_by_region,
+    empty_in,
+    metrics_by_structure,
+)
+from ctct.labels import LV, MYO, RV, VALUE
+
+
+def test_metrics_of_a_single_slice() -> None:
+    prediction = np.zeros((1, 4, 4), np.uint8)
+    reference = prediction.copy()
+    prediction[0, 1, 1:3] = VALUE[LV]
+    reference[0, 1, 2] = VALUE[LV]
+    metrics = metrics_by_structure(prediction, reference, (8.0, 2.0, 1.5))
+    # |A| = 2, |B| = 1, |A∩B| = 1. Distances in one list: 1.5 and 0 mm one way, 0 mm the other. The
+    # 8 mm between slices play no part.
+    assert metrics[LV][DICE] == pytest.approx(2 / 3)
+    assert metrics[LV][JACCARD] == pytest.approx(1 / 2)
+    assert metrics[LV][ASSD] == pytest.approx((1.5 + 0 + 0) / 3)
+    assert metrics[LV][HD95] == pytest.approx(1.5 * 0.9)  # 95 % of the way along 0, 0, 1.5
+    assert metrics[RV][DICE] == 1  # both are empty
+    assert math.isnan(metrics[RV][HD95])
+
+
+def test_without_spacing_distances_are_undefined() -> None:
+    labels = np.full((2, 3, 3), VALUE[MYO], np.uint8)
+    metrics = metrics_by_structure(labels, labels, None)[MYO]
+    assert metrics[DICE] == 1
+    assert math.isnan(metrics[HD95])
+    assert math.isnan(metrics[ASSD])
+
+
+def test_dice_by_thirds_of_the_reference() -> None:
+    reference = np.zeros((4, 3, 3), np.uint8)
+    reference[:3, 1, 1] = VALUE[LV]  # one slice per third; the last slice is outside
+    reference[0, 1, 2] = VALUE[LV]  # the base is wider
+    prediction = reference.copy()
+    prediction[2] = 0
+    prediction[3] = VALUE[LV]
+    regions = dice_by_region(prediction, reference)
+    assert {name: dice[LV] for name, dice in regions.items()} == {"base": 1, "mid": 1, "apex": 0}
+    reference[:2] = 0
+    assert list(dice_by_region(prediction, reference)) == ["mid"]
+
+
+def test_which_mask_is_empty() -> None:
+    with_rv, without = np.array([[[1]]], np.uint8), np.array([[[0]]], np.uint8)
+    assert empty_in(with_rv, with_rv, VALUE[RV]) == ""
+    assert empty_in(with_rv, without, VALUE[RV]) == "reference"
+    assert empty_in(without, with_rv, VALUE[RV]) == "prediction"
+    assert empty_in(without, without, VALUE[RV]) == "both"
+
+
+def test_mean_dice() -> None:
+    metrics = {RV: {DICE: 0.5}, MYO: {DICE: 0.8}, LV: {DICE: 0.8}}
+    assert VolumeScore("a", "a", 0, "", metrics, {}, {}).mean_dice == pytest.approx(0.7)
