@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ctct.choices import Device
+from ctct.choices import Device, Preset
 from ctct.cli.options_from_settings import options_from
 from ctct.training.config import TrainingConfig
 
@@ -26,9 +26,8 @@ def train(
         bool, typer.Option("--resume", help="Continue the run in that folder.")
     ] = False,
     preset: Annotated[
-        str | None,
+        Preset | None,
         typer.Option(
-            metavar="[paper|best|small]",
             help="Settings to start from: the published method, ours, or ours for a CPU. Without "
             "it, best on a GPU, else small, whose values the defaults below are.",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
 from ctct.errors import ConfigError, InputError
@@ -52,7 +52,7 @@ def predict(
     model: str | Path = DEFAULT,
     runtime: RuntimeName = "auto",
     device: Device = "auto",
-    batch: int | Literal["auto"] = 16,
+    batch: int | str = 16,
     precision: Precision = "auto",
     gpus: Sequence[int] = (),
     heart_crop: bool = True,
@@ -71,7 +71,7 @@ def predict(
     keep_identifiers: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
-    on_export: Callable[[str], object] = lambda stage: None,
+    on_export: Callable[[str], None] = lambda stage: None,
 ) -> list[CaseStatus]:
     """Segment and measure all scans in files and folders; what ``ctct predict`` does.
 
@@ -136,7 +136,7 @@ def predict(
     if label_maps:
         log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
     overrides, problems = read_overrides(
-        cases, subjects and Path(subjects), ed, es, [Path(folder) for folder in compare]
+        cases, _optional_path(subjects), ed, es, [Path(folder) for folder in compare]
     )
     for problem in problems:
         log.warning("%s", problem)
@@ -167,7 +167,7 @@ def _export_variant(
     runtime: str,
     device: str,
     precision: str,
-    on_export: Callable[[str], object],
+    on_export: Callable[[str], None],
 ) -> ModelFile:
     """The model in a variant, at the precision in which it would run without."""
     from ctct.exporters.variants import export_variant_once
@@ -220,8 +220,8 @@ def evaluate(
     from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
-    for folder in filter(None, (predictions, references, compare)):
-        if not Path(folder).is_dir():
+    for folder in (predictions, references, compare):
+        if folder is not None and not Path(folder).is_dir():
             raise InputError(f"{folder}: no such folder")
     if out is not None:
         prepare_folder(Path(out))
@@ -247,7 +247,7 @@ def train(
     resume: bool = False,
     device: Device = "auto",
     devices: int = 1,
-    observe: Callable[[int, int], object] = lambda step, steps: None,
+    observe: Callable[[int, int], None] = lambda step, steps: None,
     **settings: Any,
 ) -> dict[str, float]:
     """Train a CNN and a Transformer that teach each other; what ``ctct train`` does.
@@ -317,7 +317,7 @@ def export(
     size: tuple[int, int, int] = (32, 256, 512),
     targets: Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
-    on_stage: Callable[[str], object] = lambda stage: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> list[Artifact]:
     """Write a trained pair as files for other runtimes, behind the gate; what ``ctct export`` does.
 
@@ -358,13 +358,17 @@ def export(
         precision=precision,
         variant=Variant(tuple(members), tta, probabilities),
         verify=verify,
-        verify_on=verify_on and Path(verify_on),
-        calibration=calibration and Path(calibration),
+        verify_on=_optional_path(verify_on),
+        calibration=_optional_path(calibration),
         metadata=dict(metadata or {}),
         profile=EngineProfile(batch, size),
         targets=tuple(targets),
     )
     return run(source, Path(out), request, on_stage)
+
+
+def _optional_path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _paths(scans: OneOrMore) -> list[Path]:

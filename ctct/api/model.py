@@ -202,7 +202,7 @@ def load_model(
     model: str | Path = DEFAULT,
     runtime: RuntimeName = "auto",
     device: Device = "auto",
-    batch: int | Literal["auto"] = 16,
+    batch: int | str = 16,
     precision: Precision = "auto",
     gpus: Sequence[int] = (),
     heart_crop: bool = True,

@@ -157,7 +157,10 @@ class Result:
         if not self.indices:
             volumes = self.measurements.frames[0].volume_ml
             return [(f"{structure} (mL)", f"{ml:.1f}") for structure, ml in volumes.items()]
-        return [(name, f"{value:.1f}") for name, value in self.indices.items()]
+        return [
+            (name, f"{value:.1f}" if "(" in name else f"{value:.2f}")  # ratios have no unit
+            for name, value in self.indices.items()
+        ]
 
     def __repr__(self) -> str:
         frames, slices, rows, columns = self.labels.shape

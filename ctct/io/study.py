@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,7 +50,7 @@ class Study:
     voxels: npt.NDArray[np.float32]
     spacing_mm: tuple[float, float]
     slice_spacing_mm: float
-    affine: npt.NDArray[np.float64] = field(default=None)  # type: ignore[assignment]  # made below
+    affine: npt.NDArray[np.float64] = None  # type: ignore[assignment]  # made in __post_init__
     path: Path | None = None
     label_encoder: LabelEncoder | None = None
     notes: tuple[str, ...] = ()

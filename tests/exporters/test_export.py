@@ -64,6 +64,7 @@ def two_bits(weights: np.ndarray) -> np.ndarray:
     return np.clip(np.round(weights / step), -2, 1) * step
 
 
+@pytest.mark.slow
 class TestGate:
     def test_passes_the_unchanged_graph(self, pair: TrainedPair, tmp_path: Path) -> None:
         save_onnx(pair.to_onnx(GraphPrecision("fp32")), tmp_path / "m.onnx")
@@ -148,6 +149,7 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_without_verification(small_run: Path, tmp_path: Path) -> None:
     (artifact,) = export(small_run, tmp_path, ExportRequest(verify=False))
     assert str(artifact.attempts[0]) == "fp32: not verified"
@@ -158,6 +160,7 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
     small_run: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +252,7 @@ def test_openvino_refuses_what_is_no_onnx_file(tmp_path: Path) -> None:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_predict_takes_an_openvino_model(
         self, ctct: Callable[..., Any], small_run: Path, scans: Path, tmp_path: Path
     ) -> None:

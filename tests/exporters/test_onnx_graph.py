@@ -16,6 +16,8 @@ from ctct.model_files.variant import Variant
 from ctct.models.checkpoint import load_checkpoint
 from ctct.runtimes.choose import load_runtime, resolve
 
+pytestmark = pytest.mark.slow  # exports take ten seconds and more
+
 
 @pytest.fixture(scope="module")
 def exported(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

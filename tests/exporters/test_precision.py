@@ -42,6 +42,7 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
     return types | {t.name: t.data_type for t in inferred.initializer}
 
 
+@pytest.mark.slow
 def test_folding_removes_batch_normalization_and_changes_nothing(
     small_run: Path,
     folded: onnx.ModelProto,

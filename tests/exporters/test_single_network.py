@@ -17,6 +17,8 @@ from ctct.model_files.variant import MEMBERS, Variant, bf16_path
 from ctct.runtimes.base import Prediction
 from ctct.runtimes.choose import load_runtime, resolve
 
+pytestmark = pytest.mark.slow  # exports take ten seconds and more
+
 
 @pytest.fixture(scope="module")
 def models(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelFile]:
