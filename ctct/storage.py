@@ -9,6 +9,7 @@ import json
 import math
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,8 @@ def prepare_folder(folder: Path) -> None:
             f"{folder}: cannot write there ({error.strerror}); choose another output folder",
             error.errno in _DISK_ERRORS,
         ) from error
+    except ValueError as error:  # a zero byte in the name
+        raise OutputError(f"{str(folder)!r}: not a name for a folder ({error})") from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -49,7 +52,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     # A digest, because the name itself may be as long as the file system allows.
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    partial = path.with_name(f".{digest}.{os.getpid()}{_PARTIAL}")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    partial = path.with_name(f".{digest}.{writer}{_PARTIAL}")
     try:
         partial.write_bytes(content)
         partial.replace(path)

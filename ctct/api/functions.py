@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctct.api.inputs import as_path
 from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
-from ctct.errors import ConfigError, InputError
-from ctct.io.read import read_study as read_study  # public
+from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
+from ctct.io.read import read_study as _read_study
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
 from ctct.synthetic import synthetic_cine
@@ -25,6 +28,49 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OneOrMore = str | Path | Sequence[str | Path]
+
+#: Packages beyond a base install, and the extra that brings each.
+_EXTRAS = {
+    **dict.fromkeys(("torch", "timm", "safetensors", "lightning_fabric"), "train"),
+    **dict.fromkeys(("onnx", "onnxscript", "nncf", "onnxruntime"), "export"),
+}
+
+
+@contextmanager
+def _needs(extra: str) -> Iterator[None]:
+    """Name the extra where one of its packages is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRAS:
+            raise
+        raise RuntimeUnavailableError(
+            f"this needs {package}, which is not installed; pip install 'ctct[{extra}]'"
+        ) from error
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Several names, or one text with commas between them."""
+    return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+
+
+def read_study(path: str | Path, series: str | None = None) -> Study:
+    """Read a short-axis scan without segmenting it.
+
+    Args:
+        path: a NIfTI, MHA or NRRD file; a DICOM folder or zip; or a folder with one NIfTI file per
+            slice.
+        series: SeriesInstanceUID to read instead of the series that looks like a short-axis cine.
+
+    Returns:
+        A study whose ``voxels`` are (frames, slices, rows, columns).
+
+    Raises:
+        InputError: the scan is missing, damaged or not one that ctct can use, or there are several.
+        RuntimeUnavailableError: a library that reads this kind of file is not installed.
+    """
+    return _read_study(as_path(path, "path"), series)
 
 
 def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
@@ -56,18 +102,18 @@ def predict(
     precision: Precision = "auto",
     gpus: Sequence[int] = (),
     heart_crop: bool = True,
-    members: tuple[str, ...] = ("cnn", "transformer"),
+    members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
-    series: Sequence[str] = (),
+    series: str | Sequence[str] = (),
     label_order: LabelOrder = "acdc",
     clean_up: bool = True,
     pictures: bool = False,
     report: bool = True,
-    formats: tuple[str, ...] = ("nifti",),
+    formats: str | Sequence[str] = ("nifti",),
     subjects: str | Path | None = None,
     ed: int | None = None,
     es: int | None = None,
-    compare: Sequence[str | Path] = (),
+    compare: OneOrMore = (),
     keep_identifiers: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
@@ -132,11 +178,11 @@ def predict(
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans), series)
+    cases, label_maps = discover(_paths(scans, "scans"), _names(series))
     if label_maps:
         log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
     overrides, problems = read_overrides(
-        cases, _optional_path(subjects), ed, es, [Path(folder) for folder in compare]
+        cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
     )
     for problem in problems:
         log.warning("%s", problem)
@@ -148,16 +194,22 @@ def predict(
         overwrite=overwrite,
         overrides=overrides,
         keep_identifiers=keep_identifiers,
-        formats=tuple(formats),
+        formats=_names(formats),
     )
-    variant = Variant(tuple(members), tta)
+    variant = Variant(_names(members), tta)
     if variant == Variant():
         plan = resolve(model, runtime, device, precision, gpus, heart_crop)
     else:
-        file = _export_variant(model, variant, runtime, device, precision, on_export)
+        with _needs("export"):
+            file = _export_variant(model, variant, runtime, device, precision, on_export)
         plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
     return predict_folder(
-        cases, Path(out), plan.model, lambda _: Segmenter.load(plan, batch), options, observer
+        cases,
+        as_path(out, "out"),
+        plan.model,
+        lambda _: Segmenter.load(plan, batch),
+        options,
+        observer,
     )
 
 
@@ -211,8 +263,7 @@ def evaluate(
         ``comparisons``.
 
     Raises:
-        InputError: a folder is missing, or no pair of files can be compared.
-        ConfigError: a label order is unknown.
+        InputError: a folder is missing, a label order is unknown, or no pair can be compared.
         OutputError: ``out`` cannot be written.
     """
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
@@ -220,8 +271,9 @@ def evaluate(
     from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
-    for folder in (predictions, references, compare):
-        if folder is not None and not Path(folder).is_dir():
+    folders = (predictions, references) if compare is None else (predictions, references, compare)
+    for folder in folders:
+        if not as_path(folder, "the folder").is_dir():
             raise InputError(f"{folder}: no such folder")
     if out is not None:
         prepare_folder(Path(out))
@@ -275,39 +327,41 @@ def train(
     """
     from ctct.model_files.model_file import find_model
     from ctct.training.config import CONFIG_FILE, make_config
-    from ctct.training.devices import default_preset
-    from ctct.training.trainer import train as run
 
     if data is not None:
-        settings["data"] = Path(data)
+        settings["data"] = as_path(data, "data")
     if settings.get("init_from"):
-        settings["init_from"] = find_model(settings["init_from"]).path
+        settings["init_from"] = find_model(as_path(settings["init_from"], "init_from")).path
+    folder = as_path(out, "out")
     if resume:
         if preset or config:
             raise ConfigError("--resume continues with the run's own settings; leave out --preset")
-        config = Path(out) / CONFIG_FILE
+        config = folder / CONFIG_FILE
         if not config.exists():
             raise ConfigError(f"{out}: there is no run to continue")
     elif data is None and config is None:
         raise ConfigError("DATA is missing: the folder of patients to train on")
-    name = preset or default_preset(device, announce=not resume)
-    return run(
-        make_config(name, settings, config),
-        Path(out),
-        device=device,
-        devices=devices,
-        resume=resume,
-        observe=observe,
-    )
+    with _needs("train"):
+        from ctct.training.devices import default_preset
+        from ctct.training.trainer import train as run
+
+        return run(
+            make_config(preset or default_preset(device, announce=not resume), settings, config),
+            folder,
+            device=device,
+            devices=devices,
+            resume=resume,
+            observe=observe,
+        )
 
 
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",
     *,
-    formats: Sequence[str] = ("onnx",),
+    formats: str | Sequence[str] = ("onnx",),
     precision: ExportPrecision = "fp32",
-    members: tuple[str, ...] = ("cnn", "transformer"),
+    members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
     probabilities: bool = False,
     verify: bool = True,
@@ -315,7 +369,7 @@ def export(
     calibration: str | Path | None = None,
     batch: tuple[int, int, int] = (1, 16, 32),
     size: tuple[int, int, int] = (32, 256, 512),
-    targets: Sequence[str] = (),
+    targets: str | Sequence[str] = (),
     metadata: Mapping[str, str] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> list[Artifact]:
@@ -348,34 +402,36 @@ def export(
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: a package of the extra ``export`` is missing.
     """
-    from ctct.exporters.export import export as run
     from ctct.exporters.request import ExportRequest
     from ctct.model_files.engine_profile import EngineProfile
     from ctct.model_files.variant import Variant
 
     request = ExportRequest(
-        formats=tuple(formats),
+        formats=_names(formats),
         precision=precision,
-        variant=Variant(tuple(members), tta, probabilities),
+        variant=Variant(_names(members), tta, probabilities),
         verify=verify,
         verify_on=_optional_path(verify_on),
         calibration=_optional_path(calibration),
         metadata=dict(metadata or {}),
         profile=EngineProfile(batch, size),
-        targets=tuple(targets),
+        targets=_names(targets) if targets else (),
     )
-    return run(source, Path(out), request, on_stage)
+    with _needs("export"):
+        from ctct.exporters.export import export as run
+
+        return run(as_path(source, "source"), as_path(out, "out"), request, on_stage)
 
 
 def _optional_path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+    return None if path is None else as_path(path, "a path")
 
 
-def _paths(scans: OneOrMore) -> list[Path]:
-    if isinstance(scans, str | Path):
-        return [Path(scans)]
-    if not isinstance(scans, Sequence) or not all(isinstance(s, str | Path) for s in scans):
-        raise InputError(f"predict takes paths of files or folders, got {type(scans).__name__}")
-    if not scans:
-        raise InputError("predict got an empty list; give files or folders")
-    return [Path(scan) for scan in scans]
+def _paths(paths: OneOrMore, what: str) -> list[Path]:
+    if isinstance(paths, str | os.PathLike):
+        return [as_path(paths, what)]
+    if not isinstance(paths, Sequence):
+        raise InputError(f"{what} is {paths!r}; give a path, or a list of paths")
+    if not paths:
+        raise InputError(f"{what} is an empty list; give files or folders")
+    return [as_path(path, what) for path in paths]

@@ -40,20 +40,26 @@ def as_study(
         InputError: the source is of another type, or cannot be used.
         RuntimeUnavailableError: a library that reads this kind of file is not installed.
     """
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"name is {name!r}; give a text")
     if isinstance(source, str | os.PathLike):
-        _refuse_spacing(spacing_mm, f"{source}: the file itself")
-        study = read_study(Path(source), series)
+        path = as_path(source, "the scan")
+        _refuse_spacing(spacing_mm, f"{path}: the file itself")
+        try:
+            study = read_study(path, series)
+        except OSError as error:  # a name longer than the file system allows
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         return study if name is None else study.renamed(name)
     if series is not None:
         raise InputError("series is for a DICOM folder or zip; give its path")
     if isinstance(source, Study):
         _refuse_spacing(spacing_mm, "a ctct.Study")
         return source if name is None else source.renamed(name)
-    package = type(source).__module__.split(".")[0]
-    if package == "nibabel":
+    packages = {base.__module__.split(".")[0] for base in type(source).__mro__}
+    if "nibabel" in packages:
         _refuse_spacing(spacing_mm, "a nibabel image")
         return study_from_nibabel(source, name or "study")
-    if package == "SimpleITK":
+    if "SimpleITK" in packages:
         _refuse_spacing(spacing_mm, "a SimpleITK image")
         return study_from_sitk(source, name or "study")
     if isinstance(source, str | bytes | Sequence) or not hasattr(source, "__array__"):
@@ -62,12 +68,32 @@ def as_study(
     return Study.from_array(_to_numpy(source), spacing_mm, name or "study")
 
 
+def as_path(value: object, what: str) -> Path:
+    """A path from an argument.
+
+    Args:
+        value: the argument.
+        what: what it is, for the error.
+
+    Raises:
+        InputError: it is no path, or an empty one, which would be the current folder.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{what} is {value!r}; give a path")
+    text = os.fspath(value)
+    if not text or not isinstance(text, str) or "\0" in text:
+        raise InputError(f"{what} is {text!r}; give a path")
+    return Path(text)
+
+
 def _refuse_spacing(spacing_mm: Sequence[float] | None, what: str) -> None:
     if spacing_mm is not None:
         raise InputError(f"{what} holds the voxel size; leave out spacing_mm")
 
 
 def _to_numpy(array: Any) -> np.ndarray[Any, Any]:
+    if isinstance(array, np.ndarray):
+        return array
     try:
         return np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, for instance

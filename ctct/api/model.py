@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from ctct.api.inputs import as_study
+import numpy as np
+
+from ctct.api.inputs import as_path, as_study
 from ctct.api.result import Result
 from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, InputError
@@ -85,11 +87,14 @@ class Model:
             RuntimeUnavailableError: a library that reads this kind of file is not installed.
             ModelError: the model has been closed.
         """
+        _ = self._segmenter.runtime  # raises at once if the model is closed
         study = as_study(scan, spacing_mm, name, series)
         for flag, number in (("ed", ed), ("es", es)):
-            if number is not None and not 0 <= number < study.frames:
+            if number is None:
+                continue
+            if not is_index(number) or not 0 <= number < study.frames:
                 raise ConfigError(
-                    f"{flag}={number}: {study.name} has {study.frames} frames, counted from 0"
+                    f"{flag}={number!r}: {study.name} has {study.frames} frames, counted from 0"
                 )
         segmentation = self._segmenter.segment(study, clean_up)
         return Result(analyze_case(segmentation, context=PatientContext(ed, es)))
@@ -114,14 +119,15 @@ class Model:
             A result for each scan.
 
         Raises:
-            InputError: ``scans`` is empty, a single path, or one of them cannot be used.
+            InputError: ``scans`` is an empty list, a single path, or one of them cannot be used.
         """
         if isinstance(scans, str | bytes | Path | Study) or not isinstance(scans, Iterable):
             raise InputError(
                 f"segment_many takes several scans, got {type(scans).__name__}; use segment for one"
             )
-        if isinstance(scans, Sequence) and not len(scans):
+        if isinstance(scans, Sized) and not len(scans):
             raise InputError("segment_many got an empty list; give the scans to segment")
+        _ = self._segmenter.runtime  # raises at once if the model is closed
         if errors not in ("raise", "return"):
             raise ConfigError(f'errors={errors!r}: choose "raise" or "return"')
         return self._segment_many(iter(scans), clean_up, errors)
@@ -185,13 +191,19 @@ class Model:
         return _load, (self.spec,)
 
     def __repr__(self) -> str:
-        return f"Model({self._segmenter.model.path.name!r} on {self.runtime}, {self.device})"
+        where = "closed" if self._segmenter.is_closed else f"on {self.runtime}, {self.device}"
+        return f"Model({self._segmenter.model.path.name!r} {where})"
 
 
 def _unwrap(result: Result | CtctError, errors: str) -> Result | CtctError:
     if errors == "raise" and isinstance(result, CtctError):
         raise result
     return result
+
+
+def is_index(number: object) -> bool:
+    """Whether it is a whole number, of Python or NumPy; True and False are not."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def _load(spec: ModelSpec) -> Model:
@@ -228,4 +240,7 @@ def load_model(
     >>> ctct.load_model(device="cpu").device
     'cpu'
     """
-    return _load(ModelSpec(str(model), runtime, device, batch, precision, tuple(gpus), heart_crop))
+    if not isinstance(gpus, Sequence) or not all(map(is_index, gpus)):
+        raise ConfigError(f"gpus={gpus!r}: give the numbers of GPUs, as in (0, 1)")
+    path = str(as_path(model, "model"))
+    return _load(ModelSpec(path, runtime, device, batch, precision, tuple(gpus), heart_crop))

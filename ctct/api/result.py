@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import escape
 
+from ctct.api.inputs import as_path
 from ctct.choices import LabelOrder
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS
@@ -110,7 +111,7 @@ class Result:
             InputError: the ending or the label order is unknown.
             OutputError: the file cannot be written.
         """
-        path = Path(path)
+        path = as_path(path, "path")
         if not path.name.lower().endswith(ENDINGS):
             raise InputError(
                 f"{path}: a label map is NIfTI; end its name in {' or '.join(ENDINGS)}"
@@ -143,7 +144,7 @@ class Result:
 
         from ctct.report.report_page import cohort_html
 
-        path = Path(path)
+        path = as_path(path, "path")
         patient = add_phases(join_cases([self._case]), [self._case])
         prepare_folder(path.parent)
         write_atomic(path, cohort_html([patient], {"ctct": version("ctct")}))
@@ -165,21 +166,23 @@ class Result:
     def __repr__(self) -> str:
         frames, slices, rows, columns = self.labels.shape
         numbers = ", ".join(f"{name} {value}" for name, value in self._rows()[:4])
+        counts = f"{_count(frames, 'frame')}, {_count(slices, 'slice')}"
         return (
-            f"Result({self.name!r}: {frames} frames, {slices} slices of {rows}×{columns}; "
+            f"Result({self.name!r}: {counts} of {rows}×{columns}; "
             f"{numbers}; {self.quality.verdict})"
         )
 
     def __rich__(self) -> Table:
+        from rich.markup import escape as escape_markup
         from rich.table import Table
 
-        table = Table(title=f"{self.name}: {self.quality.verdict}")
+        table = Table(title=escape_markup(f"{self.name}: {self.quality.verdict}"))
         table.add_column("index")
         table.add_column("value", justify="right")
         for name, value in self._rows():
             table.add_row(name, value)
         for flag in self.quality.flags:
-            table.add_row(flag.level, flag.reason)
+            table.add_row(flag.level, escape_markup(flag.reason))
         return table
 
     def _repr_html_(self) -> str:
@@ -196,3 +199,7 @@ class Result:
             f'<img alt="contours at ED and ES, base to apex" src="data:image/png;base64,{picture}">'
             f"<table>{rows}</table>"
         )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -41,9 +41,9 @@ def parse_batch(value: int | str) -> int | None:
     if value == AUTO:
         return None
     try:
-        if (batch := int(value)) >= 1:
+        if (batch := int(value)) >= 1 and batch == float(value):
             return batch
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ConfigError(f"--batch {value}: give a number of slices, 1 or more, or auto")
 

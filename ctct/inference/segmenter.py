@@ -137,6 +137,11 @@ class Segmenter:
         return cls(plan.model, runtime, size, load_small, max(len(plan.gpus), 1), spec)
 
     @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._runtime is None
+
+    @property
     def runtime(self) -> Runtime:
         """What runs the graph.
 

@@ -100,7 +100,9 @@ def study_from_sitk(image: Any, name: str = "study") -> Study:
     if not isinstance(image, SimpleITK.Image):
         raise InputError(f"{name}: {type(image).__name__} of SimpleITK is not an image")
     kind = image.GetPixelIDTypeAsString()
-    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in kind:
+    if not 2 <= image.GetDimension() <= 4:
+        raise InputError(f"{name}: image is {image.GetDimension()}-D; expected 2 to 4 dimensions")
+    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in kind or "label" in kind:
         raise InputError(f"{name}: voxels are {kind}; convert to one gray value per voxel")
     header = {
         "phases": 1,

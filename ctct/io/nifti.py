@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import struct
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -138,11 +139,24 @@ def study_from_nibabel(image: SpatialImage, name: str = "study") -> Study:
     if not isinstance(image, SpatialImage):
         raise InputError(f"{name}: {type(image).__name__} of nibabel is not an image")
     try:
-        nifti = image if isinstance(image, nib.Nifti1Pair) else nib.Nifti1Image.from_image(image)
+        nifti = _copy_image(image)
         study = _to_study(Path(name), nifti, nifti.header["pixdim"])
-    except (OSError, *_HEADER_ERRORS) as error:
+    except InputError:
+        raise
+    except (OSError, EOFError, zlib.error, *_HEADER_ERRORS) as error:
         raise InputError(f"{name}: cannot be read ({_shorten(error)})") from error
     return replace(study, name=name, path=None)
+
+
+def _copy_image(image: SpatialImage) -> nib.Nifti1Image:
+    """A single-file NIfTI image of the same voxels, whose header is its own and fits its affine."""
+    if not isinstance(image, nib.Nifti1Pair):
+        return nib.Nifti1Image.from_image(image)
+    header = image.header.copy()
+    image_class = _IMAGE_CLASSES[int(header["sizeof_hdr"])]
+    affine = header.get_best_affine() if image.affine is None else image.affine
+    header = image_class.header_class.from_header(header)
+    return image_class(image.dataobj, affine, header)
 
 
 def encode_labels(study: Study, labels: npt.NDArray[np.uint8]) -> bytes:

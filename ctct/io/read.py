@@ -40,6 +40,8 @@ def find_case(path: str | Path, series: str | None = None) -> Case:
     """The only scan in ``path``; see :func:`read_study`."""
     path = Path(path)
     if not (path.is_dir() or is_zip(path) or is_dicom(path)):
+        if series:
+            raise InputError(f"{path}: not DICOM, so it has no series {series}; leave out the UID")
         return Case(path, case_name(path))
     cases, _ = discover([path], [series] if series else ())
     if len(cases) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from ctct.errors import InputError
 #: In-plane spacing outside this range comes from a damaged header, not from a cardiac scan.
 IN_PLANE_MM = (0.2, 5.0)
 SLICE_MM = (0.2, 50.0)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class LabelEncoder(Protocol):
@@ -25,7 +26,7 @@ class LabelEncoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """Voxels of a short-axis acquisition.
 
@@ -57,6 +58,9 @@ class Study:
 
     def __post_init__(self) -> None:
         where = self.path or self.name
+        if not isinstance(self.voxels, np.ndarray) or self.voxels.dtype.kind not in "iuf":
+            kind = getattr(self.voxels, "dtype", type(self.voxels).__name__)
+            raise InputError(f"{where}: voxels are {kind}; give an array of integers or floats")
         if self.voxels.ndim != 4 or 0 in self.voxels.shape:
             raise InputError(
                 f"{where}: voxels must be (frames, slices, rows, columns), got {self.voxels.shape}"
@@ -74,6 +78,10 @@ class Study:
                 f"to {high:g} mm; correct pixdim and the affine in the header"
             )
 
+        if self.affine is not None and (
+            np.shape(self.affine) != (4, 4) or not np.isfinite(self.affine).all()
+        ):
+            raise InputError(f"{where}: the affine must be 4 × 4 finite numbers")
         if self.affine is None:
             sizes_mm = (*self.spacing_mm[::-1], self.slice_spacing_mm)
             affine = np.diag([1.0 if np.isnan(mm) else mm for mm in sizes_mm] + [1.0])
@@ -90,7 +98,7 @@ class Study:
         """A study from an array of raw intensities.
 
         Args:
-            array: (T, Z, H, W), (Z, H, W) or (H, W); integers or floats.
+            array: (T, Z, H, W), (Z, H, W) or (H, W); integers or floats. It is copied.
             spacing_mm: distance between slices, rows and columns, as in (8.0, 1.4, 1.4); for a
                 single (H, W) slice also (row, column).
             name: name of the study in results.
@@ -103,6 +111,10 @@ class Study:
         >>> ctct.Study.from_array(numpy.ones((10, 64, 64)), (8.0, 1.4, 1.4)).voxels.shape
         (1, 10, 64, 64)
         """
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError(f"{name}: a masked array; fill its mask first, with .filled(value)")
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{name}: got {type(array).__name__}; give a NumPy array")
         if array.dtype.kind not in "iuf":
             raise InputError(
                 f"{name}: the array holds {array.dtype}; give raw intensities, integers or floats"
@@ -115,7 +127,10 @@ class Study:
         if not array.size:
             raise InputError(f"{name}: the array is empty, its shape is {array.shape}")
         slice_mm, row_mm, column_mm = _check_spacing(spacing_mm, array.ndim, name)
-        voxels = np.asarray(array[(None,) * (4 - array.ndim)], np.float32)
+        with np.errstate(over="ignore"):
+            voxels = np.array(array[(None,) * (4 - array.ndim)], np.float32)  # a copy
+        if np.isinf(voxels).any() and not np.isinf(array).any():
+            raise InputError(f"{name}: intensities exceed {_FLOAT32_MAX:.0e}; scale them first")
         return cls(name, voxels, (row_mm, column_mm), slice_mm, affine)  # type: ignore[arg-type]
 
     def renamed(self, name: str) -> Study:
@@ -154,9 +169,11 @@ def _check_spacing(
     expected = "spacing_mm must be 3 numbers, slice, row and column spacing, as in (8.0, 1.4, 1.4)"
     if spacing_mm is None:
         raise InputError(f"{name}: an array has no voxel size; {expected}")
+    if isinstance(spacing_mm, str | bytes | Mapping | Set):
+        raise InputError(f"{name}: spacing_mm is {spacing_mm!r}; {expected}")
     try:
         numbers = tuple(map(float, spacing_mm))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: spacing_mm is {spacing_mm!r}; {expected}") from error
     if dimensions == 2 and len(numbers) == 2:
         numbers = (float("nan"), *numbers)

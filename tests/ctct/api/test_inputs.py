@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import ctct
 from ctct.api.inputs import as_study
 from ctct.errors import InputError
-from ctct.io.nifti import encode_study
+from ctct.io.nifti import encode_labels, encode_study
 from ctct.synthetic import synthetic_cine
 
 SPACING_MM = (8.0, 1.5, 1.25)  # slice, row, column
@@ -70,6 +71,11 @@ def test_a_tensor_is_an_array() -> None:
         (ramp(3, 40, 50), (8.0, 0.0, 1.5), "0.2 to 5 mm"),
         (ramp(3, 40, 50), (8.0, -1.5, 1.5), "0.2 to 5 mm"),
         (ramp(3, 40, 50), (8.0, float("nan"), 1.5), "0.2 to 5 mm"),
+        (ramp(3, 40, 50), "811", "3 numbers"),
+        (ramp(3, 40, 50), {8.0: 1, 1.5: 1, 1.4: 1}, "3 numbers"),
+        (ramp(3, 40, 50), (10**400, 1.5, 1.5), "3 numbers"),
+        (np.ma.masked_less(ramp(3, 40, 50), 5), SPACING_MM, "fill its mask"),
+        (ramp(3, 40, 50).astype(np.float64) * 1e300, SPACING_MM, "scale them first"),
         (ramp(3, 40, 50), (0.008, 0.0015, 0.0015), "0.2 to 50 mm"),  # meters
         (ramp(3, 40, 50), (1.5, 1.5, 8.0), "0.2 to 5 mm"),  # the other way round
         (ramp(3, 40, 50), (800.0, 1.5, 1.5), "0.2 to 50 mm"),
@@ -95,6 +101,9 @@ def test_bad_arrays(array: np.ndarray, spacing_mm: Any, message: str) -> None:
         (None, "NoneType"),
         (7, "int"),
         (b"cine.nii.gz", "bytes"),
+        ("", "give a path"),
+        ("cine\0.nii.gz", "give a path"),
+        ("x" * 5000, "cannot be read|no such file"),
         ("nowhere/cine.nii.gz", "no such file"),
         (Path("nowhere"), "no such file"),
     ],
@@ -185,3 +194,79 @@ def test_every_error_is_one_of_ours(read: Callable[..., object], tmp_path: Path)
     damaged.write_bytes(b"\x1f\x8bnot gzip")
     with pytest.raises(ctct.errors.CtctError):
         read(damaged)
+
+
+def test_an_array_is_copied() -> None:
+    array = ramp(3, 40, 50)
+    study = as_study(array, SPACING_MM)
+    array[:] = 0  # a buffer that is used again
+    np.testing.assert_array_equal(study.voxels[0], ramp(3, 40, 50))
+
+
+def test_an_affine_changed_in_place_is_the_one_that_counts() -> None:
+    image = nib.Nifti1Image(ramp(50, 40, 3), np.diag([1.25, 1.5, 8.0, 1.0]))
+    image.affine[:3, 3] = 10, 20, 30
+    study = as_study(image)
+    image.header.set_zooms((1, 1, 1))  # after that, the study does not change
+    labels = nib.Nifti1Image.from_bytes(
+        gzip.decompress(encode_labels(study, np.zeros(study.voxels.shape, np.uint8)))
+    )
+    np.testing.assert_array_equal(labels.affine[:3, 3], [10, 20, 30])
+    assert labels.header.get_zooms() == (1.25, 1.5, 8.0)
+
+
+class _Subclass(nib.Nifti1Image):  # type: ignore[misc]
+    """As other packages make them."""
+
+
+@pytest.mark.parametrize("kind", [_Subclass, nib.Nifti1Pair, nib.Nifti2Image])
+def test_kinds_of_nifti_images(kind: type) -> None:
+    study = as_study(kind(ramp(50, 40, 3), np.diag([1.25, 1.5, 8.0, 1.0])))
+    assert study.spacing_mm == (1.5, 1.25)
+    assert encode_labels(study, np.zeros(study.voxels.shape, np.uint8))
+
+
+def test_an_image_without_an_affine_has_that_of_its_header() -> None:
+    assert as_study(nib.Nifti1Image(ramp(50, 40, 3), None)).spacing_mm == (1.0, 1.0)
+
+
+def test_a_file_cut_short_after_it_was_opened(written: tuple[Path, np.ndarray]) -> None:
+    path, _ = written
+    image = nib.load(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match="cannot be read"):
+        as_study(image)
+
+
+def test_simpleitk_images_of_other_kinds() -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    for image in (sitk.Image([2] * 5, sitk.sitkUInt8), sitk.Image([9, 9], sitk.sitkLabelUInt8)):
+        with pytest.raises(InputError, match=r"dimensions|gray"):
+            as_study(image)
+
+
+def test_a_series_of_a_file_that_is_no_dicom(written: tuple[Path, np.ndarray]) -> None:
+    with pytest.raises(InputError, match="not DICOM"):
+        as_study(written[0], series="1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"voxels": [[1.0]]}, "voxels are list"),
+        ({"voxels": np.full((1, 1, 40, 50), "a")}, "voxels are <U1"),
+        ({"affine": np.eye(3)}, "4 × 4"),
+        ({"affine": np.full((4, 4), np.nan)}, "4 × 4"),
+    ],
+)
+def test_a_study_that_cannot_be(changes: dict[str, Any], message: str) -> None:
+    parts = {"voxels": ramp(1, 1, 40, 50), "spacing_mm": (1.5, 1.5), "slice_spacing_mm": 8.0}
+    with pytest.raises(InputError, match=message):
+        ctct.Study("study", **(parts | changes))
+
+
+def test_studies_are_compared_by_identity(cine: tuple[ctct.Study, np.ndarray]) -> None:
+    study, _ = cine
+    assert study == study
+    assert study != study.renamed("other")
+    assert study in {study}

@@ -55,6 +55,9 @@ def test_a_path_and_an_array_give_the_same_labels(
 def test_phases_may_be_named(model: ctct.Model, study: ctct.Study) -> None:
     result = model.segment(study, ed=1, es=0)
     assert (result.ed, result.es) == (1, 0)
+    for wrong in (True, "1", 0.5, -1):
+        with pytest.raises(ConfigError, match="counted from 0"):
+            model.segment(study, es=wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"ed=2: .* has 2 frames, counted from 0"):
         model.segment(study, ed=2)
 
@@ -125,7 +128,10 @@ def test_a_closed_model_says_so(study: ctct.Study) -> None:
     with pytest.raises(ModelError, match="closed"):
         model.segment(study)
     with pytest.raises(ModelError, match="closed"):
-        next(iter(model.segment_many([study])))
+        model.segment_many([study])
+    with pytest.raises(ModelError, match="closed"):
+        model.segment("missing.nii.gz")
+    assert repr(model).endswith("closed)")
     model.close()  # a second time is nothing
 
 
@@ -137,6 +143,10 @@ def test_a_closed_model_says_so(study: ctct.Study) -> None:
         ({"device": "tpu"}, ConfigError, "tpu: choose one of"),
         ({"precision": "fp8"}, ConfigError, "fp8: choose one of"),
         ({"batch": 0}, ConfigError, "--batch 0"),
+        ({"batch": 1.5}, ConfigError, "--batch 1.5"),
+        ({"batch": None}, ConfigError, "--batch None"),
+        ({"gpus": 5}, ConfigError, "gpus=5"),
+        ({"model": ""}, InputError, "give a path"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, object], error: type[Exception], message: str) -> None:

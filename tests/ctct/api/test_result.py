@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -112,3 +113,25 @@ def test_what_a_terminal_and_a_notebook_show() -> None:
     assert "a &lt;b&gt; name" in html
     assert "data:image/png;base64," in html
     assert "<th>LVEF (%)</th><td>75.0</td>" in html
+
+
+def test_names_that_look_like_markup() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(beating("a[red]b[/i]"))
+    assert "a[red]b[/i]" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 frame, 3 slices" in repr(beating(frames=1))
+
+
+def test_threads_may_save_to_one_path(tmp_path: Path) -> None:
+    result = beating()
+    with ThreadPoolExecutor(4) as threads:
+        paths = list(threads.map(lambda _: result.save(tmp_path / "seg.nii.gz"), range(40)))
+    assert set(paths) == {tmp_path / "seg.nii.gz"}
+    assert [path.name for path in tmp_path.iterdir()] == ["seg.nii.gz"]
+
+
+@pytest.mark.parametrize("path", ["", "seg\0.nii.gz", None, 7])
+def test_paths_that_are_none(path: object) -> None:
+    for write in (beating().save, beating().report):
+        with pytest.raises(InputError, match="give a path"):
+            write(path)  # type: ignore[arg-type]
