@@ -83,7 +83,7 @@ def predict(
         str,
         typer.Option(
             metavar="N",
-            help="Slices per step, or auto: the fastest, measured once.",
+            help="Slices per call, or auto: the fastest, measured once.",
             rich_help_panel=MODEL,
         ),
     ] = "16",

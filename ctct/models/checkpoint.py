@@ -124,7 +124,7 @@ def _refuse_former_timm(
         if network.startswith(TIMM) and names and not names[0].startswith(f"{member}.unet."):
             raise ModelError(
                 f"{path}: its {network} is of ctct 0.1, whose U-Net on encoders of timm was "
-                "another one; train it again, or use that version"
+                "different; train it again, or use that version"
             )
 
 

@@ -47,7 +47,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_only_what_was_given_is_passed_on() -> None:
+def test_only_options_on_the_command_line_are_passed_on() -> None:
     assert run("here", "-o", "there") == (0, "here there {}\n")
 
 

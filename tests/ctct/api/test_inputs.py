@@ -108,7 +108,7 @@ def test_bad_arrays(array: np.ndarray, spacing_mm: Any, message: str) -> None:
         (Path("nowhere"), "no such file"),
     ],
 )
-def test_what_is_no_scan(source: object, message: str) -> None:
+def test_refuses_what_holds_no_scan(source: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         as_study(source)
 

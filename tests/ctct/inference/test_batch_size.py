@@ -61,7 +61,7 @@ def test_it_is_looked_for_once_and_up_to_what_fits(
     assert len(runtime.calls) == 18
 
 
-def test_words_for_a_batch() -> None:
+def test_batch_is_a_number_or_auto() -> None:
     assert (parse_batch(3), parse_batch("16"), parse_batch("auto")) == (3, 16, None)
     for strange in ("0", -1, "many"):
         with pytest.raises(ConfigError, match="give a number of slices, 1 or more, or auto"):

@@ -24,7 +24,7 @@ SMALL = {"size": 96, "spacing_mm": 1.5}
         (512, 0.5, 496),  # 483
     ],
 )
-def test_what_a_grid_sees(pixels: int, spacing_mm: float, expected: int) -> None:
+def test_visible_extent_of_a_grid(pixels: int, spacing_mm: float, expected: int) -> None:
     crop = visible_crop((pixels, 160), (spacing_mm, 1.5), GRID)
     assert crop == Crop(((pixels - expected) // 2, 0), (expected, 160))
 
@@ -33,7 +33,7 @@ def test_of_an_unknown_grid_nothing_is_changed() -> None:
     assert visible_crop((217, 100), (1.5, 1.5), None) == Crop((0, 0), (217, 100))
 
 
-def test_a_view_cuts_and_fills_with_zeros() -> None:
+def test_a_crop_cuts_and_fills_with_zeros() -> None:
     array = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
     assert centered_crop((2, 4), (4, 2)).cut(array).tolist() == [[0, 0], [2, 3], [6, 7], [0, 0]]
     assert Crop((1, -1), (2, 3)).cut(array).tolist() == [[0, 5, 6], [0, 0, 0]]

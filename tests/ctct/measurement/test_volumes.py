@@ -44,7 +44,7 @@ def test_indices_by_hand() -> None:
     assert tuple(measured.indices) == INDEX_COLUMNS
 
 
-def test_phases_given_win_over_the_curve() -> None:
+def test_requested_phases_win_over_the_curve() -> None:
     labels = np.zeros((2, 1, 4, 4), np.uint8)
     labels[1] = 3
     measured = measure_frames(frame_volumes(labels, 1.0), ed=0, es=1)

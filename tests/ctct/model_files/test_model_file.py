@@ -44,7 +44,7 @@ def test_the_bundled_model_is_small_and_self_contained() -> None:
         ("cut.onnx", "half of the bundled model", "make one with ctct export"),
     ],
 )
-def test_what_is_not_a_model(
+def test_refuses_a_file_that_is_no_model(
     tmp_path: Path, name: str, content: bytes | str | None, message: str
 ) -> None:
     path = tmp_path / name

@@ -54,7 +54,7 @@ def test_the_cycle_starts_full_is_emptiest_at_es_and_closes() -> None:
     assert np.abs(np.diff(curve)).max() < 0.03
 
 
-def test_labels_hold_the_volumes_asked_for(heart: Heart, grid: Grid) -> None:
+def test_labels_hold_the_requested_volumes(heart: Heart, grid: Grid) -> None:
     heart = replace(heart, lv_edv_ml=150.0, lv_ef=0.6, lv_mass_g=105.0, ripple=())
     ed = volumes_ml(label_map(outlines(heart, 0.0, grid)))
     es = volumes_ml(label_map(outlines(heart, END_SYSTOLE, grid)))

@@ -65,7 +65,7 @@ def test_a_file_above_the_limit_is_not_opened(
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", b"x"])
-def test_a_zip_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_refuses_a_damaged_zip(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.zip: not a usable zip"):
         read_study(tmp_path / "a.zip")
