@@ -69,6 +69,13 @@ def read_study(path: str | Path, series: str | None = None) -> Study:
     Raises:
         InputError: the scan is missing, damaged or not one that ctct can use, or there are several.
         RuntimeUnavailableError: a library that reads this kind of file is not installed.
+
+    >>> import ctct, nibabel, numpy, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "scan.nii"
+    >>> affine = numpy.diag([1.4, 1.4, 8.0, 1.0])  # column, row and slice spacing in mm
+    >>> nibabel.save(nibabel.Nifti1Image(numpy.ones((64, 60, 10)), affine), path)
+    >>> ctct.read_study(path).voxels.shape  # frames, slices, rows, columns
+    (1, 10, 60, 64)
     """
     return _read_study(as_path(path, "path"), series)
 
@@ -265,6 +272,16 @@ def evaluate(
     Raises:
         InputError: a folder is missing, a label order is unknown, or no pair can be compared.
         OutputError: ``out`` cannot be written.
+
+    >>> import ctct, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with ctct.load_model() as model:
+    ...     result = model.segment(ctct.sample_study(frames=1, slices=5))
+    >>> _ = result.save(folder / "automatic" / "cine_seg.nii.gz")
+    >>> _ = result.save(folder / "manual" / "cine_gt.nii.gz")
+    >>> findings = ctct.evaluate(folder / "automatic", folder / "manual")
+    >>> findings.evaluation.scores[0].mean_dice
+    1.0
     """
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
@@ -323,7 +340,11 @@ def train(
     Raises:
         ConfigError: a setting is unknown or makes no sense, or there is no run to continue.
         InputError: the data cannot be used.
-        RuntimeUnavailableError: there is no such device.
+        RuntimeUnavailableError: PyTorch is not installed, or there is no such device.
+
+    >>> import ctct
+    >>> ctct.train("ACDC", "runs/seven", labelled=7, steps=3000)  # doctest: +SKIP
+    {'cnn': …, 'transformer': …, 'ensemble': …}
     """
     from ctct.model_files.model_file import find_model
     from ctct.training.config import CONFIG_FILE, make_config
@@ -401,6 +422,10 @@ def export(
         ModelError: the source is not a pair.
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: a package of the extra ``export`` is missing.
+
+    >>> import ctct
+    >>> ctct.export("runs/seven", "exported", formats=("onnx",), precision="bf16")  # doctest: +SKIP
+    [Artifact(format='onnx', path=…, attempts=…)]
     """
     from ctct.exporters.request import ExportRequest
     from ctct.model_files.engine_profile import EngineProfile
