@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 from ctct.io.dicom.files import is_zip
 from ctct.io.dicom.series import Series
@@ -16,9 +16,9 @@ from ctct.io.files import case_name
 
 #: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
 MAX_NAME_BYTES = 244
-#: Characters that cannot be printed: control characters, and bytes of a file name that are not
-#: UTF-8.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Unicode categories of characters that cannot be printed: control characters, line ends, bytes of
+#: a file name that are not UTF-8, and invisible characters, some of which reorder the text.
+_UNPRINTABLE = {"Cc", "Zl", "Zp", "Cs", "Cf"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ def _make_valid(names: Sequence[str], identities: Sequence[str]) -> list[str]:
 
     Any other name is cut and ends in a digest of the case's identity.
     """
-    printable = [_UNPRINTABLE.sub("_", name) for name in names]
+    printable = [
+        "".join("_" if category(character) in _UNPRINTABLE else character for character in name)
+        for name in names
+    ]
     count = Counter(printable)
     return [
         name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,10 @@ from ctct.measurement.ranges import SOURCE, normal_range, out_of_range
 from ctct.measurement.subject import SUBJECT_COLUMNS
 from ctct.measurement.volumes import INDEX_COLUMNS
 from ctct.measurement.wall import SEGMENTS, thickening_percent
+
+#: A spreadsheet takes a cell for a formula, or for the next cell, if it begins like this (OWASP,
+#: "CSV Injection"); a number may.
+_FORMULA = re.compile(r"(?![+-]?\d+(\.\d+)?\Z)[=+\-@\t\r\n＝＋－＠]", re.ASCII)
 
 
 def patients_csv(results: Iterable[PatientResult]) -> bytes:
@@ -128,9 +133,13 @@ def _format(value: float | None, digits: int = 2) -> str:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A table as CSV in UTF-8."""
+    """A table as CSV in UTF-8; an apostrophe precedes text that a spreadsheet would calculate."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
+    for row in (header, *rows):
+        writer.writerow([_quote_formula(cell) for cell in row])
     return text.getvalue().encode()
+
+
+def _quote_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from ctct.io.case import MAX_NAME_BYTES, Case, case_names
 
 
@@ -38,6 +40,24 @@ def test_a_name_that_is_still_taken_ends_in_a_digest() -> None:
 
 def test_an_unprintable_name_is_replaced_and_ends_in_a_digest() -> None:
     assert names("/a/x\n\x1b.nii") == ["x__" + digest("/a/x\n\x1b.nii")]
+
+
+@pytest.mark.parametrize("code", [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
+def test_marks_of_writing_direction_are_replaced(code: int) -> None:
+    path = f"/a/x{chr(code)}gz.nii"
+    assert names(path) == ["x_gz" + digest(path)]
+
+
+@pytest.mark.parametrize("code", [0x061C, 0x200B, 0xFEFF, 0x2060, 0xAD, 0xE0041, 0x85, 0x2028])
+def test_invisible_characters_are_replaced(code: int) -> None:
+    path = f"/a/x{chr(code)}y.nii"
+    assert names(path) == ["x_y" + digest(path)]
+
+
+def test_names_that_only_differ_in_an_invisible_character_stay_apart() -> None:
+    plain, hidden = names("/a/x_y.nii", "/a/x\u200by.nii")
+    assert hidden == "x_y" + digest("/a/x\u200by.nii")
+    assert plain != hidden
 
 
 def test_a_long_name_is_cut_between_characters() -> None:

@@ -6,13 +6,21 @@ import json
 import math
 from dataclasses import replace
 
+import pytest
 from tests_support import GOOD_INDICATORS
 
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import Flag, Judgement
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements
-from ctct.report.tables import by_model_csv, frames_csv, patients_csv, patients_json, segments_csv
+from ctct.report.tables import (
+    by_model_csv,
+    csv_bytes,
+    frames_csv,
+    patients_csv,
+    patients_json,
+    segments_csv,
+)
 from ctct.storage import strict_json
 
 
@@ -87,3 +95,43 @@ def test_segments_and_models() -> None:
         ("p", "this", "60.00"),
         ("p", "cnn", "50.00"),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '=HYPERLINK("http://x.example";A1)',
+        "+1+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1+1",
+        "\r=1+1",
+        "\n=1+1",
+        "＝1+1",
+        "-",
+        "-5\n=1+1",
+        "-5.",
+        "--5",
+        "-o",
+    ],
+)
+def test_no_text_is_a_formula_of_a_spreadsheet(text: str) -> None:
+    table = csv_bytes([text], [["p", text]]).decode()
+    assert list(csv.reader(io.StringIO(table, newline=""))) == [["'" + text], ["p", "'" + text]]
+
+
+@pytest.mark.parametrize("cell", ["-12.50", "+3", "-0", -4, -1.5, "", None, "a=b", "'=1", " -"])
+def test_numbers_and_other_text_are_written_unchanged(cell: object) -> None:
+    (row,) = csv.reader(io.StringIO(csv_bytes(["", cell], []).decode(), newline=""))
+    assert row == ["", "" if cell is None else str(cell)]
+
+
+def test_names_flags_and_identifiers_are_no_formulas() -> None:
+    result = replace(
+        P,
+        name="=1+1",
+        judgement=Judgement("review", 0.8, (Flag("review", "@odd"),)),
+        identifiers={"PatientName": "+Doe"},
+    )
+    (row,) = csv.DictReader(io.StringIO(patients_csv([result]).decode()))
+    assert (row["patient"], row["flags"], row["PatientName"]) == ("'=1+1", "'@odd", "'+Doe")
