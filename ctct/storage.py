@@ -21,6 +21,7 @@ from platformdirs import user_cache_dir
 from ctct.errors import OutputError
 
 _PARTIAL = ".partial"
+_LOCK = ".ctct-lock"
 #: Errors of the disk: no other file can be written either.
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -47,6 +48,8 @@ def prepare_folder(folder: Path) -> None:
 def write_atomic(path: Path, content: bytes) -> None:
     """Write ``content`` to a temporary name beside ``path``, then rename it.
 
+    Both steps are forced to the disk, so that a loss of power leaves the former file or the new.
+
     Raises:
         OutputError: the file cannot be written; nothing is left under either name.
     """
@@ -56,6 +59,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{digest}.{writer}{_PARTIAL}")
     try:
         partial.write_bytes(content)
+        _force_to_disk(partial, os.O_RDWR)
         partial.replace(path)
     except OSError as error:
         raise OutputError(
@@ -64,6 +68,24 @@ def write_atomic(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):  # report the first error, not that of the clean-up
             partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not every file system can do this to a folder
+        _force_to_disk(path.parent, os.O_RDONLY)
+
+
+def _force_to_disk(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a file is there and holds nothing, as after a loss of power."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def remove_partials(folder: Path) -> None:
@@ -99,28 +121,51 @@ def cache_folder(kind: str) -> Path:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Lock ``folder`` against other processes of this user on this machine.
+    """Lock ``folder`` against other processes.
 
-    The lock is a file in the cache folder. The system releases it when its process ends, even if
-    the process is killed.
+    One lock is a file in the cache folder. Another is a file in ``folder``, for processes with
+    another cache folder, as those of other users and containers; it is removed at the end. The
+    system releases both when their process ends, even if the process is killed. A lock that the
+    file system does not allow is left out.
 
     Raises:
-        OutputError: another process holds the lock.
+        OutputError: another process holds a lock.
     """
     locks = cache_folder("locks")
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
-    try:
+    with contextlib.suppress(OSError):  # the cache folder is read-only, as in some containers
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / name)
-        lock.acquire(timeout=0)
+    with contextlib.ExitStack() as stack:
+        if lock := _acquire(locks / name, folder):
+            stack.callback(lock.release)
+        if lock := _acquire(folder / _LOCK, folder):
+            stack.callback(_release_and_remove, lock)
+        yield
+
+
+def _acquire(path: Path, folder: Path) -> FileLock | None:
+    """A lock on the file ``path``, made if missing; None where it cannot be made or locked."""
+    lock = FileLock(path)
+    try:
+        while True:
+            path.touch()
+            with contextlib.suppress(FileNotFoundError):
+                opened = path.stat()
+                lock.acquire(timeout=0)
+                if os.path.samestat(opened, path.stat()):
+                    return lock
+            lock.release()  # its last holder has removed the file meanwhile: lock the next one
     except Timeout as error:
         raise OutputError(
             f"{folder}: another ctct is writing there; wait for it, or choose another folder"
         ) from error
-    except OSError:  # the cache folder is read-only, as in some containers: work without a lock
-        yield
-        return
-    try:
-        yield
-    finally:
+    except (OSError, NotImplementedError):
+        return None
+
+
+def _release_and_remove(lock: FileLock) -> None:
+    if os.name == "nt":  # removes no open file
         lock.release()
+    with contextlib.suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()

@@ -17,14 +17,20 @@ from ctct.inference.segmentation import Segmentation, check_segmentable, clean_c
 from ctct.io.case import Case
 from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
+from ctct.io.nifti import read_nifti
 from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.measurement.volumes import frame_volumes
 from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
 from ctct.prediction.patients import Overrides, find_context, frame_numbers
-from ctct.prediction.quality_record import disagreement_path, read_indicators, write_indicators
+from ctct.prediction.quality_record import (
+    disagreement_path,
+    indicators_path,
+    read_indicators,
+    write_indicators,
+)
 from ctct.prediction.run_manifest import CaseStatus
-from ctct.storage import prepare_folder, write_atomic
+from ctct.storage import is_empty, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -153,19 +159,13 @@ class CaseFiles:
     def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
         """The scan; or, where an earlier run has completed the case, its result.
 
+        A case with a file that is empty, or a label map that cannot be read, is not complete.
+
         Raises:
             InputError: the scan, or the label map, cannot be used.
         """
         begun = time.perf_counter()
-        options = self.options
-        if self._is_complete(case):
-            result = read_case_result(
-                self.folder,
-                case,
-                options.label_order,
-                options.overrides,
-                image=case.name in self.pictured,
-            )
+        if self._is_complete(case) and (result := self._read_result(case)):
             case_status.output = output_path(self.folder, case.name).name
             return result
         study = read_case(case)
@@ -180,7 +180,36 @@ class CaseFiles:
             expected.append(picture_path(self.folder, case.name))
         if DICOM_SEG in self.options.formats and case.series:
             expected.append(segmentation_path(self.folder, case.name, 0))
+        made = [*expected, indicators_path(self.folder, case.name)]
+        made.append(disagreement_path(self.folder, case.name))
+        for path in filter(is_empty, made):
+            log.warning("%s: empty; the scan is segmented again", path)
+            return False
         return all(path.exists() for path in expected)
+
+    def _read_result(self, case: Case) -> CaseResult | None:
+        """The result of an earlier run; None if its label map is damaged.
+
+        Raises:
+            InputError: the label map is whole, but holds other values than labels.
+        """
+        try:
+            return read_case_result(
+                self.folder,
+                case,
+                self.options.label_order,
+                self.options.overrides,
+                image=case.name in self.pictured,
+            )
+        except InputError:
+            path = output_path(self.folder, case.name)
+            try:
+                read_nifti(path)
+            except InputError as error:
+                log.warning("%s: damaged; the scan is segmented again", path)
+                log.debug("%s", error)
+                return None
+            raise
 
     def write(self, case: Case, raw: Segmentation, case_status: CaseStatus) -> CaseResult:
         """Analyze a case and write all of its files, the label map last.

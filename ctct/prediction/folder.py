@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 import time
@@ -18,8 +19,17 @@ from ctct.model_files.model_file import ModelFile
 from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
 from ctct.prediction.pipeline import Observer, run
 from ctct.prediction.results import PatientCollector, encode_results
-from ctct.prediction.run_manifest import CaseStatus, check_resume, provenance, write_manifest
-from ctct.storage import lock_folder, prepare_folder, remove_partials, write_atomic
+from ctct.prediction.run_manifest import (
+    MANIFEST,
+    CaseStatus,
+    check_resume,
+    is_damaged,
+    provenance,
+    write_manifest,
+)
+from ctct.storage import is_empty, lock_folder, prepare_folder, remove_partials, write_atomic
+
+log = logging.getLogger(__name__)
 
 
 def predict_folder(
@@ -33,8 +43,8 @@ def predict_folder(
     """Write a label map of every case, the measurements of every patient, and the run manifest.
 
     A case that fails is reported in the manifest, and the others go on. A case whose label map
-    exists already is measured from it and not segmented again; a file under its final name is
-    always complete.
+    exists already is measured from it and not segmented again, unless it cannot be read. Where the
+    manifest cannot be read, all cases are segmented again.
 
     Args:
         cases: the scans. Those of a patient should follow one another, as
@@ -79,8 +89,12 @@ def _predict(
         "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
     inputs = {case.name: case.identity for case in cases}
-    complete = [case for case in cases if output_path(folder, case.name).exists()]
-    if options.overwrite:
+    written = [(case, output_path(folder, case.name)) for case in cases]
+    complete = [case for case, path in written if path.exists() and not is_empty(path)]
+    damaged = is_damaged(folder)
+    if damaged:
+        log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
+    if options.overwrite or damaged:
         # At once, because a run that is stopped half-way must not leave two kinds of label maps.
         for case in complete:
             output_path(folder, case.name).unlink()

@@ -56,6 +56,17 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def is_damaged(folder: Path) -> bool:
+    """Whether ``folder/run.json`` is there but is no JSON, as after a loss of power."""
+    try:
+        json.loads((folder / MANIFEST).read_text())
+    except ValueError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def check_resume(
     folder: Path, settings: Mapping[str, Any], complete: Mapping[str, str]
 ) -> dict[str, str]:

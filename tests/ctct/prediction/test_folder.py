@@ -235,6 +235,88 @@ def test_label_maps_of_unknown_making_are_not_taken_for_done(
         run(threshold, tmp_path / "in", tmp_path / "out")
 
 
+@pytest.mark.parametrize("damage", ["empty", "zeros", "cut", "no gzip", "bad end"])
+def test_a_damaged_label_map_is_made_again(
+    damage: str, threshold: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    path = tmp_path / "out" / "a_seg.nii.gz"
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "zeros": bytes(len(whole)),
+            "cut": whole[: len(whole) // 2],
+            "no gzip": b"no label map",
+            "bad end": whole[:-8] + bytes(8),
+        }[damage]
+    )
+    statuses = run(threshold, tmp_path / "in", tmp_path / "out")
+    assert [status.status for status in statuses] == ["done", "skipped"]
+    assert path.read_bytes() == whole
+    assert "a_seg.nii.gz: " in caplog.text
+    assert "the scan is segmented again" in caplog.text
+
+
+@pytest.mark.parametrize("file", ["quality/a.json", "quality/a.jpg", "a.png"])
+def test_a_case_with_an_empty_file_is_made_again(
+    file: str, threshold: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_scan(tmp_path / "in" / "a.nii.gz")
+    options = PredictOptions(pictures=True)
+    run(threshold, tmp_path / "in", tmp_path / "out", options)
+    path = tmp_path / "out" / file
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    (status,) = run(threshold, tmp_path / "in", tmp_path / "out", options)
+    assert status.status == "done"
+    assert path.read_bytes() == whole
+    assert f"{path}: empty; the scan is segmented again" in caplog.text
+
+
+def test_an_empty_label_map_without_a_manifest_blocks_nothing(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x_seg.nii.gz").touch()
+    (status,) = run(threshold, tmp_path / "in", tmp_path / "out")
+    assert status.status == "done"
+
+
+def test_a_label_map_with_other_values_is_refused_and_stays(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    """It may have been corrected by hand."""
+    write_scan(tmp_path / "in" / "x.nii.gz")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    path = tmp_path / "out" / "x_seg.nii.gz"
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 7, np.uint8), image.affine), path)
+    corrected = path.read_bytes()
+    (status,) = run(threshold, tmp_path / "in", tmp_path / "out")
+    assert status.status == "failed"
+    assert path.read_bytes() == corrected
+
+
+@pytest.mark.parametrize("content", [b"", bytes(500), b'{"settings": {"mod', b"\xff\xfe"])
+def test_with_a_damaged_manifest_every_scan_is_segmented_again(
+    content: bytes, threshold: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / "in" / f"{name}.nii.gz")
+    out = tmp_path / "out"
+    run(threshold, tmp_path / "in", out)
+    (out / "run.json").write_bytes(content)
+    statuses = run(threshold, tmp_path / "in", out)
+    assert [status.status for status in statuses] == ["done", "done"]
+    assert f"{out / 'run.json'}: damaged; every scan is segmented again" in caplog.text
+    statuses = run(threshold, tmp_path / "in", out)
+    assert [status.status for status in statuses] == ["skipped", "skipped"]
+
+
 def test_label_order_is_of_the_file_not_of_the_measurements(
     threshold: Segmenter, tmp_path: Path
 ) -> None:
