@@ -29,6 +29,7 @@ _CHUNK = 4 * 2**20  # bytes or voxels
 
 _HEADER_ERRORS = (HeaderDataError, ImageFileError, WrapStructError, ValueError)
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by size of the header in bytes
+_CODES = {"magic", "regular"}  # fields of text that are no text of the user
 _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; every other code is read as mm
 
 
@@ -49,12 +50,19 @@ class NiftiLabelEncoder:
     slice_axis: int
 
     def encode_labels(self, labels: npt.NDArray[np.uint8]) -> bytes:
-        """gzip-compressed NIfTI of ``labels`` (T, Z, H, W), in the geometry of the file."""
+        """gzip-compressed NIfTI of ``labels`` (T, Z, H, W), in the geometry of the file.
+
+        Texts and extensions of the header are left out: they may hold names and dates.
+        """
         array = np.moveaxis(labels.transpose(3, 2, 1, 0), 2, self.slice_axis)
         header = self.header.copy()
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 0
+        for field in header:
+            if header[field].dtype.kind == "S" and field not in _CODES:
+                header[field] = b""
+        header.extensions = type(header.extensions)()  # the copy shares those of the scan
         # With affine=None nibabel keeps qform, sform and their codes unchanged.
         image = self.image_class(array.reshape(self.shape), None, header)
         return cast(bytes, igzip.compress(image.to_bytes(), compresslevel=2, mtime=0))

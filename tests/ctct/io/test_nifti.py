@@ -255,6 +255,50 @@ class TestLabels:
         assert encoded.header.get_slope_inter() in {(1.0, 0.0), (None, None)}
         assert (float(encoded.header["cal_min"]), float(encoded.header["cal_max"])) == (0, 0)
 
+    @pytest.mark.parametrize("order", "<>")
+    @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+    def test_no_text_of_the_scan_is_copied(
+        self, tmp_path: Path, kind: type[nib.Nifti1Image], order: str
+    ) -> None:
+        header = kind.header_class(endianness=order)
+        texts = ["descrip", "aux_file", "intent_name"]
+        texts += ["db_name", "data_type"] if kind is nib.Nifti1Image else ["unused_str"]
+        header.set_xyzt_units("mm", "sec")
+        header.set_data_dtype(np.dtype(np.int16).newbyteorder(order))
+        for code, content in ((4, b"DOE^JANE"), (6, b"DOE JANE"), (44, b"{'n': 'DOE'}")):
+            header.extensions.append(nib.nifti1.Nifti1Extension(code, content))
+        image = kind(VOLUME, np.diag([1.4, 1.2, 10.0, 1.0]), header)
+        for field in texts:
+            image.header[field] = b"DOE JANE 1"
+        (tmp_path / "scan.nii").write_bytes(image.to_bytes())
+        scan = kind.from_filename(tmp_path / "scan.nii")
+        assert len(scan.header.extensions) == 3
+        study = read_nifti(tmp_path / "scan.nii")
+        packed_labels = index_map(study)
+        assert b"DOE" not in packed_labels
+        encoded = kind.from_bytes(packed_labels)
+        assert [bytes(encoded.header[field].item()) for field in texts] == [b""] * len(texts)
+        assert not encoded.header.extensions
+        for field in (*GEOMETRY, "magic"):
+            np.testing.assert_array_equal(encoded.header[field], scan.header[field])
+        # (T, Z, H, W) of the study is (slice, row, column) of the file.
+        np.testing.assert_array_equal(
+            np.asarray(encoded.dataobj), np.arange(60).reshape(3, 4, 5).transpose(2, 1, 0)
+        )
+        # The scan itself keeps its header, for another label map.
+        assert study.label_encoder is not None
+        assert study.label_encoder.header["descrip"].item() == b"DOE JANE 1"
+        assert index_map(study) == packed_labels
+
+    def test_what_lies_between_the_header_and_the_voxels_is_not_copied(
+        self, tmp_path: Path
+    ) -> None:
+        data = bytearray(GOOD)
+        struct.pack_into("<f", data, VOX_OFFSET, 400.0)
+        data[352:352] = b"DOE JANE".ljust(48, b"\0")
+        (tmp_path / "scan.nii").write_bytes(data)
+        assert b"DOE" not in index_map(read_nifti(tmp_path / "scan.nii"))
+
     def test_the_slope_of_the_source_is_not_applied_to_labels(self, tmp_path: Path) -> None:
         (tmp_path / "scan.nii").write_bytes(patched(SLOPE, "<2f", 0.5, -3.0))
         encoded = nib.Nifti1Image.from_bytes(index_map(read_nifti(tmp_path / "scan.nii")))
