@@ -67,6 +67,10 @@ def copy_single_images(
 
     All copies have the orientation and frame of reference of the first image. Headers may round
     the orientation differently, and some anonymizers give each image another frame of reference.
+    Text is in UTF-8: highdicom refuses some character sets that DICOM allows.
+
+    Raises:
+        AttributeError: the images lack a required attribute.
     """
     from pydicom.dataset import Dataset
     from pydicom.uid import generate_uid
@@ -81,10 +85,16 @@ def copy_single_images(
         single.update(
             {tag: copy(header.get_item(tag)) for tag in header.keys() - _MULTI_FRAME_TAGS}
         )
+        single.SpecificCharacterSet = "ISO_IR 192"
         for name in _COPIED:
-            if name not in single or (name.endswith("Date") and not _is_date(single.get(name))):
-                setattr(single, name, "")
+            value = header.get(name)  # decoded with the character set of the header
+            is_date_or_text = not name.endswith("Date") or _is_date(value)
+            setattr(single, name, value if value is not None and is_date_or_text else "")
+        if single.PatientSex not in ("M", "F", "O"):
+            single.PatientSex = ""
         first = copies[0] if copies else single
+        if not first.get("FrameOfReferenceUID"):
+            raise AttributeError("the images lack FrameOfReferenceUID")
         single.FrameOfReferenceUID = first.FrameOfReferenceUID
         single.SeriesInstanceUID = first.SeriesInstanceUID
         single.SOPClassUID, single.SOPInstanceUID = _MR_IMAGE, generate_uid()

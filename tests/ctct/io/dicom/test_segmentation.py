@@ -145,8 +145,47 @@ def test_anonymized_headers_are_accepted(tmp_path: Path) -> None:
     assert len(list(encode_segmentations(case.series, LABELS))) == 6
 
 
-def test_a_series_without_a_required_attribute_is_refused(tmp_path: Path) -> None:
-    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5)])  # lacks FrameOfReferenceUID
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("GBK", "Zhang^XiaoDong=张^小东"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 144", "Люкceмбypг^Анна"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 192", "Wang^XiaoDong=王^小東"),
+        ("", "Doe^Jane"),
+        (None, "Doe^Jane"),
+    ],
+)
+def test_names_are_written_in_utf_8(
+    tmp_path: Path, character_set: str | list[str] | None, name: str
+) -> None:
+    def change(t: int, z: int) -> dict[str, object]:
+        encoding = {} if character_set is None else {"SpecificCharacterSet": character_set}
+        names = {"PatientName": name, "ReferringPhysicianName": name}
+        return {**encoding, **names, "FrameOfReferenceUID": "1.2.7"}
+
+    for seg in check_overlay(write_cine(tmp_path / "cine", 6, 5, change)):
+        assert seg.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(seg.PatientName), str(seg.ReferringPhysicianName)) == (name, name)
+        assert name.encode() in seg.PatientName.original_string.rstrip()
+
+
+@pytest.mark.parametrize("sex", ["f", "U", "W"])
+def test_an_unknown_sex_is_left_empty(tmp_path: Path, sex: str) -> None:
+    attributes = {"FrameOfReferenceUID": "1.2.7", "PatientSex": sex}
+    folder = write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)
+    assert all(seg.PatientSex == "" for seg in check_overlay(folder))
+
+
+@pytest.mark.parametrize("attributes", [{}, {"FrameOfReferenceUID": ""}])
+def test_a_series_without_a_required_attribute_is_refused(
+    tmp_path: Path, attributes: dict[str, object]
+) -> None:
+    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)])
     assert case.series is not None
     with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG .*FrameOfReferenceUID"):
         next(encode_segmentations(case.series, LABELS))
@@ -156,5 +195,5 @@ def test_the_reason_does_not_quote_the_header(tmp_path: Path) -> None:
     attributes = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
     ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)])
     assert case.series is not None
-    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\)$"):
+    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\); "):
         next(encode_segmentations(case.series, LABELS))
