@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from ctct.io.dicom.files import DicomFile, Opener
-from ctct.io.dicom.header import Image, read_dataset
+from ctct.io.dicom.header import Image, parse_number, read_dataset
 
 #: Attributes that a segmentation copies from its images; empty where an image lacks them.
 _COPIED = (
@@ -51,7 +51,8 @@ class Original:
         sop_class: SOPClassUID of its file.
         instance: SOPInstanceUID of its file.
         series: SeriesInstanceUID.
-        frame: number of the frame from 1; 0 in a single-frame file.
+        frame: number of the frame from 1; 0 in a file of one frame, whose references name no frame
+            (PS3.3, 10.3). Some converters add functional groups to such files.
     """
 
     sop_class: str
@@ -80,7 +81,7 @@ def copy_single_images(
     originals: dict[str, Original] = {}
     for image in images:
         header = headers(image.file)
-        is_enhanced = "PerFrameFunctionalGroupsSequence" in header
+        is_multi_frame = (parse_number(header.get("NumberOfFrames")) or 1) > 1
         single = Dataset()
         single.update(
             {tag: copy(header.get_item(tag)) for tag in header.keys() - _MULTI_FRAME_TAGS}
@@ -108,7 +109,7 @@ def copy_single_images(
             str(header.SOPClassUID),
             str(header.SOPInstanceUID),
             str(header.SeriesInstanceUID),
-            image.frame + 1 if is_enhanced else 0,
+            image.frame + 1 if is_multi_frame else 0,
         )
     return copies, originals
 
