@@ -215,7 +215,8 @@ class CaseFiles:
         """Analyze a case and write all of its files, the label map last.
 
         Raises:
-            OutputError: one cannot be written.
+            InputError: the scan is DICOM, and its DICOM segmentations cannot be made.
+            OutputError: a file cannot be written.
         """
         begun = time.perf_counter()
         options = self.options
@@ -227,10 +228,10 @@ class CaseFiles:
         if disagreement is not None:
             case_status.mean_disagreement = round(disagreement, 4)
         label_map = result.encode_labels(options.label_order)
-        if options.pictures:
-            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         if DICOM_SEG in options.formats:
             self._write_dicom_seg(case, result.labels)
+        if options.pictures:
+            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         assert result.indicators
         picture = result.disagreement_picture if options.report else b""
         write_indicators(self.folder, case.name, result.indicators, picture)
@@ -241,12 +242,15 @@ class CaseFiles:
         return result
 
     def _write_dicom_seg(self, case: Case, labels: npt.NDArray[np.uint8]) -> None:
-        """Write a DICOM segmentation of each frame, where the scan is DICOM."""
-        try:
-            if case.series is None:
-                raise InputError(f"{case.path}: gets no DICOM-SEG, it is NIfTI")
-            prepare_folder(self.folder / DICOM_SEG)
-            for frame, content in enumerate(dicom_seg.encode_segmentations(case.series, labels)):
-                write_atomic(segmentation_path(self.folder, case.name, frame), content)
-        except InputError as error:  # the label map and the measurements are still useful
-            log.warning("%s", error)
+        """Write a DICOM segmentation of each frame, where the scan is DICOM.
+
+        Raises:
+            InputError: they cannot be made; then none is written.
+        """
+        if case.series is None:
+            log.warning("%s: gets no DICOM-SEG, it is not DICOM", case.path)
+            return
+        contents = list(dicom_seg.encode_segmentations(case.series, labels))
+        prepare_folder(self.folder / DICOM_SEG)
+        for frame in reversed(range(len(contents))):  # the first one tells that all are there
+            write_atomic(segmentation_path(self.folder, case.name, frame), contents[frame])

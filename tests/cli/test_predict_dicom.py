@@ -143,6 +143,32 @@ def test_segmentations_as_dicom(
     assert "pip install 'ctct[dicom-seg]'" in outcome.err
 
 
+@pytest.mark.parametrize("header", [{}, {"FrameOfReferenceUID": "1.2.7", "StudyTime": "noon"}])
+def test_a_case_fails_where_its_segmentations_cannot_be_made(
+    ctct: Callable[..., Any], tmp_path: Path, header: dict[str, Any]
+) -> None:
+    pytest.importorskip("highdicom")
+    write_cine(tmp_path / "in" / "sax", 6, 5, lambda t, z: header)
+    reference = {"FrameOfReferenceUID": "1.2.7", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]}
+    study = {"StudyInstanceUID": "1.4", "SeriesInstanceUID": "1.4.1"}
+    write_cine(tmp_path / "in" / "other", 6, 5, lambda t, z: {**reference, **study})
+    out = tmp_path / "out"
+    arguments = ("predict", tmp_path / "in", "-o", out, "--format", "nifti,dicom-seg")
+    outcome = ctct(*arguments, "--pictures")
+    assert outcome.code == 3
+    cases = {c["case"]: c for c in json.loads((out / "run.json").read_text())["cases"]}
+    assert (cases["other"]["status"], cases["sax"]["status"]) == ("done", "failed")
+    reason = "ValueError" if header else "the images lack FrameOfReferenceUID"
+    assert f"cannot be encoded as DICOM-SEG ({reason}); export it" in cases["sax"]["reason"]
+    assert not list(out.rglob("sax*"))
+    assert len(list((out / "dicom-seg").iterdir())) == 6
+    # Without that format, the scan can be segmented.
+    assert ctct(*arguments[:4]).code == 0
+    assert (out / "sax_seg.nii.gz").exists()
+    # The label map alone is not all that was requested.
+    assert ctct(*arguments).code == 3
+
+
 def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Path) -> None:
     write_cine(tmp_path / "sax", change=body)
     lge = {"SeriesInstanceUID": "1.6", "SeriesDescription": "LGE\x1b", "SeriesNumber": 11}

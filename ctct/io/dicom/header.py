@@ -23,9 +23,6 @@ from ctct.io.patient_info import PatientInfo
 
 log = logging.getLogger(__name__)
 
-#: Transfer syntax of deflated data sets, and the bytes of a file that hold it.
-_DEFLATED, _META_BYTES = b"1.2.840.10008.1.2.1.99", 2048
-
 #: The attributes that are read; the patient's name and ID are not among them.
 _TAGS = [
     *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
@@ -125,12 +122,17 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
     """
     try:
         from pydicom import dcmread
+        from pydicom.filereader import _read_file_meta_info, read_preamble
+        from pydicom.uid import DeflatedExplicitVRLittleEndian
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"{file.path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
         ) from error
     with opener(file) as stream:
-        if _DEFLATED in stream.read(_META_BYTES):
+        read_preamble(stream, force=False)
+        # The function that dcmread uses: both must find the same transfer syntax.
+        meta = _read_file_meta_info(stream)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             raise ValueError("deflated; convert it to Explicit VR Little Endian")
         stream.seek(0)
         return dcmread(stream, **options)

@@ -64,7 +64,8 @@ def encode_segmentations(series: Series, labels: npt.NDArray[np.uint8]) -> Itera
                 log.debug("%s", series.path, exc_info=True)
                 reason = str(error) if isinstance(error, AttributeError) else type(error).__name__
                 raise InputError(
-                    f"{series.path}: cannot be encoded as DICOM-SEG ({reason})"
+                    f"{series.path}: cannot be encoded as DICOM-SEG ({reason}); export it "
+                    "again, or request no dicom-seg"
                 ) from error
             yield stream.getvalue()
 

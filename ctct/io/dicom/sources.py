@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from ctct.io.dicom.files import DicomFile, Opener
-from ctct.io.dicom.header import Image, read_dataset
+from ctct.io.dicom.header import Image, parse_number, read_dataset
 
 #: Attributes that a segmentation copies from its images; empty where an image lacks them.
 _COPIED = (
@@ -51,7 +51,8 @@ class Original:
         sop_class: SOPClassUID of its file.
         instance: SOPInstanceUID of its file.
         series: SeriesInstanceUID.
-        frame: number of the frame from 1; 0 in a single-frame file.
+        frame: number of the frame from 1; 0 in a file of one frame, whose references name no frame
+            (PS3.3, 10.3). Some converters add functional groups to such files.
     """
 
     sop_class: str
@@ -67,6 +68,10 @@ def copy_single_images(
 
     All copies have the orientation and frame of reference of the first image. Headers may round
     the orientation differently, and some anonymizers give each image another frame of reference.
+    Text is in UTF-8: highdicom refuses some character sets that DICOM allows.
+
+    Raises:
+        AttributeError: the images lack a required attribute.
     """
     from pydicom.dataset import Dataset
     from pydicom.uid import generate_uid
@@ -76,15 +81,21 @@ def copy_single_images(
     originals: dict[str, Original] = {}
     for image in images:
         header = headers(image.file)
-        is_enhanced = "PerFrameFunctionalGroupsSequence" in header
+        is_multi_frame = (parse_number(header.get("NumberOfFrames")) or 1) > 1
         single = Dataset()
         single.update(
             {tag: copy(header.get_item(tag)) for tag in header.keys() - _MULTI_FRAME_TAGS}
         )
+        single.SpecificCharacterSet = "ISO_IR 192"
         for name in _COPIED:
-            if name not in single or (name.endswith("Date") and not _is_date(single.get(name))):
-                setattr(single, name, "")
+            value = header.get(name)  # decoded with the character set of the header
+            is_date_or_text = not name.endswith("Date") or _is_date(value)
+            setattr(single, name, value if value is not None and is_date_or_text else "")
+        if single.PatientSex not in ("M", "F", "O"):
+            single.PatientSex = ""
         first = copies[0] if copies else single
+        if not first.get("FrameOfReferenceUID"):
+            raise AttributeError("the images lack FrameOfReferenceUID")
         single.FrameOfReferenceUID = first.FrameOfReferenceUID
         single.SeriesInstanceUID = first.SeriesInstanceUID
         single.SOPClassUID, single.SOPInstanceUID = _MR_IMAGE, generate_uid()
@@ -98,7 +109,7 @@ def copy_single_images(
             str(header.SOPClassUID),
             str(header.SOPInstanceUID),
             str(header.SeriesInstanceUID),
-            image.frame + 1 if is_enhanced else 0,
+            image.frame + 1 if is_multi_frame else 0,
         )
     return copies, originals
 

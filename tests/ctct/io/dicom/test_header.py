@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, image, save, wr
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from ctct.io.dicom.files import DicomFile
-from ctct.io.dicom.header import Image, parse_number, read_headers
+from ctct.io.dicom.files import DicomFile, Opener
+from ctct.io.dicom.header import Image, parse_number, read_dataset, read_headers
 from ctct.io.discover import discover
 from ctct.io.patient_info import PatientInfo
 from ctct.io.read import read_study
@@ -111,3 +113,54 @@ def test_files_that_are_damaged_or_no_images_are_skipped(
     assert read_study(folder).voxels.shape[:2] == (8, 6)
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
     assert messages == [f"{folder}: 2 DICOM files cannot be read; skipped"]
+
+
+DEFLATED, PLAIN_SYNTAX = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1"
+
+
+def meta_element(number: int, vr: bytes, value: bytes) -> bytes:
+    """An element of the file meta information (PS3.10, 7.1), in explicit VR."""
+    value += bytes(len(value) % 2)
+    length = struct.pack("<HI", 0, len(value)) if vr == b"OB" else struct.pack("<H", len(value))
+    return struct.pack("<HH", 2, number) + vr + length + value
+
+
+def implicit_element(number: int, value: bytes) -> bytes:
+    value += bytes(len(value) % 2)
+    return struct.pack("<HHI", 2, number, len(value)) + value
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        meta_element(0x10, b"UI", DEFLATED),
+        meta_element(0x1, b"OB", bytes(5000)) + meta_element(0x10, b"UI", DEFLATED),
+        meta_element(0x0, b"UL", bytes(4)) + meta_element(0x10, b"UI", DEFLATED),  # wrong length
+        b"".join(meta_element(n, b"SH", b"x" * 9000) for n in (0x13, 0x16, 0x17))
+        + meta_element(0x10, b"UI", DEFLATED),  # not in the order of the tags
+        implicit_element(0x2, b"1.2" * 999) + implicit_element(0x10, DEFLATED),
+        meta_element(0x10, b"UI", PLAIN_SYNTAX) + meta_element(0x10, b"UI", DEFLATED),
+        meta_element(0x10, b"UI", DEFLATED + b" "),
+    ],
+    ids=["short", "long", "wrong length", "unordered", "implicit", "twice", "padded"],
+)
+def test_a_deflated_data_set_is_refused_before_it_is_unpacked(
+    tmp_path: Path, meta: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decompress(*_: object) -> bytes:
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr(zlib, "decompress", decompress)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + meta + zlib.compress(bytes(10**6))[2:-4])
+    with Opener() as opener, pytest.raises(ValueError, match="deflated; convert it to Explicit VR"):
+        read_dataset(opener, DicomFile(path))
+
+
+def test_only_the_transfer_syntax_says_that_a_data_set_is_deflated(tmp_path: Path) -> None:
+    dataset = image(0, 0, SeriesDescription=DEFLATED.decode())
+    dataset.file_meta.ImplementationVersionName = "1.2.1.99"
+    dataset.file_meta.PrivateInformationCreatorUID = DEFLATED.decode()
+    dataset.file_meta.PrivateInformation = DEFLATED
+    (header,) = headers(dataset, tmp_path / "a.dcm")
+    assert header.description == DEFLATED.decode()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +13,11 @@ import pytest
 
 pytest.importorskip("highdicom")
 pytest.importorskip("pydicom")
-from dicom_support import COLUMN, ROW, enhanced, save, write_cine
+from dicom_support import COLUMN, ROW, enhanced, image, save, write_cine
 from highdicom.seg import Segmentation
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from ctct.errors import InputError
 from ctct.io.dicom.segmentation import encode_segmentations
@@ -145,8 +149,47 @@ def test_anonymized_headers_are_accepted(tmp_path: Path) -> None:
     assert len(list(encode_segmentations(case.series, LABELS))) == 6
 
 
-def test_a_series_without_a_required_attribute_is_refused(tmp_path: Path) -> None:
-    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5)])  # lacks FrameOfReferenceUID
+@pytest.mark.parametrize(
+    ("character_set", "name"),
+    [
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("GBK", "Zhang^XiaoDong=张^小东"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 144", "Люкceмбypг^Анна"),
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 192", "Wang^XiaoDong=王^小東"),
+        ("", "Doe^Jane"),
+        (None, "Doe^Jane"),
+    ],
+)
+def test_names_are_written_in_utf_8(
+    tmp_path: Path, character_set: str | list[str] | None, name: str
+) -> None:
+    def change(t: int, z: int) -> dict[str, object]:
+        encoding = {} if character_set is None else {"SpecificCharacterSet": character_set}
+        names = {"PatientName": name, "ReferringPhysicianName": name}
+        return {**encoding, **names, "FrameOfReferenceUID": "1.2.7"}
+
+    for seg in check_overlay(write_cine(tmp_path / "cine", 6, 5, change)):
+        assert seg.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(seg.PatientName), str(seg.ReferringPhysicianName)) == (name, name)
+        assert name.encode() in seg.PatientName.original_string.rstrip()
+
+
+@pytest.mark.parametrize("sex", ["f", "U", "W"])
+def test_an_unknown_sex_is_left_empty(tmp_path: Path, sex: str) -> None:
+    attributes = {"FrameOfReferenceUID": "1.2.7", "PatientSex": sex}
+    folder = write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)
+    assert all(seg.PatientSex == "" for seg in check_overlay(folder))
+
+
+@pytest.mark.parametrize("attributes", [{}, {"FrameOfReferenceUID": ""}])
+def test_a_series_without_a_required_attribute_is_refused(
+    tmp_path: Path, attributes: dict[str, object]
+) -> None:
+    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)])
     assert case.series is not None
     with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG .*FrameOfReferenceUID"):
         next(encode_segmentations(case.series, LABELS))
@@ -156,5 +199,94 @@ def test_the_reason_does_not_quote_the_header(tmp_path: Path) -> None:
     attributes = {"FrameOfReferenceUID": "1.2.7", "StudyTime": "at noon"}
     ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: attributes)])
     assert case.series is not None
-    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\)$"):
+    with pytest.raises(InputError, match=r"cannot be encoded as DICOM-SEG \(ValueError\); "):
         next(encode_segmentations(case.series, LABELS))
+
+
+def write_enhanced(folder: Path) -> None:
+    dataset = enhanced(6, 5)
+    dataset.FrameOfReferenceUID = "1.2.7"
+    save(dataset, folder / "file.dcm")
+
+
+def write_one_frame_each(folder: Path) -> None:
+    """Enhanced files of one frame each."""
+    for n, (t, z) in enumerate(np.ndindex(6, 5)):
+        dataset, plain = enhanced(1, 1), image(t, z)
+        dataset.FrameOfReferenceUID, dataset.InstanceNumber = "1.2.7", n + 1
+        groups = dataset.PerFrameFunctionalGroupsSequence[0]
+        position = groups.PlanePositionSequence[0]
+        position.ImagePositionPatient = plain.ImagePositionPatient
+        trigger = groups.CardiacSynchronizationSequence[0]
+        trigger.NominalCardiacTriggerDelayTime = float(plain.TriggerTime)
+        save(dataset, folder / f"{n}.dcm")
+
+
+def write_single(folder: Path, **attributes: object) -> None:
+    write_cine(folder, 6, 5, lambda t, z: {"FrameOfReferenceUID": "1.2.7", **attributes})
+
+
+def write_several_series(folder: Path) -> None:
+    def change(t: int, z: int) -> dict[str, object]:
+        return {"FrameOfReferenceUID": "1.2.7", "SeriesInstanceUID": f"1.9.{z + 1}"}
+
+    write_cine(folder, 6, 5, change)
+
+
+SOURCES: dict[str, Callable[[Path], None]] = {
+    "single-frame": write_single,
+    "enhanced": write_enhanced,
+    "enhanced, one frame each": write_one_frame_each,
+    "with functional groups": lambda folder: write_single(
+        folder, PerFrameFunctionalGroupsSequence=Sequence([Dataset()]), NumberOfFrames=1
+    ),
+    "a series per slice": write_several_series,
+    "Japanese": lambda folder: write_single(
+        folder,
+        SpecificCharacterSet=["", "ISO 2022 IR 87"],
+        PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう",
+    ),
+}
+
+
+def find_errors(content: bytes, path: Path) -> list[str]:
+    """What dciodvfy, a validator of DICOM, finds wrong in a file."""
+    if not shutil.which("dciodvfy"):
+        pytest.skip("needs dciodvfy; apt-get install dicom3tools")
+    path.write_bytes(content)
+    outcome = subprocess.run(["dciodvfy", path], capture_output=True, text=True, errors="replace")
+    lines = (outcome.stdout + outcome.stderr).splitlines()
+    assert "Segmentation" in lines, lines  # the kind of object that it has recognized
+    return [line for line in lines if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_validator_finds_no_errors(tmp_path: Path, source: str) -> None:
+    SOURCES[source](tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    for content in encode_segmentations(case.series, LABELS):
+        assert find_errors(content, tmp_path / "seg.dcm") == []
+
+
+def test_the_validator_finds_errors(tmp_path: Path) -> None:
+    write_single(tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    seg = dcmread(io.BytesIO(next(encode_segmentations(case.series, LABELS))))
+    del seg.SegmentSequence
+    save(seg, tmp_path / "broken.dcm")
+    assert find_errors((tmp_path / "broken.dcm").read_bytes(), tmp_path / "seg.dcm")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["SCD0000301", "SCD0000401"])
+def test_a_validator_finds_no_errors_for_real_cines(tmp_path: Path, scd: Path, name: str) -> None:
+    ((case,), _) = discover([scd / f"{name}.zip"])
+    assert case.series is not None
+    study = read_case(case)
+    labels = np.random.default_rng(1).integers(0, 4, study.voxels.shape).astype(np.uint8)
+    for content in encode_segmentations(case.series, labels):
+        # Some UIDs of these files have leading zeros, and references must repeat them.
+        valid = content.replace(b".99.0", b".99.1")
+        assert find_errors(valid, tmp_path / "seg.dcm") == []

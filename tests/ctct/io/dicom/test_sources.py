@@ -52,6 +52,25 @@ def test_copies_of_an_enhanced_file_know_their_frame(tmp_path: Path) -> None:
     assert not any("NumberOfFrames" in copy for copy in copies)
 
 
+@pytest.mark.parametrize("frames", [None, "", "1"])
+def test_a_single_frame_with_functional_groups_has_no_frame_number(
+    tmp_path: Path, frames: str | None
+) -> None:
+    groups = {"PerFrameFunctionalGroupsSequence": Sequence([Dataset()])}
+    dataset = image(0, 0, FrameOfReferenceUID="1.2.7", **groups)
+    if frames is not None:
+        dataset.NumberOfFrames = frames
+    _, originals = copies_of(save(dataset, tmp_path / "a.dcm"))
+    assert [original.frame for original in originals.values()] == [0]
+
+
+def test_an_enhanced_file_of_one_frame_needs_no_frame_number(tmp_path: Path) -> None:
+    dataset = enhanced(1, 1)
+    dataset.FrameOfReferenceUID = "1.2.7"
+    _, originals = copies_of(save(dataset, tmp_path / "a.dcm"))
+    assert [original.frame for original in originals.values()] == [0]
+
+
 def test_the_header_of_a_file_is_read_once_for_all_its_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
