@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ConfigError
+from ctct.model_files.model_file import find_model
+from ctct.models.checkpoint import ModelDescription, load_checkpoint
 from ctct.training.config import TrainingConfig
 from ctct.training.resume import RESUME_FILE
-from ctct.training.run import prepare_run, write_settings
+from ctct.training.run import describe_origin, prepare_run, write_settings
 from ctct.training.split import Split
 
 
@@ -38,3 +40,29 @@ def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> Non
         "unlabelled": ["b", "c"],
         "validation": ["d"],
     }
+
+
+@pytest.mark.parametrize(
+    ("training_data", "expected"),
+    [
+        ("ACDC", "ACDC; fine-tuned on ours"),
+        ("ACDC; fine-tuned on theirs", "ACDC; fine-tuned on theirs; fine-tuned on ours"),
+        ("", "fine-tuned on ours"),
+    ],
+)
+def test_origin_of_a_run_from_another_model(
+    tmp_path: Path, training_data: str, expected: str
+) -> None:
+    (tmp_path / "ours").mkdir()
+    initial = ModelDescription({}, 5, (0.5, 0.5), {}, training_data, "CC0")
+    found = describe_origin(initial, TrainingConfig(data=tmp_path / "ours"))
+    assert found == {"training_data": expected, "license": "CC0"}
+
+
+def test_origin_of_a_run_from_the_bundled_model(tmp_path: Path) -> None:
+    (tmp_path / "ours.npz").touch()
+    config = TrainingConfig(data=tmp_path / "ours.npz")
+    found = describe_origin(load_checkpoint(find_model().path)[1], config)
+    assert found["training_data"].startswith("ACDC (Bernard et al.")
+    assert found["training_data"].endswith("; fine-tuned on ours.npz")
+    assert found["license"].startswith("CC BY-NC-SA 4.0")
