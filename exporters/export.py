@@ -140,8 +140,8 @@ def _export(
                 return Artifact(name, _publish(path, folder, name), tuple(attempts))
         log.warning("%s: %s fails the gate: %s", name, precision, "; ".join(attempt.failures))
     raise ParityError(
-        f"{folder}: no {name} model was written, because even float32 differs too much from the "
-        f"trained pair ({'; '.join(attempts[-1].failures)}); look at the scans of --verify-on, or "
+        f"{folder}: no {name} model was written, because not even float32 passes the "
+        f"gate ({'; '.join(attempts[-1].failures)}); look at the scans of --verify-on, or "
         "export with --no-verify to inspect the model"
     )
 

@@ -12,7 +12,7 @@ from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
-from ctct.labels import LV, RV
+from ctct.labels import LV, RV, VALUE
 from ctct.measurement.volumes import frame_volumes, measure_frames
 
 
@@ -22,12 +22,13 @@ class Parity:
 
     Attributes:
         agreement: share of voxels with the same label, before clean-up.
-        dice: Dice of each structure between the two, over all voxels.
+        dice: Dice of each structure between the two, over all voxels, where one of them has it.
         disagreement: largest difference of the disagreement map; NaN for a graph of one network.
         edv_ml: largest difference of the end-diastolic volume, over both ventricles.
         esv_ml: largest difference of the end-systolic volume, over both ventricles.
         ef_points: largest difference of the ejection fraction, over both ventricles, in percentage
             points.
+        untested: structures that neither has in any study.
     """
 
     agreement: float
@@ -36,13 +37,15 @@ class Parity:
     edv_ml: float
     esv_ml: float
     ef_points: float
+    untested: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.dice.items())
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.dice.items()) or "of none"
+        untested = f", not tested as absent: {', '.join(self.untested)}" if self.untested else ""
         return (
             f"labels agree {100 * self.agreement:.4f} %, Dice {scores}, "
             f"Δdisagreement {self.disagreement:.3f}, ΔEDV {self.edv_ml:.2f} mL, "
-            f"ΔESV {self.esv_ml:.2f} mL, ΔEF {self.ef_points:.2f} points"
+            f"ΔESV {self.esv_ml:.2f} mL, ΔEF {self.ef_points:.2f} points{untested}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,6 +72,8 @@ class Limits:
             for name, value in parity.dice.items()
             if not value >= self.dice
         ]
+        if not parity.dice:
+            exceeded.append("nothing was segmented in any study")
         if not parity.agreement >= self.agreement:
             exceeded.append(f"agreement {parity.agreement:.6f} < {self.agreement:g}")
         for name, value in (("EDV", parity.edv_ml), ("ESV", parity.esv_ml)):
@@ -102,16 +107,23 @@ def compare(reference: Sequence[Segmentation], candidate: Sequence[Segmentation]
     both = list(zip(reference, candidate, strict=True))
     reference_labels = np.concatenate([r.labels.ravel() for r, _ in both])
     candidate_labels = np.concatenate([c.labels.ravel() for _, c in both])
+    dice = dice_by_structure(reference_labels, candidate_labels)
+    untested = tuple(
+        name
+        for name in dice
+        if not ((reference_labels == VALUE[name]) | (candidate_labels == VALUE[name])).any()
+    )
     clinical = np.array([_clinical_differences(r, c) for r, c in both]).max(axis=0)
     return Parity(
         agreement=float(np.mean(reference_labels == candidate_labels)),
-        dice=dice_by_structure(reference_labels, candidate_labels),
+        dice={name: value for name, value in dice.items() if name not in untested},
         disagreement=max(
             float(np.abs(r.disagreement.astype(np.float32) - c.disagreement).max()) for r, c in both
         ),
         edv_ml=float(clinical[0]),
         esv_ml=float(clinical[1]),
         ef_points=float(clinical[2]),
+        untested=untested,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -75,14 +76,15 @@ class TrainedPair:
             self.graph.set_grid(self.heart_crop_size)
             self.stem = f"{STEM}.heart_crop"
         self._verify_on, self._calibration = verify_on, calibration
-        source = self.model_file.description
+        texts: dict[str, Any] = {
+            k: v for k, v in (metadata or {}).items() if k in ("training_data", "license")
+        }
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
             "grid": {"size": self.graph.grid.size, "spacing_mm": self.graph.grid.spacing_mm},
-            **{key: source.get(key, "") for key in ("training_data", "license")},
             **(metadata or {}),
-            **vars(description),
+            **vars(replace(description, **texts)),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},
             "variant": variant.to_dict(),
         }

@@ -15,9 +15,16 @@ from ctct.labels import remap
 #: Largest distance between corresponding voxel centers of two files with the same grid.
 SAME_PLACE_MM = 0.5
 
+#: How far a voxel may lie from its label: scaling and conversion between types round.
+ROUNDING = 1e-3
+#: From here on, 32-bit numbers do not hold every integer.
+_FLOAT32_INTEGERS = 2**24
+
 
 def read_labels(path: Path, order: str = "acdc") -> tuple[Study, npt.NDArray[np.uint8]]:
     """A label map as a study, and its labels (T, Z, H, W) in the ACDC order.
+
+    A voxel within :data:`ROUNDING` of an integer has that label.
 
     Raises:
         InputError: the file is no scan, or holds other values than the integers of ``order``.
@@ -26,10 +33,13 @@ def read_labels(path: Path, order: str = "acdc") -> tuple[Study, npt.NDArray[np.
     labels = np.empty(study.voxels.shape, np.uint8)
     for frame, voxels in enumerate(study.voxels):  # frame by frame, because int64 takes memory
         integers = voxels.round()
-        if not np.array_equal(integers, voxels):
-            value = float(voxels[integers != voxels][0])
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            is_label = np.abs(voxels - integers) <= ROUNDING
+        is_label &= np.abs(voxels) < _FLOAT32_INTEGERS
+        if not is_label.all():
             raise InputError(
-                f"{path}: holds {value:g}; labels are whole numbers (resampled with interpolation?)"
+                f"{path}: holds {voxels[~is_label][0]:g}; labels are small whole numbers "
+                "(resampled with interpolation?)"
             )
         try:
             labels[frame] = remap(integers.astype(np.int64), source=order)

@@ -1,13 +1,15 @@
 """A trained pair on disk, and back as a :class:`SegmentationGraph`.
 
 ``model.safetensors`` holds the averaged weights of both networks under ``cnn.`` and
-``transformer.``, and as metadata the settings of the run, the member weights and the validation
-Dice. An exported ONNX file holds the same under the same names, so it can be restored too; the
-statistics for heart crops come from the file of their graph, if that lies in the same folder.
+``transformer.``, and as metadata the settings of the run, the member weights, the validation Dice,
+and what the weights were trained on under which license, as far as that is known. An exported ONNX
+file holds the same under the same names, so it can be restored too; the statistics for heart crops
+come from the file of their graph, if that lies in the same folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
-from ctct.model_files.former_names import current_description
+from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
+from ctct.model_files.former_names import METADATA, current_description
 from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.names import TIMM
@@ -43,12 +45,16 @@ class ModelDescription:
         step: optimizer steps taken.
         member_weights: share of the CNN and of the Transformer in the mean.
         validation_dice: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
+        training_data: what the weights were trained on, in words; empty where unknown.
+        license: of the weights; empty where unknown.
     """
 
     config: dict[str, Any]
     step: int
     member_weights: tuple[float, float]
     validation_dice: dict[str, float]
+    training_data: str = ""
+    license: str = ""
 
     def to_metadata(self) -> dict[str, str]:
         """Each attribute as JSON under its own name."""
@@ -57,18 +63,41 @@ class ModelDescription:
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> ModelDescription:
         """The inverse of :meth:`to_metadata`; other entries are ignored."""
+        names = {*cls.__dataclass_fields__, *METADATA}
         values = current_description(
-            {name: json.loads(metadata[name]) for name in cls.__dataclass_fields__}
+            {name: json.loads(text) for name, text in metadata.items() if name in names}
         )
         return cls(**{**values, "member_weights": tuple(values["member_weights"])})
 
 
 def save_checkpoint(folder: Path, graph: SegmentationGraph, description: ModelDescription) -> None:
-    """Write ``folder/model.safetensors``, whole or not at all."""
-    partial = folder / f".{MODEL_FILE}.partial"
+    """Write ``folder/model.safetensors``, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     tensors = {name: tensor.contiguous() for name, tensor in graph.state_dict().items()}
-    save_file(tensors, partial, description.to_metadata())
-    partial.replace(folder / MODEL_FILE)
+    save_tensors(folder / MODEL_FILE, tensors, description.to_metadata())
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all, with the permissions of any new file.
+
+    Raises:
+        OutputError: it cannot be written; a former file of that name is left as it was.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)  # of a killed run
+        partial.touch()
+        mode = partial.stat().st_mode
+        save_file(tensors, partial, metadata)  # for the owner alone
+        partial.chmod(mode)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):  # report the first error
+            partial.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({error})") from error
 
 
 def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ctct.errors import ModelError, OutputError
+from ctct.models.checkpoint import save_tensors
 
 RESUME_FILE = "resume.safetensors"
 
@@ -49,17 +49,12 @@ def save_resume(
     if torch.cuda.is_available():
         tensors["generator.cuda"] = torch.cuda.get_rng_state()
     on_cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    path, partial = folder / RESUME_FILE, folder / f".{RESUME_FILE}.partial"
+    path = folder / RESUME_FILE
     try:
-        save_file(on_cpu, partial, {"state": json.dumps(state)})
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        save_tensors(path, on_cpu, {"state": json.dumps(state)})
+    except OutputError as error:
         former = "the former one is kept" if path.exists() else "there is no former one"
-        raise OutputError(
-            f"{path}: the checkpoint cannot be written ({error}); {former}; make room, then "
-            "continue with --resume"
-        ) from error
+        raise OutputError(f"{error}; {former}; make room, then continue with --resume") from error
 
 
 def load_resume(

@@ -7,6 +7,7 @@ state to continue from, :mod:`ctct.training.monitor` the metrics and pictures.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ctct.errors import ConfigError
@@ -51,14 +52,28 @@ def save_result(
     step: int,
     member_weights: tuple[float, float],
     dice: dict[str, float],
+    origin: Mapping[str, str],
 ) -> None:
-    """Write ``model.safetensors``: the weights of ``graph``, and how they came about."""
-    description = ModelDescription(config.to_dict(), step, member_weights, dice)
+    """Write ``model.safetensors``: the weights of ``graph``, and how they came about.
+
+    Args:
+        folder: of the run.
+        graph: the pair.
+        config: settings of the run.
+        step: steps taken.
+        member_weights: share of the CNN and of the Transformer in the mean.
+        dice: validation Dice.
+        origin: as of :func:`describe_origin`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    description = ModelDescription(config.to_dict(), step, member_weights, dice, **origin)
     save_checkpoint(folder, graph, description)
 
 
-def load_initial_weights(students: SegmentationGraph, config: TrainingConfig) -> None:
-    """Give ``students`` the weights of the model that ``--init-from`` names.
+def load_initial_weights(students: SegmentationGraph, config: TrainingConfig) -> ModelDescription:
+    """Give ``students`` the weights of the model that ``--init-from`` names; its description.
 
     Raises:
         ConfigError: that model has other networks or another grid.
@@ -76,3 +91,14 @@ def load_initial_weights(students: SegmentationGraph, config: TrainingConfig) ->
             "--init-from"
         )
     students.load_weights(graph.state_dict())
+    return description
+
+
+#: Without the name of the folder, which may say more than the owner of the data wants.
+FINE_TUNED = "fine-tuned on other data"
+
+
+def describe_origin(initial: ModelDescription) -> dict[str, str]:
+    """What the weights of a run that starts from ``initial`` are trained on, and their license."""
+    sentences = dict.fromkeys((*initial.training_data.split("; "), FINE_TUNED))
+    return {"training_data": "; ".join(filter(None, sentences)), "license": initial.license}

@@ -20,7 +20,7 @@ from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.resume import load_resume, save_resume
-from ctct.training.run import load_initial_weights, write_settings
+from ctct.training.run import describe_origin, load_initial_weights, write_settings
 from ctct.training.split import split_patients, training_data
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class TrainingRun:
         best: validation Dice of the weights that were kept.
         micro_batches: parts of a batch that go through the networks one after the other, because
             the memory does not suffice for more at once.
+        origin: training data and license of the initial model, see
+            :func:`~ctct.training.run.describe_origin`; empty for a run without one.
     """
 
     config: TrainingConfig
@@ -65,10 +67,12 @@ class TrainingRun:
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     micro_batches: int = 1
+    origin: dict[str, str] = field(default_factory=dict)
 
     def save(self) -> None:
         """Save all that is needed to continue from here."""
-        save_resume(self.folder, *self._saved_parts(), {"step": self.step, "best": self.best})
+        state = {"step": self.step, "best": self.best, "origin": self.origin}
+        save_resume(self.folder, *self._saved_parts(), state)
 
     def load(self) -> None:
         """Continue where the last :meth:`save` was.
@@ -78,6 +82,7 @@ class TrainingRun:
         """
         state = load_resume(self.folder, *self._saved_parts())
         self.step, self.best = state["step"], state["best"]
+        self.origin = state.get("origin", {})
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
@@ -98,7 +103,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         InputError: the data cannot be used.
         ModelError: a file of weights cannot be used.
     """
-    students = build_students(config, fabric, resume)
+    students, origin = build_students(config, fabric, resume)
     averaged = copy.deepcopy(students).eval()
     if should_compile(config, fabric.device):
         students.cnn.compile()
@@ -120,6 +125,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         labelled=SliceSet(data.labelled, fabric.device),
         unlabelled=SliceSet(data.unlabelled or data.labelled, fabric.device),
         validation=data.validation,
+        origin=origin,
     )
     torch.manual_seed(config.run.seed + fabric.global_rank)  # dropout differs between processes
     if resume:
@@ -135,18 +141,21 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
     return run
 
 
-def build_students(config: TrainingConfig, fabric: Fabric, resume: bool) -> SegmentationGraph:
-    """The pair with the weights that a run starts from; if ``resume``, any weights."""
+def build_students(
+    config: TrainingConfig, fabric: Fabric, resume: bool
+) -> tuple[SegmentationGraph, dict[str, str]]:
+    """The pair with the weights that a run starts from, and their origin; if ``resume``, any."""
+    origin: dict[str, str] = {}
     starts_from_imagenet = config.pair.pretrained and not (resume or config.pair.init_from)
     torch.manual_seed(config.run.seed)
     students = build_graph({**config.to_dict(), "pretrained": starts_from_imagenet})
     if config.pair.init_from and not resume:
-        load_initial_weights(students, config)
+        origin = describe_origin(load_initial_weights(students, config), config)
     # Channels-last halves the time of the convolutions on a CPU, and suits those of a GPU.
     students.to(fabric.device).to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-any-return,no-untyped-call]
-    return students
+        students = nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-untyped-call]
+    return students, origin
 
 
 def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctct.errors import ConfigError, InputError
+from ctct.labels import STRUCTURES, VALUE
 from ctct.training.config import TrainingConfig
 from ctct.training.data.collection import Collection, Volume
 
@@ -117,7 +118,8 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
     """The volumes of each list; frames without labels of labelled patients are unlabelled.
 
     Raises:
-        InputError: the same scan is on both sides of training and validation.
+        InputError: the same scan is on both sides of training and validation, or no labelled
+            slice shows one of the structures.
     """
     check_leaks(collection, split)
     data = TrainingData([], [], [])
@@ -129,7 +131,23 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
             data.labelled.append(volume)
         elif volume.patient in (*split.labelled, *split.unlabelled):
             data.unlabelled.append(dataclasses.replace(volume, labels=None))
+    check_structures(data.labelled)
     return data
+
+
+def check_structures(labelled: Sequence[Volume]) -> None:
+    """Refuse labels without one of the structures, which the networks could not learn.
+
+    Raises:
+        InputError: one occurs in no slice; the message names it.
+    """
+    labels = [volume.labels for volume in labelled if volume.labels is not None]
+    absent = [s for s in STRUCTURES if not any((stack == VALUE[s]).any() for stack in labels)]
+    if absent:
+        raise InputError(
+            f"no labelled training slice shows {', '.join(absent)}; check the label files and "
+            "--label-order, or add labelled patients"
+        )
 
 
 def check_leaks(collection: Collection, split: Split) -> None:

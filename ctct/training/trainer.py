@@ -132,7 +132,7 @@ def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:
     is_best = dice["ensemble"] >= run.best.get("ensemble", 0.0)
     if is_best or run.config.run.keep == "last":
         run.best = dice
-        save_result(run.folder, run.averaged, run.config, run.step, weights, dice)
+        save_result(run.folder, run.averaged, run.config, run.step, weights, dice, run.origin)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:

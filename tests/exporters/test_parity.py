@@ -68,6 +68,28 @@ def test_a_missing_structure() -> None:
     ]
 
 
+def test_structures_that_neither_has_are_named() -> None:
+    parity = compare([segmentation(800, 400, rv=0)], [segmentation(800, 400, rv=0)])
+    assert parity.untested == ("RV",)
+    assert parity.dice == {"MYO": 1.0, "LV": 1.0}
+    assert str(parity).endswith(", not tested as absent: RV")
+    assert LIMITS["fp32"].failures(parity) == []
+
+
+def test_a_structure_that_only_the_candidate_has_is_tested() -> None:
+    parity = compare([segmentation(800, 400, rv=0)], [segmentation(800, 400, rv=9)])
+    assert (parity.untested, parity.dice["RV"]) == ((), 0.0)
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+def test_nothing_segmented_does_not_pass(precision: str) -> None:
+    empty = segmentation(0, 0)
+    empty = replace(empty, labels=np.zeros_like(empty.labels))
+    parity = compare([empty, empty], [empty, empty])
+    assert parity.untested == ("RV", "MYO", "LV")
+    assert LIMITS[precision].failures(parity) == ["nothing was segmented in any study"]
+
+
 def test_numbers_that_are_not_finite_are_none_in_json() -> None:
     parity = compare([segmentation(800, 400)], [segmentation(0, 0, disagreement=math.nan)])
     plain = json.loads(json.dumps(parity.to_dict(), allow_nan=False))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.labels import LV, MYO, ORDERS, RV, VALUE, remap
+from ctct.labels import LV, MYO, ORDERS, RV, VALUE
 from ctct.training.data.collection import Collection, Volume, to_bytes
 from ctct.training.data.pack import read_pack
 
@@ -135,12 +135,14 @@ def _nnunet(root: Path) -> list[ScanFiles]:
 
 
 def _volumes(scan: ScanFiles, label_order: str) -> Iterator[Volume]:
-    from ctct.io.nifti import read_nifti  # here, because a pack is read without nibabel
+    # Here, because a pack is read without nibabel.
+    from ctct.io.label_maps import read_labels
+    from ctct.io.nifti import read_nifti
 
     study = read_nifti(scan.image)
     labels: npt.NDArray[np.uint8] | None = None
     if scan.labels:
-        manual = read_nifti(scan.labels)
+        manual, labels = read_labels(scan.labels, label_order)
         if manual.voxels.shape != study.voxels.shape:
             raise InputError(
                 f"{scan.labels}: labels are {manual.voxels.shape}, "
@@ -151,10 +153,6 @@ def _volumes(scan: ScanFiles, label_order: str) -> Iterator[Volume]:
                 f"{scan.labels}: its affine differs from that of {scan.image.name}; "
                 "resample the labels onto the image, or correct the header"
             )
-        try:
-            labels = remap(manual.voxels.astype(np.int16), label_order)
-        except InputError as error:
-            raise InputError(f"{scan.labels}: {error}") from error
     digits = len(str(study.frames - 1))
     for t in range(study.frames):
         yield Volume(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ctct.errors import ModelError
+from ctct.errors import ModelError, OutputError
 from ctct.models.checkpoint import (
     MODEL_FILE,
     ModelDescription,
@@ -54,6 +55,36 @@ def test_nothing_but_the_model_is_left(graph: SegmentationGraph, tmp_path: Path)
     save_checkpoint(tmp_path, graph, replace(DESCRIPTION, step=124))
     assert [path.name for path in tmp_path.iterdir()] == [MODEL_FILE]
     assert load_checkpoint(tmp_path)[1].step == 124
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_permissions_follow_the_umask(
+    graph: SegmentationGraph, tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        save_checkpoint(tmp_path, graph, DESCRIPTION)
+    finally:
+        os.umask(before)
+    assert (tmp_path / MODEL_FILE).stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_in_the_way(graph: SegmentationGraph, tmp_path: Path) -> None:
+    (tmp_path / MODEL_FILE / "full").mkdir(parents=True)
+    with pytest.raises(OutputError, match=rf"{MODEL_FILE}: cannot be written \("):
+        save_checkpoint(tmp_path, graph, DESCRIPTION)
+    assert [path.name for path in tmp_path.iterdir()] == [MODEL_FILE]
+
+
+def test_training_data_and_license(graph: SegmentationGraph, tmp_path: Path) -> None:
+    described = replace(DESCRIPTION, training_data="ACDC", license='CC "é"')
+    save_checkpoint(tmp_path, graph, described)
+    assert load_checkpoint(tmp_path)[1] == described
+    metadata = described.to_metadata()
+    metadata["licence"] = metadata.pop("license")  # of version 0.1
+    assert ModelDescription.from_metadata(metadata) == described
+    del metadata["licence"], metadata["training_data"]
+    assert ModelDescription.from_metadata(metadata) == DESCRIPTION
 
 
 def test_loading_asks_no_hub(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_the_optimizer_of_a_file_of_version_0_1(tmp_path: Path) -> None:
     assert all(torch.equal(before[n][slot], after[n][slot]) for n in before for slot in before[n])
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_permissions_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        (tmp_path / f".{RESUME_FILE}.partial").touch(0o600)  # of a killed run
+        save_resume(tmp_path, *parts(0), {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / RESUME_FILE).stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: b"text", lambda data: data[: len(data) // 2]]
 )
@@ -70,7 +82,7 @@ def test_full_disk_keeps_the_former_file(tmp_path: Path, monkeypatch: pytest.Mon
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ctct.training.resume.save_file", full)
+    monkeypatch.setattr("ctct.models.checkpoint.save_file", full)
     with pytest.raises(OutputError, match=r"No space left on device.*the former one is kept"):
         save_resume(tmp_path, *parts(0), {"step": 2})
     assert load_resume(tmp_path, *parts(0)) == {"step": 1}

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ctct.errors import ConfigError
+from ctct.model_files.model_file import find_model
+from ctct.models.checkpoint import ModelDescription, load_checkpoint
 from ctct.training.config import TrainingConfig
 from ctct.training.resume import RESUME_FILE
-from ctct.training.run import prepare_run, write_settings
+from ctct.training.run import describe_origin, prepare_run, write_settings
 from ctct.training.split import Split
 
 
@@ -38,3 +40,23 @@ def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> Non
         "unlabelled": ["b", "c"],
         "validation": ["d"],
     }
+
+
+@pytest.mark.parametrize(
+    ("training_data", "expected"),
+    [
+        ("ACDC", "ACDC; fine-tuned on other data"),
+        ("ACDC; fine-tuned on other data", "ACDC; fine-tuned on other data"),  # said once
+        ("", "fine-tuned on other data"),
+    ],
+)
+def test_origin_of_a_run_from_another_model(training_data: str, expected: str) -> None:
+    initial = ModelDescription({}, 5, (0.5, 0.5), {}, training_data, "CC0")
+    assert describe_origin(initial) == {"training_data": expected, "license": "CC0"}
+
+
+def test_origin_of_a_run_from_the_bundled_model() -> None:
+    origin = describe_origin(load_checkpoint(find_model().path)[1])
+    assert origin["training_data"].startswith("ACDC (Bernard et al.")
+    assert origin["training_data"].endswith("; fine-tuned on other data")
+    assert origin["license"].startswith("CC BY-NC-SA 4.0")

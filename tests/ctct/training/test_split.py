@@ -24,7 +24,9 @@ def config(**settings: object) -> TrainingConfig:
 def volume(patient: str, labelled: bool = True, value: int | None = None) -> Volume:
     voxels = np.full((1, 4, 4), len(patient) if value is None else value, np.uint8)
     voxels[0, 0] = list(f"{patient:>4}"[-4:].encode()) if value is None else value
-    return Volume(patient, patient, voxels, np.zeros_like(voxels) if labelled else None, (1, 1))
+    labels = np.zeros_like(voxels)
+    labels[0, 1] = range(4)
+    return Volume(patient, patient, voxels, labels if labelled else None, (1, 1))
 
 
 def plain(n: int = 20, unlabelled: int = 2) -> Collection:
@@ -117,6 +119,23 @@ class TestTrainingData:
         assert [v.name for v in data.unlabelled] == (
             [] if "p00" in split.validation else ["p00_t1"]
         )
+
+    @pytest.mark.parametrize(
+        ("absent", "named"),
+        [([1], "RV"), ([2], "MYO"), ([3], "LV"), ([1, 3], "RV, LV"), ([1, 2, 3], "RV, MYO, LV")],
+    )
+    def test_a_structure_that_no_slice_shows(self, absent: list[int], named: str) -> None:
+        collection = plain(5)
+        for v in collection.volumes:
+            if v.labels is not None:
+                v.labels[np.isin(v.labels, absent)] = 0
+        split = split_patients(collection, config())
+        with pytest.raises(InputError, match=f"no labelled training slice shows {named};"):
+            training_data(collection, split)
+        first = next(v for v in collection.volumes if v.patient == split.labelled[0])
+        assert first.labels is not None
+        first.labels[0, 1] = range(4)  # one slice suffices
+        training_data(collection, split)
 
     def test_the_same_scan_on_both_sides(self, caplog: pytest.LogCaptureFixture) -> None:
         copies = Collection((*acdc(99, 38, 2).volumes[:1], *acdc(99).volumes), "acdc")

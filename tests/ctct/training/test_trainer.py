@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ctct.errors import ConfigError
-from ctct.models.checkpoint import load_checkpoint
+from ctct.models.checkpoint import load_checkpoint, save_checkpoint
 from ctct.training.config import TrainingConfig
 from ctct.training.data.batch import TrainingBatch, draw_batch
 from ctct.training.interruption import StoppedError
@@ -121,6 +122,22 @@ class TestTrain:
         first, second = (load_checkpoint(tmp_path / run)[0] for run in ("first", "second"))
         for name, parameter in first.cnn.named_parameters():
             torch.testing.assert_close(second.cnn.get_parameter(name), parameter, msg=name)
+
+    def test_training_data_and_license_of_the_initial_model_are_kept(
+        self, acdc: Path, tmp_path: Path
+    ) -> None:
+        train(config(acdc, steps=1), tmp_path / "first")
+        graph, description = load_checkpoint(tmp_path / "first")
+        assert (description.training_data, description.license) == ("", "")
+        save_checkpoint(
+            tmp_path / "first", graph, replace(description, training_data="A", license="CC0")
+        )
+        changes = {"init_from": str(tmp_path / "first"), "keep": "last"}
+        train(config(acdc, steps=1, **changes), tmp_path / "second")
+        train(config(acdc, steps=2, **changes), tmp_path / "second", resume=True)
+        _, second = load_checkpoint(tmp_path / "second")
+        assert second.step == 2
+        assert (second.training_data, second.license) == ("A; fine-tuned on other data", "CC0")
 
     def test_weights_of_another_grid_are_refused(self, acdc: Path, tmp_path: Path) -> None:
         train(config(acdc, steps=1), tmp_path / "first")

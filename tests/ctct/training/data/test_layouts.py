@@ -101,6 +101,17 @@ class TestOtherLayouts:
         assert sum(v.labels is None for v in collection.volumes) == 3
 
 
+@pytest.mark.parametrize("frames", [0, 3])
+def test_rounding_noise_of_labels_is_removed(tmp_path: Path, frames: int) -> None:
+    image, labels = phantom(frames)
+    if frames:
+        labels = np.stack([labels] * frames, -1)
+    save(tmp_path / "a.nii.gz", image)
+    save(tmp_path / "a_gt.nii.gz", labels * 0.9999998)
+    for volume in read_collection(tmp_path).volumes:
+        np.testing.assert_array_equal(volume.labels, phantom()[1].transpose(2, 1, 0))
+
+
 class TestRefused:
     def test_empty(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no scan to train on; expected the layout of ACDC"):
@@ -123,6 +134,16 @@ class TestRefused:
         assert str(caught.value).startswith(f"{tmp_path / 'a_gt.nii.gz'}: ")
         assert message in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("value", [1.4, 2.5, 65537.0, -1.0, np.nan, np.inf])
+    def test_values_that_are_no_labels(self, tmp_path: Path, value: float) -> None:
+        image, labels = phantom()
+        labels = labels.astype(np.float32)
+        labels[0, 0] = value
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", labels)
+        with pytest.raises(InputError, match=rf"a_gt\.nii\.gz: .*holds \[?{value:g}"):
+            read_collection(tmp_path)
 
     def test_labels_of_another_order(self, tmp_path: Path) -> None:
         image, labels = phantom()
