@@ -150,7 +150,7 @@ def build_students(
     torch.manual_seed(config.run.seed)
     students = build_graph({**config.to_dict(), "pretrained": starts_from_imagenet})
     if config.pair.init_from and not resume:
-        origin = describe_origin(load_initial_weights(students, config), config)
+        origin = describe_origin(load_initial_weights(students, config))
     # Channels-last halves the time of the convolutions on a CPU, and suits those of a GPU.
     students.to(fabric.device).to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":

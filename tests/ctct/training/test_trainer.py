@@ -148,18 +148,21 @@ class TestTrain:
             )
 
     def test_labels_of_unlabelled_patients_change_nothing(self, acdc: Path, tmp_path: Path) -> None:
-        def weight_without_labels_of(patient: str | None) -> Tensor:
+        def weight_with_wrong_labels_of(patient: str | None) -> Tensor:
             if patient:
                 path = acdc / patient / f"{patient}_frame01_gt.nii.gz"
                 labels = nib.load(path)
-                nib.save(nib.Nifti1Image(0 * np.asarray(labels.dataobj), labels.affine), path)
-            folder = tmp_path / f"without {patient}"
+                flipped = np.asarray(labels.dataobj)[::-1]
+                nib.save(nib.Nifti1Image(flipped, labels.affine), path)
+            folder = tmp_path / f"wrong {patient}"
             train(config(acdc, steps=2, ramp=0.01, confidence=0.0), folder)
             return saved(folder)["students.cnn.head.weight"]
 
-        as_is = weight_without_labels_of(None)
-        torch.testing.assert_close(weight_without_labels_of("patient038"), as_is, atol=1e-7, rtol=0)
-        assert (weight_without_labels_of("patient099") - as_is).abs().max() > 1e-4
+        as_is = weight_with_wrong_labels_of(None)
+        torch.testing.assert_close(
+            weight_with_wrong_labels_of("patient038"), as_is, atol=1e-7, rtol=0
+        )
+        assert (weight_with_wrong_labels_of("patient099") - as_is).abs().max() > 1e-4
 
     @pytest.mark.parametrize(
         "changes",
