@@ -39,7 +39,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path: Path)
     )
     assert (done.returncode, done.stderr) == (
         5,
-        "ctct: this needs onnx; pip install 'ctct[export]'\n",
+        "ctct: this needs onnx, which is not installed; pip install 'ctct[export]'\n",
     )
 
 
@@ -68,7 +68,7 @@ def test_ctrl_c_says_how_to_continue(
         (["train", "-o", "run"], 2, "DATA is missing"),
         (["train", "gone", "-o", "run"], 2, "gone: no such file or folder"),
         (["train", "empty", "-o", "run", "--steps", "0"], 2, "--steps"),
-        (["train", "empty", "-o", "run", "--preset", "worst"], 2, "unknown preset 'worst'"),
+        (["train", "empty", "-o", "run", "--preset", "worst"], 2, "'worst' is not one of 'paper'"),
         (["train", "empty", "-o", "run", "--networks", "unet,net"], 2, "unknown network 'net'"),
         (["train", "empty", "-o", "run", "--config", "bad.json"], 2, "unknown setting stepz"),
         (["train", "empty", "-o", "run", "--resume"], 2, "no run to continue"),
