@@ -167,7 +167,7 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
     graph, description = load_checkpoint(small_run)
     graph.other_statistics = OtherStatistics(graph)
     for statistic in graph.other_statistics.buffers():
-        statistic.fill_(0.5)  # unlike those of the full grid
+        statistic.mul_(0.5)  # unlike those of the full grid
     save_checkpoint(
         tmp_path, graph, replace(description, config={**description.config, "heart_crop_size": 32})
     )
@@ -185,7 +185,9 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
         assert found.heart_crop.description["grid"] == {"size": 32, "spacing_mm": 3.0}
     small, _ = load_checkpoint(artifacts[2].path)
     assert small.grid.size == 32
-    assert small.cnn.get_buffer("encoder.0.1.running_mean").unique() == 0.5
+    name = "encoder.0.1.running_mean"
+    halved = 0.5 * graph.cnn.get_buffer(name)
+    torch.testing.assert_close(small.cnn.get_buffer(name), halved, rtol=1e-3, atol=1e-4)
     # The ONNX files of both grids together restore the whole pair.
     restored, _ = load_checkpoint(artifacts[0].path)
     weights = graph.state_dict()
