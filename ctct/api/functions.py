@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 OneOrMore = str | Path | Sequence[str | Path]
 
-#: Packages beyond a base install, and the extra that brings each.
-_EXTRAS = {
-    **dict.fromkeys(("torch", "timm", "safetensors", "lightning_fabric"), "train"),
-    **dict.fromkeys(("onnx", "onnxscript", "nncf", "onnxruntime"), "export"),
-}
+#: Packages of the extras "train" and "export" beyond a base install.
+_OPTIONAL = (
+    *("torch", "timm", "safetensors", "lightning_fabric"),
+    *("onnx", "onnxscript", "nncf", "onnxruntime"),
+)
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _needs(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
-        if package not in _EXTRAS:
+        if package not in _OPTIONAL:
             raise
         raise RuntimeUnavailableError(
             f"this needs {package}, which is not installed; pip install 'ctct[{extra}]'"

@@ -126,10 +126,9 @@ class Result:
     def to_nibabel(self) -> nib.Nifti1Image:
         """The label map as a nibabel image, in the geometry and axis order of the scan."""
         content = gzip.decompress(self._case.encode_labels())
-        image_class = (
-            nib.Nifti1Image if content[:2] in (b"\x5c\x01", b"\x00\x00") else nib.Nifti2Image
-        )
-        return image_class.from_bytes(content)
+        # A header of NIfTI-2 has 540 bytes, and begins with that number in its own byte order.
+        sizes = (int.from_bytes(content[:4], order) for order in ("little", "big"))
+        return (nib.Nifti2Image if 540 in sizes else nib.Nifti1Image).from_bytes(content)
 
     def report(self, path: str | Path) -> Path:
         """Write the HTML report of the scan: verdict, contours, volume curve, bull's-eye, ranges.

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 import ctct
+from ctct.api.inputs import as_study
 from ctct.api.result import Result
 from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
@@ -135,3 +136,18 @@ def test_paths_that_are_none(path: object) -> None:
     for write in (beating().save, beating().report):
         with pytest.raises(InputError, match="give a path"):
             write(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_nibabel_image_is_of_the_kind_of_its_scan(kind: type, order: str) -> None:
+    header = kind.header_class(endianness=order)  # type: ignore[attr-defined]
+    header.set_data_dtype(np.float32)
+    image = kind(np.random.default_rng(0).random((40, 50, 3)), np.diag([1.0, 1, 8, 1]), header)
+    study = as_study(image)
+    labels = np.ones(study.voxels.shape, np.uint8)
+    disagreement = np.zeros(labels.shape, np.float16)
+    saved = Result(analyze_case(Segmentation(study, labels, disagreement))).to_nibabel()
+    assert type(saved) is kind
+    assert saved.shape == image.shape
+    assert np.asarray(saved.dataobj).all()
