@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,36 @@ _TAGS = [
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
     *("SamplesPerPixel", "TriggerTime", "NominalInterval", "HeartRate"),
-    *("PatientSex", "PatientSize", "PatientWeight"),
+    *("AcquisitionDateTime", "AcquisitionTime", "ContentTime"),
+    *("PatientSex", "PatientSize", "PatientWeight", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
+
+_CARDIAC, _CONTENT = "CardiacSynchronizationSequence", "FrameContentSequence"
+#: Attributes that give milliseconds after the R wave, the most reliable first, and their functional
+#: groups.
+TIMES: Mapping[str, str] = {
+    "NominalCardiacTriggerDelayTime": _CARDIAC,
+    "ActualCardiacTriggerDelayTime": _CARDIAC,
+    "TriggerTime": "",
+}
+#: Attributes that number the phases.
+PHASES: Mapping[str, str] = {
+    "TemporalPositionIndex": _CONTENT,
+    "TemporalPositionIdentifier": "",
+    "NominalPercentageOfCardiacPhase": _CARDIAC,
+    "DimensionIndexValues": _CONTENT,
+}
+#: Attributes that give the time of day, or the date too.
+CLOCKS: Mapping[str, str] = {
+    "FrameReferenceDateTime": _CONTENT,
+    "FrameAcquisitionDateTime": _CONTENT,
+    "AcquisitionDateTime": "",
+    "AcquisitionTime": "",
+    "ContentTime": "",
+}
+#: Attributes by which a dimension of an enhanced file is one of time.
+_TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
 
 #: Values of ImageType or FrameType, and the kind of image that they mean.
 _KINDS: Mapping[str, str] = {
@@ -58,9 +87,9 @@ class Image:
         spacing_mm: (row, column) distance between neighboring pixels.
         orientation: direction of increasing column, then of increasing row (LPS).
         position: center of the first pixel in millimeters (LPS).
-        time_ms: time after the R wave.
-        phase: number of the phase, or percentage of the cycle; increases with time.
-        instance: number within the series.
+        order: values of those attributes that may tell the phases apart and increase with time:
+            :data:`TIMES`, :data:`PHASES`, InstanceNumber after SeriesNumber, :data:`CLOCKS`.
+        instance: InstanceNumber, which all frames of a file share.
         info: the patient's size, weight, sex and heart rate.
     """
 
@@ -76,8 +105,7 @@ class Image:
     spacing_mm: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     position: tuple[float, ...] | None
-    time_ms: float | None
-    phase: float | None
+    order: Mapping[str, tuple[float, ...]]
     instance: int
     info: PatientInfo = field(compare=False)
 
@@ -154,14 +182,6 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         words = [str(w).upper() for w in _as_list(value("FrameType", "MRImageFrameTypeSequence"))]
         words += [str(w).upper() for w in _as_list(header.get("ImageType"))]
         kind = next((_KINDS[word] for word in words if word in _KINDS), PLAIN)
-        trigger = value("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence")
-        time_ms = parse_number(trigger if trigger is not None else value("TriggerTime"))
-        phase_attributes = (
-            ("TemporalPositionIndex", "FrameContentSequence"),
-            ("TemporalPositionIdentifier", ""),
-            ("NominalPercentageOfCardiacPhase", "CardiacSynchronizationSequence"),
-        )
-        phases = (parse_number(value(*names)) for names in phase_attributes)
         spacing_mm = _parse_numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
         orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
         yield Image(
@@ -177,9 +197,8 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             spacing_mm=spacing_mm if spacing_mm and min(spacing_mm) > 0 else None,
             orientation=_check_orientation(_parse_numbers(orientation, 6)),
             position=_parse_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
-            time_ms=time_ms,
-            phase=next((phase for phase in phases if phase is not None), None),
-            instance=int(parse_number(header.get("InstanceNumber")) or 0) + index,
+            order=_order(header, index),
+            instance=int(parse_number(header.get("InstanceNumber")) or 0),
             info=info,
         )
 
@@ -203,6 +222,47 @@ def frame_value(header: Any, index: int, name: str, group: str) -> Any:
         return None
 
 
+def _order(header: Any, index: int) -> dict[str, tuple[float, ...]]:
+    """The attributes that may put a frame in order, and their values."""
+    order: dict[str, tuple[float, ...] | None] = {}
+    for name, group in (TIMES | PHASES).items():
+        order[name] = _parse_numbers(frame_value(header, index, name, group), 1)
+    order["DimensionIndexValues"] = _time_indices(header, index)
+    numbers = [header.get("SeriesNumber") or 0, header.get("InstanceNumber")]
+    order["InstanceNumber"] = _parse_numbers(numbers, 2)
+    for name, group in CLOCKS.items():
+        order[name] = _parse_clock(frame_value(header, index, name, group))
+    return {name: values for name, values in order.items() if values}
+
+
+def _time_indices(header: Any, index: int) -> tuple[float, ...] | None:
+    """Indices of a frame along the dimensions of time; all if the file does not say what they are.
+
+    An index along a dimension of space is the same for all frames of a slice.
+    """
+    from pydicom.datadict import keyword_for_tag
+
+    values = _as_list(frame_value(header, index, "DimensionIndexValues", _CONTENT))
+    dimensions = header.get("DimensionIndexSequence") or ()
+    if dimensions:
+        names = [keyword_for_tag(item.get("DimensionIndexPointer") or 0) for item in dimensions]
+        values = [v for v, name in zip(values, names, strict=False) if name in _TIME_DIMENSIONS]
+    return _parse_numbers(values, len(values))
+
+
+def _parse_clock(value: Any) -> tuple[float] | None:
+    """Seconds of a time ``HHMMSS.FF`` or of a date and time ``YYYYMMDDHHMMSS.FF``."""
+    match = re.match(r"(\d{8})?(\d\d)(\d\d)(\d\d(?:\.\d+)?)", str(value or "").replace(":", ""))
+    try:
+        days = datetime.strptime(match[1], "%Y%m%d").toordinal() if match and match[1] else 0
+    except ValueError:
+        return None
+    if not match:
+        return None
+    hours, minutes, seconds = map(float, match.groups()[1:])
+    return (86_400 * days + 3600 * hours + 60 * minutes + seconds,)
+
+
 def parse_number(value: Any) -> float | None:
     """``value`` as a finite number, or None."""
     try:
@@ -213,7 +273,9 @@ def parse_number(value: Any) -> float | None:
 
 
 def _as_list(value: Any) -> Sequence[Any]:
-    return () if value is None else [value] if isinstance(value, str) else list(value)
+    if value is None:
+        return ()
+    return [value] if isinstance(value, str | float | int) else list(value)
 
 
 def _parse_numbers(value: Any, count: int) -> tuple[float, ...] | None:

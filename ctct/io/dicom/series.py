@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.io.dicom.header import PLAIN, Image
+from ctct.io.dicom.phase_order import MIN_PHASES, has_distinct_phases
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 from ctct.io.patient_info import PatientInfo
 
-#: Smallest numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases
-#: of three or four slices, late enhancement one phase of many slices.
-MIN_SLICES, MIN_PHASES = 5, 6
+#: Smallest number of slices of a short-axis cine. First-pass perfusion has many phases of three or
+#: four slices, late enhancement one phase of many slices.
+MIN_SLICES = 5
 
 #: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between
 #: people and breaths by up to ``_MAX_DEGREES``.
@@ -242,14 +243,9 @@ def _join_phases(study: list[Series]) -> list[Series]:
     for group in groups.values():
         joined = _join(group)
         has_same_slices = len(joined.slices) == max(len(series.slices) for series in group)
-        has_distinct_phases = any(
-            all(None not in values and len(values) == len(set(values)) for values in by_slice)
-            for by_slice in (
-                [[image.time_ms for image in images] for images in joined.slices],
-                [[image.phase for image in images] for images in joined.slices],
-            )
+        is_cine = (
+            len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases(joined.slices)
         )
-        is_cine = len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases
         result += [joined] if is_cine else group
     return result
 

@@ -36,7 +36,11 @@ def test_an_image_has_the_attributes_of_its_header(tmp_path: Path) -> None:
     assert header.spacing_mm == (1.25, 1.5)
     assert header.orientation == pytest.approx((*ROW, *COLUMN))
     assert header.position == pytest.approx(tuple(ORIGIN + 16 * NORMAL), abs=1e-4)
-    assert (header.time_ms, header.phase, header.instance) == (130, 4, 204)
+    assert header.order == {
+        "TriggerTime": (130,),
+        "TemporalPositionIdentifier": (4,),
+        "InstanceNumber": (7, 204),
+    }
     assert header.missing == ""
     assert header.info == PatientInfo(None, None, 170, 60, "F", 75)
 
@@ -45,7 +49,7 @@ def test_an_enhanced_file_has_an_image_per_frame(tmp_path: Path) -> None:
     images = headers(enhanced(2, 3), tmp_path / "a.dcm")
     assert [image.frame for image in images] == [0, 1, 2, 3, 4, 5]
     assert len({image.position for image in images}) == 3
-    assert sorted({image.time_ms for image in images}) == [10, 50]
+    assert {*(image.order["NominalCardiacTriggerDelayTime"] for image in images)} == {(10,), (50,)}
     assert {image.spacing_mm for image in images} == {(1.25, 1.5)}  # of the shared group
 
 
