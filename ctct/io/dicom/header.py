@@ -30,7 +30,13 @@ _TAGS = [
     *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
-    *("SamplesPerPixel", "TriggerTime", "NominalInterval", "HeartRate"),
+    *(
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "TriggerTime",
+        "NominalInterval",
+        "HeartRate",
+    ),
     *("AcquisitionDateTime", "AcquisitionTime", "ContentTime"),
     *("PatientSex", "PatientSize", "PatientWeight", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -173,7 +179,8 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         return  # a report, a directory, a presentation state
     frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
     info = _patient_info(header)
-    is_color = (parse_number(header.get("SamplesPerPixel")) or 1) != 1
+    is_gray = header.get("PhotometricInterpretation") in (None, "", "MONOCHROME1", "MONOCHROME2")
+    is_color = not is_gray or (parse_number(header.get("SamplesPerPixel")) or 1) != 1
     for index in range(len(frames)):
 
         def value(name: str, group: str = "", index: int = index) -> Any:

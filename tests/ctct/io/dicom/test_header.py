@@ -59,6 +59,7 @@ def test_an_enhanced_file_has_an_image_per_frame(tmp_path: Path) -> None:
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"ImageType": ["DERIVED", "PRIMARY", "P"]}, "phase map (flow)"),
         ({"SamplesPerPixel": 3}, "color image"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "color image"),
     ],
 )
 def test_images_that_are_no_plain_ones(tmp_path: Path, changes: dict[str, Any], kind: str) -> None:
