@@ -14,7 +14,8 @@ from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case, case_names
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
 from ctct.io.dicom.header import read_headers
-from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
+from ctct.io.dicom.series import Series, find_series, study_key
+from ctct.io.dicom.short_axis import explain_rejections, note_doubts
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
 
@@ -79,7 +80,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        series = find_series(read_headers(unique_dicom.values()))
+        series = note_doubts(find_series(read_headers(unique_dicom.values())))
     except RuntimeUnavailableError as error:
         if not named and not in_folders:
             raise

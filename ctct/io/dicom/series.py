@@ -1,4 +1,4 @@
-"""Grouping DICOM images to series, and finding the short-axis cine among them."""
+"""Grouping DICOM images to series."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ from ctct.io.patient_info import PatientInfo
 #: four slices, late enhancement one phase of many slices.
 MIN_SLICES = 5
 
-#: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between
-#: people and breaths by up to ``_MAX_DEGREES``.
-_LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
-_MAX_DEGREES = 45.0
-
 _SAME_DIRECTION = 0.01  # largest difference between components of equal directions
 
 
@@ -39,10 +34,12 @@ class Series:
     Attributes:
         images: in any order.
         left_out: number of images of the same DICOM series with another geometry.
+        notes: what was irregular when the images were grouped, a sentence each.
     """
 
     images: tuple[Image, ...]
     left_out: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def first(self) -> Image:
@@ -136,51 +133,6 @@ def find_series(images: Iterable[Image]) -> list[Series]:
             studies[tuple(study)].append(Series(tuple(part), same_kind - len(part)))
     joined = [series for study in studies.values() for series in _join_parts(study)]
     return sorted(joined, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
-
-
-def explain_rejections(all_series: Sequence[Series]) -> list[str]:
-    """Why each series is not segmented, "" for the short-axis cine of each study."""
-    reasons = [_why_no_cine(series) for series in all_series]
-    cines: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for n, series in enumerate(all_series):
-        if not reasons[n]:
-            cines[study_key(series.first)].append(n)
-    for candidates in cines.values():
-        best = max(
-            candidates,
-            key=lambda n: (
-                len(all_series[n].slices),
-                all_series[n].phases,
-                all_series[n].first.number,
-            ),
-        )
-        for n in candidates:
-            if n != best:
-                reasons[n] = (
-                    f"a short-axis cine, but series {all_series[best].first.number} is taken, "
-                    "which has more slices or phases or is the later one"
-                )
-    return reasons
-
-
-def _why_no_cine(series: Series) -> str:
-    first = series.first
-    if first.modality != "MR":
-        return f"modality is {first.modality or 'not given'}, expected MR"
-    if first.kind != PLAIN:
-        return first.kind
-    if first.missing:
-        return f"lacks {first.missing}"
-    slices, phases = len(series.slices), series.phases
-    if slices < MIN_SLICES:
-        return f"slices: {slices}, a short-axis cine has at least {MIN_SLICES}"
-    if phases < MIN_PHASES:
-        return f"phases: {phases}, a cine has at least {MIN_PHASES}"
-    cosine = min(abs(float(series.normal @ _LONG_AXIS)), 1.0)
-    degrees = np.degrees(np.arccos(cosine))
-    if degrees > _MAX_DEGREES:
-        return f"lies {degrees:.0f}° from where the short axis of a heart is expected"
-    return ""
 
 
 def study_key(image: Image) -> tuple[object, ...]:

@@ -46,7 +46,7 @@ def arrange(series: Series) -> Stack:
     where = f"{series.path}, series {series.first.number}"
     if missing := series.first.missing:
         raise InputError(f"{where}: the images lack {missing}; export them again from the scanner")
-    notes = []
+    notes = [*series.notes]
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
     uids_by_slice = [{image.series for image in images} for images in series.slices]
