@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
+from ctct.io.dicom.acquisitions import drop_repeated_slices
+from ctct.io.dicom.completeness import find_losses
 from ctct.io.dicom.header import Image
 from ctct.io.dicom.series import Series
 from ctct.io.geometry import measure_slice_step
@@ -45,7 +47,9 @@ def arrange(series: Series) -> Stack:
     where = f"{series.path}, series {series.first.number}"
     if missing := series.first.missing:
         raise InputError(f"{where}: the images lack {missing}; export them again from the scanner")
-    notes = []
+    notes = [*series.notes, *find_losses(series)]
+    series, repeats = drop_repeated_slices(series)
+    notes += repeats
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
     uids_by_slice = [{image.series for image in images} for images in series.slices]
