@@ -6,14 +6,13 @@ image per frame, with attributes from the functional groups (PS3.3, C.7.6.16).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,11 @@ from ctct.io.patient_info import PatientInfo
 
 log = logging.getLogger(__name__)
 
-#: The attributes that are read; the patient's name and ID are not among them.
+#: The attributes that are read.
 _TAGS = [
+    *("PatientID", "PatientName", "AcquisitionNumber", "SliceThickness", "ImagesInAcquisition"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
+    *("CardiacNumberOfImages", "NumberOfTemporalPositions"),
     *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
@@ -77,6 +79,27 @@ PLAIN = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What a header says of the acquisition of an image.
+
+    Attributes:
+        patient: a digest of the patient's ID and name, which are not kept.
+        number: AcquisitionNumber; None if missing.
+        time: when it began, as text that sorts by time; "" if not given.
+        thickness_mm: SliceThickness; None if missing.
+        images: how many images it has; 0 if not given.
+        phases: how many phases it has; 0 if not given.
+    """
+
+    patient: str
+    number: float | None
+    time: str
+    thickness_mm: float | None
+    images: int
+    phases: int
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """The header of one two-dimensional image; values that it lacks are None.
 
@@ -95,8 +118,9 @@ class Image:
         position: center of the first pixel in millimeters (LPS).
         order: values of those attributes that may tell the phases apart and increase with time:
             :data:`TIMES`, :data:`PHASES`, InstanceNumber after SeriesNumber, :data:`CLOCKS`.
-        instance: InstanceNumber, which all frames of a file share.
+        instance: number within the series; the order of frames in a file is not that of phases.
         info: the patient's size, weight, sex and heart rate.
+        acquisition: what the header says of the acquisition.
     """
 
     file: DicomFile
@@ -114,6 +138,17 @@ class Image:
     order: Mapping[str, tuple[float, ...]]
     instance: int
     info: PatientInfo = field(compare=False)
+    acquisition: Acquisition = field(compare=False)
+
+    @property
+    def time_ms(self) -> float | None:
+        """Time after the R wave, if any."""
+        return next((self.order[name][0] for name in TIMES if name in self.order), None)
+
+    @property
+    def phase(self) -> float | None:
+        """Number of the phase, or percentage of the cycle, if any."""
+        return next((self.order[name][0] for name in PHASES if name in self.order), None)
 
     @property
     def missing(self) -> str:
@@ -123,14 +158,14 @@ class Image:
         return next((name for name, v in zip(names, values, strict=True) if v is None), "")
 
 
-def read_headers(files: Iterable[DicomFile]) -> list[Image]:
-    """The headers of all images in ``files``; files that cannot be read are counted and logged.
+def read_headers(files: Iterable[DicomFile]) -> tuple[list[Image], list[DicomFile]]:
+    """The headers of all images in ``files``, and the files that cannot be read.
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
     """
     images: list[Image] = []
-    damaged: Counter[Path] = Counter()
+    unreadable: list[DicomFile] = []
     with Opener() as opener, suppress_pydicom_warnings:
         for file in files:
             try:
@@ -139,15 +174,16 @@ def read_headers(files: Iterable[DicomFile]) -> list[Image]:
             except RuntimeUnavailableError:
                 raise
             except Exception as error:  # damage can make pydicom raise any exception
-                damaged[file.path if file.member else file.path.parent] += 1
+                unreadable.append(file)
                 log.debug("%s %s: %s", file.path, file.member, error)
-    for path, count in damaged.items():
-        log.warning("%s: %d DICOM files cannot be read; skipped", path, count)
-    return images
+    return images, unreadable
 
 
 def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
     """The data set of a file, read with the options of ``pydicom.dcmread``.
+
+    Old exports lack the preamble and the meta information, which names the transfer syntax. Then it
+    is one of the two that are not compressed.
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
@@ -157,19 +193,28 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
     try:
         from pydicom import dcmread
         from pydicom.filereader import _read_file_meta_info, read_preamble
-        from pydicom.uid import DeflatedExplicitVRLittleEndian
+        from pydicom.uid import (
+            DeflatedExplicitVRLittleEndian,
+            ExplicitVRLittleEndian,
+            ImplicitVRLittleEndian,
+        )
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"{file.path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
         ) from error
     with opener(file) as stream:
-        read_preamble(stream, force=False)
+        read_preamble(stream, force=True)
         # The function that dcmread uses: both must find the same transfer syntax.
         meta = _read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             raise ValueError("deflated; convert it to Explicit VR Little Endian")
         stream.seek(0)
-        return dcmread(stream, **options)
+        dataset = dcmread(stream, force=True, **options)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        is_implicit, _ = dataset.original_encoding
+        syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
 
 
 def _images(file: DicomFile, header: Any) -> Iterator[Image]:
@@ -205,8 +250,9 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             orientation=_check_orientation(_parse_numbers(orientation, 6)),
             position=_parse_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
             order=_order(header, index),
-            instance=int(parse_number(header.get("InstanceNumber")) or 0),
+            instance=int(parse_number(header.get("InstanceNumber")) or 0) + index,
             info=info,
+            acquisition=_acquisition(header, index),
         )
 
 
@@ -297,6 +343,31 @@ def _check_orientation(orientation: tuple[float, ...] | None) -> tuple[float, ..
         return None
     axes = np.reshape(orientation, (2, 3))
     return orientation if np.allclose(axes @ axes.T, np.eye(2), atol=0.01) else None
+
+
+def _acquisition(header: Any, index: int) -> Acquisition:
+    def number(name: str, group: str = "") -> float | None:
+        return parse_number(frame_value(header, index, name, group))
+
+    def text(name: str, group: str = "") -> str:
+        return "".join(str(frame_value(header, index, name, group) or "").split())
+
+    def count(name: str) -> int:
+        return int(max(number(name) or 0, 0))
+
+    content = "FrameContentSequence"
+    patient = "^".join((text("PatientID"), text("PatientName"))).strip("^").casefold()
+    frame_number = number("FrameAcquisitionNumber", content)
+    return Acquisition(
+        patient=hashlib.sha256(patient.encode(errors="replace")).hexdigest() if patient else "",
+        number=number("AcquisitionNumber") if frame_number is None else frame_number,
+        time=text("FrameAcquisitionDateTime", content)
+        or text("AcquisitionDateTime")
+        or text("AcquisitionDate") + text("AcquisitionTime"),
+        thickness_mm=number("SliceThickness", "PixelMeasuresSequence"),
+        images=count("ImagesInAcquisition"),
+        phases=max(count("CardiacNumberOfImages"), count("NumberOfTemporalPositions")),
+    )
 
 
 def _patient_info(header: Any) -> PatientInfo:

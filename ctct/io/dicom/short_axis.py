@@ -40,6 +40,8 @@ _OTHER_VIEW = re.compile(
     r"(?![a-z])"
 )
 _SHORT, _LONG, _OTHER = "a short-axis view", "a long-axis view", "no short-axis view"
+#: How the reason begins why a short-axis cine is not taken.
+RIVAL = "a short-axis cine"
 #: Likelihoods of short-axis slices by their name and by their direction.
 _NAMED, _USUAL, _MIRRORED = 5, 4, 3
 
@@ -100,12 +102,12 @@ def explain_rejections(all_series: Sequence[Series]) -> list[str]:
             for n in likely:
                 reasons[n] = f"{views[n].doubt}, and another series in another direction may be it"
         elif likely:
-            best = max(likely, key=lambda n: _extent(all_series[n]))
+            best = max(likely, key=lambda n: (*all_series[n].rank, n))
             for n in likely:
                 if n != best:
                     reasons[n] = (
-                        f"a short-axis cine, but series {all_series[best].first.number} is taken, "
-                        "which has more slices or phases or is the later one"
+                        f"{RIVAL}, but {all_series[best].label} is taken, which has more slices or "
+                        "phases or is the later one"
                     )
     return reasons
 
@@ -164,10 +166,6 @@ def _studies(all_series: Sequence[Series]) -> Iterable[list[int]]:
     for n, series in enumerate(all_series):
         studies[study_key(series.first)].append(n)
     return studies.values()
-
-
-def _extent(series: Series) -> tuple[int, int, int]:
-    return len(series.slices), series.phases, series.first.number
 
 
 def _views(study: Sequence[Series]) -> list[_View]:

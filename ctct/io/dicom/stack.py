@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
+from ctct.io.dicom.acquisitions import drop_repeated_slices
+from ctct.io.dicom.completeness import find_losses
 from ctct.io.dicom.header import CLOCKS, PHASES, TIMES, Image
 from ctct.io.dicom.phase_order import choose_attribute, sort_phases
 from ctct.io.dicom.series import Series
@@ -46,7 +48,9 @@ def arrange(series: Series) -> Stack:
     where = f"{series.path}, series {series.first.number}"
     if missing := series.first.missing:
         raise InputError(f"{where}: the images lack {missing}; export them again from the scanner")
-    notes = [*series.notes]
+    notes = [*series.notes, *find_losses(series)]
+    series, repeats = drop_repeated_slices(series)
+    notes += repeats
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
     uids_by_slice = [{image.series for image in images} for images in series.slices]

@@ -22,7 +22,7 @@ from ctct.io.read import read_study
 
 
 def headers(dataset: Dataset, path: Path) -> list[Image]:
-    return read_headers([DicomFile(save(dataset, path))])
+    return read_headers([DicomFile(save(dataset, path))])[0]
 
 
 def test_an_image_has_the_attributes_of_its_header(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_files_that_are_damaged_or_no_images_are_skipped(
     (folder / "notes.txt").write_text("not DICOM")
     assert read_study(folder).voxels.shape[:2] == (8, 6)
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("ctct")]
-    assert messages == [f"{folder}: 2 DICOM files cannot be read; skipped"]
+    assert messages == [f"{folder}: 2 files cannot be read as DICOM; skipped"]
 
 
 DEFLATED, PLAIN_SYNTAX = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1"
