@@ -27,17 +27,23 @@ def read_frames(dataset: Any, indices: Sequence[int]) -> Iterator[npt.NDArray[An
     Raises:
         ValueError: an image is in color or too large, or its compressed stream has another size
             than the header. Damage can make pydicom raise other exceptions.
+        NotImplementedError: no installed package decodes the image; the message has the remedy.
     """
     from pydicom.pixels import iter_pixels
+
+    from ctct.io.dicom.codecs import choose_plugin
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise ValueError("in color")
     if rows * columns > MAX_PIXELS:
         raise ValueError(f"{rows}×{columns} pixels, the limit is {MAX_PIXELS}")
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plugin = choose_plugin(syntax)
+    if syntax.is_encapsulated:
         _check_compressed(dataset, rows, columns)
-    return (_brightness(stored, dataset) for stored in iter_pixels(dataset, indices=indices))
+    images = iter_pixels(dataset, indices=indices, decoding_plugin=plugin)
+    return (_brightness(stored, dataset) for stored in images)
 
 
 def _brightness(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[Any]:
