@@ -7,19 +7,22 @@ image per frame, with attributes from the functional groups (PS3.3, C.7.6.16).
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import math
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
+from ctct.io.files import MAX_BYTES
 from ctct.io.patient_info import PatientInfo
 
 log = logging.getLogger(__name__)
@@ -69,6 +72,9 @@ CLOCKS: Mapping[str, str] = {
 }
 #: Attributes by which a dimension of an enhanced file is one of time.
 _TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
+
+#: How many times its size a deflated file may have unpacked; images of a heart reach 10.
+_MAX_DEFLATION = 100
 
 #: Values of ImageType or FrameType, and the kind of image that they mean.
 _KINDS: Mapping[str, str] = {
@@ -187,8 +193,8 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
-        ValueError: the data set is deflated, so its size is not known before it is unpacked. Damage
-            can make pydicom raise other exceptions.
+        ValueError: the data set is deflated and damaged, or unpacks to too much. Damage can make
+            pydicom raise other exceptions.
     """
     try:
         from pydicom import dcmread
@@ -207,7 +213,7 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         # The function that dcmread uses: both must find the same transfer syntax.
         meta = _read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            raise ValueError("deflated; convert it to Explicit VR Little Endian")
+            stream = _inflate(stream, meta)
         stream.seek(0)
         dataset = dcmread(stream, force=True, **options)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -215,6 +221,26 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = syntax
     return dataset
+
+
+def _inflate(stream: BinaryIO, meta: Any) -> BinaryIO:
+    """The file without compression; ``stream`` is behind its meta information."""
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    packed, unpacker = stream.read(), zlib.decompressobj(-zlib.MAX_WBITS)
+    limit = min(_MAX_DEFLATION * len(packed), MAX_BYTES)
+    content = unpacker.decompress(packed, limit)
+    if not unpacker.eof:
+        raise ValueError(
+            f"deflated, and damaged or more than {limit} bytes; export it uncompressed"
+        )
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    plain = io.BytesIO(bytes(128) + b"DICM")
+    plain.seek(0, io.SEEK_END)
+    write_file_meta_info(plain, meta, enforce_standard=False)
+    plain.write(content)
+    return plain
 
 
 def _images(file: DicomFile, header: Any) -> Iterator[Image]:
