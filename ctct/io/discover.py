@@ -15,7 +15,8 @@ from ctct.io.case import Case, case_names
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.header import read_headers
-from ctct.io.dicom.series import RIVAL, Series, explain_rejections, study_key
+from ctct.io.dicom.series import Series, study_key
+from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
 from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
@@ -93,7 +94,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series = assign_unreadable(find_series(images), damaged, others)
+    series = note_doubts(assign_unreadable(find_series(images), damaged, others))
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])

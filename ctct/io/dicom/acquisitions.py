@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ctct.io.dicom.header import Image
-from ctct.io.dicom.series import MIN_PHASES, MIN_SLICES, Series
+from ctct.io.dicom.phase_order import MIN_PHASES
+from ctct.io.dicom.series import MIN_SLICES, Series
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 
 #: Slices of one stack lie further apart than this fraction of their thickness.

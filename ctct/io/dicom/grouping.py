@@ -11,7 +11,8 @@ import numpy as np
 
 from ctct.io.dicom.acquisitions import overlap, repeats_slices, split_stacks
 from ctct.io.dicom.header import PLAIN, Image
-from ctct.io.dicom.series import MIN_PHASES, MIN_SLICES, Series, study_key
+from ctct.io.dicom.phase_order import MIN_PHASES, has_distinct_phases
+from ctct.io.dicom.series import MIN_SLICES, Series, study_key
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 
 _SAME_DIRECTION = 0.01  # largest difference between components of equal directions
@@ -143,14 +144,9 @@ def _join_phases(study: list[Series]) -> list[Series]:
     for group in groups.values():
         joined = _join(group)
         has_same_slices = len(joined.slices) == max(len(series.slices) for series in group)
-        has_distinct_phases = any(
-            all(None not in values and len(values) == len(set(values)) for values in by_slice)
-            for by_slice in (
-                [[image.time_ms for image in images] for images in joined.slices],
-                [[image.phase for image in images] for images in joined.slices],
-            )
+        is_cine = (
+            len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases(joined.slices)
         )
-        is_cine = len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases
         result += [joined] if is_cine else group
     return result
 

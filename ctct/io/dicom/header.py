@@ -7,17 +7,22 @@ image per frame, with attributes from the functional groups (PS3.3, C.7.6.16).
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import math
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
+from ctct.io.files import MAX_BYTES
 from ctct.io.patient_info import PatientInfo
 
 log = logging.getLogger(__name__)
@@ -30,10 +35,46 @@ _TAGS = [
     *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
-    *("SamplesPerPixel", "TriggerTime", "NominalInterval", "HeartRate"),
-    *("PatientSex", "PatientSize", "PatientWeight"),
+    *(
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "TriggerTime",
+        "NominalInterval",
+        "HeartRate",
+    ),
+    *("AcquisitionDateTime", "AcquisitionTime", "ContentTime"),
+    *("PatientSex", "PatientSize", "PatientWeight", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
+
+_CARDIAC, _CONTENT = "CardiacSynchronizationSequence", "FrameContentSequence"
+#: Attributes that give milliseconds after the R wave, the most reliable first, and their functional
+#: groups.
+TIMES: Mapping[str, str] = {
+    "NominalCardiacTriggerDelayTime": _CARDIAC,
+    "ActualCardiacTriggerDelayTime": _CARDIAC,
+    "TriggerTime": "",
+}
+#: Attributes that number the phases.
+PHASES: Mapping[str, str] = {
+    "TemporalPositionIndex": _CONTENT,
+    "TemporalPositionIdentifier": "",
+    "NominalPercentageOfCardiacPhase": _CARDIAC,
+    "DimensionIndexValues": _CONTENT,
+}
+#: Attributes that give the time of day, or the date too.
+CLOCKS: Mapping[str, str] = {
+    "FrameReferenceDateTime": _CONTENT,
+    "FrameAcquisitionDateTime": _CONTENT,
+    "AcquisitionDateTime": "",
+    "AcquisitionTime": "",
+    "ContentTime": "",
+}
+#: Attributes by which a dimension of an enhanced file is one of time.
+_TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
+
+#: How many times its size a deflated file may have unpacked; images of a heart reach 10.
+_MAX_DEFLATION = 100
 
 #: Values of ImageType or FrameType, and the kind of image that they mean.
 _KINDS: Mapping[str, str] = {
@@ -81,9 +122,9 @@ class Image:
         spacing_mm: (row, column) distance between neighboring pixels.
         orientation: direction of increasing column, then of increasing row (LPS).
         position: center of the first pixel in millimeters (LPS).
-        time_ms: time after the R wave.
-        phase: number of the phase, or percentage of the cycle; increases with time.
-        instance: number within the series.
+        order: values of those attributes that may tell the phases apart and increase with time:
+            :data:`TIMES`, :data:`PHASES`, InstanceNumber after SeriesNumber, :data:`CLOCKS`.
+        instance: number within the series; the order of frames in a file is not that of phases.
         info: the patient's size, weight, sex and heart rate.
         acquisition: what the header says of the acquisition.
     """
@@ -100,11 +141,20 @@ class Image:
     spacing_mm: tuple[float, ...] | None
     orientation: tuple[float, ...] | None
     position: tuple[float, ...] | None
-    time_ms: float | None
-    phase: float | None
+    order: Mapping[str, tuple[float, ...]]
     instance: int
     info: PatientInfo = field(compare=False)
     acquisition: Acquisition = field(compare=False)
+
+    @property
+    def time_ms(self) -> float | None:
+        """Time after the R wave, if any."""
+        return next((self.order[name][0] for name in TIMES if name in self.order), None)
+
+    @property
+    def phase(self) -> float | None:
+        """Number of the phase, or percentage of the cycle, if any."""
+        return next((self.order[name][0] for name in PHASES if name in self.order), None)
 
     @property
     def missing(self) -> str:
@@ -143,8 +193,8 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
-        ValueError: the data set is deflated, so its size is not known before it is unpacked. Damage
-            can make pydicom raise other exceptions.
+        ValueError: the data set is deflated and damaged, or unpacks to too much. Damage can make
+            pydicom raise other exceptions.
     """
     try:
         from pydicom import dcmread
@@ -163,7 +213,7 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         # The function that dcmread uses: both must find the same transfer syntax.
         meta = _read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            raise ValueError("deflated; convert it to Explicit VR Little Endian")
+            stream = _inflate(stream, meta)
         stream.seek(0)
         dataset = dcmread(stream, force=True, **options)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -171,6 +221,26 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = syntax
     return dataset
+
+
+def _inflate(stream: BinaryIO, meta: Any) -> BinaryIO:
+    """The file without compression; ``stream`` is behind its meta information."""
+    from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    packed, unpacker = stream.read(), zlib.decompressobj(-zlib.MAX_WBITS)
+    limit = min(_MAX_DEFLATION * len(packed), MAX_BYTES)
+    content = unpacker.decompress(packed, limit)
+    if not unpacker.eof:
+        raise ValueError(
+            f"deflated, and damaged or more than {limit} bytes; export it uncompressed"
+        )
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    plain = io.BytesIO(bytes(128) + b"DICM")
+    plain.seek(0, io.SEEK_END)
+    write_file_meta_info(plain, meta, enforce_standard=False)
+    plain.write(content)
+    return plain
 
 
 def _images(file: DicomFile, header: Any) -> Iterator[Image]:
@@ -182,7 +252,8 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         return  # a report, a directory, a presentation state
     frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
     info = _patient_info(header)
-    is_color = (parse_number(header.get("SamplesPerPixel")) or 1) != 1
+    is_gray = header.get("PhotometricInterpretation") in (None, "", "MONOCHROME1", "MONOCHROME2")
+    is_color = not is_gray or (parse_number(header.get("SamplesPerPixel")) or 1) != 1
     for index in range(len(frames)):
 
         def value(name: str, group: str = "", index: int = index) -> Any:
@@ -191,14 +262,6 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
         words = [str(w).upper() for w in _as_list(value("FrameType", "MRImageFrameTypeSequence"))]
         words += [str(w).upper() for w in _as_list(header.get("ImageType"))]
         kind = next((_KINDS[word] for word in words if word in _KINDS), PLAIN)
-        trigger = value("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence")
-        time_ms = parse_number(trigger if trigger is not None else value("TriggerTime"))
-        phase_attributes = (
-            ("TemporalPositionIndex", "FrameContentSequence"),
-            ("TemporalPositionIdentifier", ""),
-            ("NominalPercentageOfCardiacPhase", "CardiacSynchronizationSequence"),
-        )
-        phases = (parse_number(value(*names)) for names in phase_attributes)
         spacing_mm = _parse_numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
         orientation = value("ImageOrientationPatient", "PlaneOrientationSequence")
         yield Image(
@@ -214,8 +277,7 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             spacing_mm=spacing_mm if spacing_mm and min(spacing_mm) > 0 else None,
             orientation=_check_orientation(_parse_numbers(orientation, 6)),
             position=_parse_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
-            time_ms=time_ms,
-            phase=next((phase for phase in phases if phase is not None), None),
+            order=_order(header, index),
             instance=int(parse_number(header.get("InstanceNumber")) or 0) + index,
             info=info,
             acquisition=_acquisition(header, index),
@@ -249,6 +311,47 @@ def frame_value(header: Any, index: int, name: str, group: str) -> Any:
         return None
 
 
+def _order(header: Any, index: int) -> dict[str, tuple[float, ...]]:
+    """The attributes that may put a frame in order, and their values."""
+    order: dict[str, tuple[float, ...] | None] = {}
+    for name, group in (TIMES | PHASES).items():
+        order[name] = _parse_numbers(frame_value(header, index, name, group), 1)
+    order["DimensionIndexValues"] = _time_indices(header, index)
+    numbers = [header.get("SeriesNumber") or 0, header.get("InstanceNumber")]
+    order["InstanceNumber"] = _parse_numbers(numbers, 2)
+    for name, group in CLOCKS.items():
+        order[name] = _parse_clock(frame_value(header, index, name, group))
+    return {name: values for name, values in order.items() if values}
+
+
+def _time_indices(header: Any, index: int) -> tuple[float, ...] | None:
+    """Indices of a frame along the dimensions of time; all if the file does not say what they are.
+
+    An index along a dimension of space is the same for all frames of a slice.
+    """
+    from pydicom.datadict import keyword_for_tag
+
+    values = _as_list(frame_value(header, index, "DimensionIndexValues", _CONTENT))
+    dimensions = header.get("DimensionIndexSequence") or ()
+    if dimensions:
+        names = [keyword_for_tag(item.get("DimensionIndexPointer") or 0) for item in dimensions]
+        values = [v for v, name in zip(values, names, strict=False) if name in _TIME_DIMENSIONS]
+    return _parse_numbers(values, len(values))
+
+
+def _parse_clock(value: Any) -> tuple[float] | None:
+    """Seconds of a time ``HHMMSS.FF`` or of a date and time ``YYYYMMDDHHMMSS.FF``."""
+    match = re.match(r"(\d{8})?(\d\d)(\d\d)(\d\d(?:\.\d+)?)", str(value or "").replace(":", ""))
+    try:
+        days = datetime.strptime(match[1], "%Y%m%d").toordinal() if match and match[1] else 0
+    except ValueError:
+        return None
+    if not match:
+        return None
+    hours, minutes, seconds = map(float, match.groups()[1:])
+    return (86_400 * days + 3600 * hours + 60 * minutes + seconds,)
+
+
 def parse_number(value: Any) -> float | None:
     """``value`` as a finite number, or None."""
     try:
@@ -259,7 +362,9 @@ def parse_number(value: Any) -> float | None:
 
 
 def _as_list(value: Any) -> Sequence[Any]:
-    return () if value is None else [value] if isinstance(value, str) else list(value)
+    if value is None:
+        return ()
+    return [value] if isinstance(value, str | float | int) else list(value)
 
 
 def _parse_numbers(value: Any, count: int) -> tuple[float, ...] | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+
+from ctct.io.dicom.header import parse_number
 
 #: Largest number of pixels of an image, 16 times that of a cardiac cine.
 MAX_PIXELS = 2048 * 2048
@@ -19,21 +22,46 @@ _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 def read_frames(dataset: Any, indices: Sequence[int]) -> Iterator[npt.NDArray[Any]]:
     """The images of a data set with these indices, one at a time, each (rows, columns).
 
+    Values grow with the brightness. Padding (PS3.3, C.7.5.1.1.2) has the darkest value of an image.
+
     Raises:
         ValueError: an image is in color or too large, or its compressed stream has another size
             than the header. Damage can make pydicom raise other exceptions.
+        NotImplementedError: no installed package decodes the image; the message has the remedy.
     """
     from pydicom.pixels import iter_pixels
+
+    from ctct.io.dicom.codecs import choose_plugin
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise ValueError("in color")
     if rows * columns > MAX_PIXELS:
         raise ValueError(f"{rows}×{columns} pixels, the limit is {MAX_PIXELS}")
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plugin = choose_plugin(syntax)
+    if syntax.is_encapsulated:
         _check_compressed(dataset, rows, columns)
-    frames: Iterator[npt.NDArray[Any]] = iter_pixels(dataset, indices=indices)
-    return frames
+    images = iter_pixels(dataset, indices=indices, decoding_plugin=plugin)
+    return (_brightness(stored, dataset) for stored in images)
+
+
+def _brightness(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[Any]:
+    """Pixels that grow with the brightness; where there is no image, the darkest of the others."""
+    is_signed, bits = dataset.PixelRepresentation == 1, int(dataset.BitsStored)
+    lowest = -(2 ** (bits - 1)) if is_signed else 0
+    highest = lowest + 2**bits - 1
+    is_inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+    pixels = (lowest + highest) - stored if is_inverted else stored
+    padding = [
+        lowest + int(value - lowest) % 2**bits  # its sign is often that of another type
+        for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")
+        if (value := parse_number(dataset.get(name))) is not None
+    ]
+    is_image = (stored < min(padding)) | (stored > max(padding)) if padding else True
+    if np.any(is_image):
+        pixels = np.where(is_image, pixels, np.min(pixels, where=is_image, initial=highest))
+    return pixels
 
 
 def _check_compressed(dataset: Any, rows: int, columns: int) -> None:

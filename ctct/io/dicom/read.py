@@ -75,6 +75,6 @@ def _rescale(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[
 def _describe_failure(file: DicomFile, error: Exception) -> str:
     where = f"{file.path}, {file.member}" if file.member else str(file.path)
     message = " ".join(str(error).split())[:200]
-    if isinstance(error, RuntimeError | NotImplementedError) and "decompress" in message.lower():
-        return f"{where}: compressed in a way this machine cannot read; pip install python-gdcm"
+    if isinstance(error, NotImplementedError):
+        return f"{where}: {message}"
     return f"{where}: pixels cannot be read ({type(error).__name__}: {message}); export it again"

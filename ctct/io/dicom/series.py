@@ -1,11 +1,10 @@
-"""A series of DICOM images, and which series is the short-axis cine of its study."""
+"""A series of DICOM images."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,20 +13,13 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from ctct.io.dicom.header import PLAIN, Image
+from ctct.io.dicom.header import Image
 from ctct.io.geometry import SAME_SLICE_MM
 from ctct.io.patient_info import PatientInfo
 
-#: Smallest numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases
-#: of three or four slices, late enhancement one phase of many slices.
-MIN_SLICES, MIN_PHASES = 5, 6
-
-#: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between
-#: people and breaths by up to ``_MAX_DEGREES``.
-_LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
-_MAX_DEGREES = 45.0
-#: How the reason begins why a short-axis cine is not taken.
-RIVAL = "a short-axis cine"
+#: Smallest number of slices of a short-axis cine. First-pass perfusion has many phases of three or
+#: four slices, late enhancement one phase of many slices.
+MIN_SLICES = 5
 
 
 @dataclass(frozen=True)
@@ -147,44 +139,6 @@ class Series:
             sex=info.sex,
             heart_rate_bpm=median(rates) if rates else None,
         )
-
-
-def explain_rejections(all_series: Sequence[Series]) -> list[str]:
-    """Why each series is not segmented, "" for the short-axis cine of each study."""
-    reasons = [_why_no_cine(series) for series in all_series]
-    cines: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for n, series in enumerate(all_series):
-        if not reasons[n]:
-            cines[study_key(series.first)].append(n)
-    for candidates in cines.values():
-        best = max(candidates, key=lambda n: (*all_series[n].rank, n))
-        for n in candidates:
-            if n != best:
-                reasons[n] = (
-                    f"{RIVAL}, but {all_series[best].label} is taken, which has more "
-                    "slices or phases or is the later one"
-                )
-    return reasons
-
-
-def _why_no_cine(series: Series) -> str:
-    first = series.first
-    if first.modality != "MR":
-        return f"modality is {first.modality or 'not given'}, expected MR"
-    if first.kind != PLAIN:
-        return first.kind
-    if first.missing:
-        return f"lacks {first.missing}"
-    slices, phases = len(series.slices), series.phases
-    if slices < MIN_SLICES:
-        return f"slices: {slices}, a short-axis cine has at least {MIN_SLICES}"
-    if phases < MIN_PHASES:
-        return f"phases: {phases}, a cine has at least {MIN_PHASES}"
-    cosine = min(abs(float(series.normal @ _LONG_AXIS)), 1.0)
-    degrees = np.degrees(np.arccos(cosine))
-    if degrees > _MAX_DEGREES:
-        return f"lies {degrees:.0f}° from where the short axis of a heart is expected"
-    return ""
 
 
 def study_key(image: Image) -> tuple[object, ...]:
