@@ -73,6 +73,8 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
                     dicom_files, other_files = _dicom_files(path)
                     dicom += dicom_files
                     others += other_files
+                    if is_zip(path) and not dicom_files and not other_files:
+                        named.append(path)  # reading it tells why it cannot be used
                 elif case_name(path).endswith(LABEL_SUFFIXES):
                     label_maps.append(path)
                 else:

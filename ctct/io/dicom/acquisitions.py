@@ -154,27 +154,45 @@ def _folder(series: Series) -> Mapping[int, Any]:
     return {n: str(image.file.place) for n, image in enumerate(series.images)}
 
 
+def repeats_slices(series: Series, stack: Series) -> bool:
+    """Whether a series acquires some slices of a stack again, by the same protocol."""
+    protocols = {(s.first.description, s.phases) for s in (series, stack)}
+    near_mm = _NEAR * float(np.median(np.diff(stack.positions_mm)))
+    return (
+        len(protocols) == 1
+        and stack.first.description != ""
+        and all(
+            min(abs(position - other) for other in stack.positions_mm) < near_mm
+            for position in series.positions_mm
+        )
+    )
+
+
 def drop_repeated_slices(series: Series) -> tuple[Series, tuple[str, ...]]:
     """The series with each slice once, and notes on those that were acquired again.
 
-    Of two acquisitions of a slice in the same place, the last complete one is kept. Of slices that
-    lie close together, the last complete one is kept if the stack is regular with it, otherwise the
-    one that fits.
+    Of two acquisitions of a slice, the last complete one is kept. One that lies too far from its
+    place in a regular stack is not.
     """
     notes = []
     slices = [_last_acquisition(images, series.phases) for images in series.slices]
     dropped = len(series.images) - sum(map(len, slices))
-    if dropped and series.slices:
+    if dropped and slices:
         notes.append(f"images that were there twice: {dropped}; the later ones are used")
-    pruned = replace(series, images=tuple(i for s in slices for i in s)) if dropped else series
-    kept, far_mm = _drop_near_slices(pruned)
-    if len(kept) < len(pruned.slices):
-        notes.append(
-            f"slices that were acquired again, up to {far_mm:.1f} mm away: "
-            f"{len(pruned.slices) - len(kept)}; one of each is used"
+        series = replace(series, images=tuple(image for images in slices for image in images))
+    repeated = [group for group in _near_slices(series) if len(group) > 1]
+    if repeated:
+        far_mm = max(
+            _position(series, group[-1]) - _position(series, group[0]) for group in repeated
         )
-        pruned = replace(pruned, images=tuple(i for n in kept for i in pruned.slices[n]))
-    return pruned, tuple(notes)
+        kept = _choose_slices(series)
+        if kept:
+            notes.append(
+                f"slices that were acquired again, up to {far_mm:.1f} mm away: {len(repeated)}; "
+                "one of each is used"
+            )
+            series = replace(series, images=kept)
+    return series, tuple(notes)
 
 
 def _last_acquisition(images: list[Image], phases: int) -> list[Image]:
@@ -197,37 +215,47 @@ def _series_number(series: Series) -> Mapping[int, Any]:
     return {n: (image.number, image.series) for n, image in enumerate(series.images)}
 
 
-def _drop_near_slices(series: Series) -> tuple[list[int], float]:
-    """Indices of the slices to keep, and the largest distance between slices that are repeated."""
-    positions = series.positions_mm
-    gaps = [b - a for a, b in pairwise(positions)]
-    everything = list(range(len(positions)))
-    if len(positions) < MIN_SLICES:
-        return everything, 0.0
-    usual_mm = median(gaps)
-    groups = [[0]]
-    for n, gap in enumerate(gaps, 1):
-        if gap < _NEAR * usual_mm:
-            groups[-1].append(n)
+def _near_slices(series: Series) -> list[list[list[Image]]]:
+    """The slices of a series, those together that lie close to each other."""
+    gaps = [b - a for a, b in pairwise(series.positions_mm)]
+    if len(gaps) < MIN_SLICES - 1:
+        return [[images] for images in series.slices]
+    near_mm = _NEAR * median(gaps)
+    groups = [[series.slices[0]]]
+    for gap, images in zip(gaps, series.slices[1:], strict=True):
+        if gap < near_mm:
+            groups[-1].append(images)
         else:
-            groups.append([n])
-    repeated = [group for group in groups if len(group) > 1]
+            groups.append([images])
+    return groups
+
+
+def _choose_slices(series: Series) -> tuple[Image, ...]:
+    """The images of a stack with one slice for each place; none if that cannot be chosen.
+
+    Slices that are repeated get the place of the one that makes the stack most regular.
+    """
     choices = [
-        [n for n in group if len(series.slices[n]) == series.phases] if group in repeated else group
-        for group in groups
+        [images for images in group if len(images) == series.phases] if len(group) > 1 else group
+        for group in _near_slices(series)
     ]
-    if not repeated or not 0 < math.prod(map(len, choices)) <= _MAX_CHOICES:
-        return everything, 0.0
+    if not 0 < math.prod(map(len, choices)) <= _MAX_CHOICES:
+        return ()
 
-    def deviation(kept: Sequence[int]) -> float:
-        steps = np.diff([positions[n] for n in kept])
-        return float(np.abs(steps / steps.mean() - 1).max()) if len(steps) else 0.0
+    def unevenness(stack: Sequence[list[Image]]) -> float:
+        steps = np.diff([_position(series, images) for images in stack])
+        return float(np.abs(steps / steps.mean() - 1).max())
 
-    def acquired(n: int) -> tuple[Any, ...]:
-        return max(_order(image) for image in series.slices[n])
+    regular = min(product(*choices), key=unevenness)
+    latest = [max(group, key=lambda images: max(map(_order, images))) for group in choices]
+    if unevenness(latest) > MAX_GAP_DEVIATION:
+        return tuple(image for images in regular for image in images)
+    return tuple(
+        replace(image, position=place[0].position)
+        for images, place in zip(latest, regular, strict=True)
+        for image in images
+    )
 
-    latest = [max(group, key=acquired) for group in choices]
-    kept = latest
-    if deviation(latest) > MAX_GAP_DEVIATION:
-        kept = list(min(product(*choices), key=deviation))
-    return kept, max(positions[g[-1]] - positions[g[0]] for g in repeated)
+
+def _position(series: Series, images: Sequence[Image]) -> float:
+    return float(series.normal @ np.array(images[0].position))

@@ -20,7 +20,7 @@ def find_losses(series: Series) -> list[str]:
             f"files beside the images that cannot be read: {len(series.unreadable)}, named in "
             "run.json; copy them again"
         )
-    if missing := _missing_numbers([*series.images, *series.others]):
+    if not series.part and (missing := _missing_numbers([*series.images, *series.others])):
         losses.append(f"InstanceNumbers that no file has: {missing}; {_REMEDY}")
     images = len(series.images) + (0 if series.part else len(series.others))
     if (expected := max(image.acquisition.images for image in series.images)) > images:

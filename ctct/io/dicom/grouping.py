@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from ctct.io.dicom.acquisitions import overlap, split_stacks
+from ctct.io.dicom.acquisitions import overlap, repeats_slices, split_stacks
 from ctct.io.dicom.header import PLAIN, Image
 from ctct.io.dicom.phase_order import MIN_PHASES, has_distinct_phases
 from ctct.io.dicom.series import MIN_SLICES, Series, study_key
@@ -102,17 +102,28 @@ def _join_parts(study: list[Series]) -> list[Series]:
         groups[geometries(series.first), uids, series.first.modality].append(series)
     result = []
     for group in groups.values():
-        full = [series.positions_mm for series in group if len(series.slices) >= MIN_SLICES]
-        is_stack = _is_evenly_spaced(group) and not any(
-            overlap(a, b) for a, b in combinations(full, 2)
-        )
-        parts = group if is_stack else [series for series in group if len(series.slices) == 1]
+        parts = _parts_of_one_stack(group)
         joined = _join(parts)
         if len(parts) > 1 and len(joined.slices) >= MIN_SLICES:
-            result += [series for series in group if series not in parts] + split_stacks(joined)
+            ids = set(map(id, parts))
+            result += [s for s in group if id(s) not in ids] + split_stacks(joined)
         else:
             result += group
     return result
+
+
+def _parts_of_one_stack(group: Sequence[Series]) -> Sequence[Series]:
+    """Those of some series that make one stack, or a stack and slices of it acquired again."""
+    full = [series for series in group if len(series.slices) >= MIN_SLICES]
+    if _is_evenly_spaced(group) and not any(
+        overlap(a.positions_mm, b.positions_mm) for a, b in combinations(full, 2)
+    ):
+        return group
+    if len(full) == 1:
+        again = [s for s in group if s is not full[0] and repeats_slices(s, full[0])]
+        if again:
+            return [*full, *again]
+    return [series for series in group if len(series.slices) == 1]
 
 
 def _join_phases(study: list[Series]) -> list[Series]:

@@ -304,6 +304,8 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
     if "SOPClassUID" not in header and "MediaStorageSOPClassUID" not in header.file_meta:
         raise ValueError("ends within its header")
     if not header.get("SeriesInstanceUID") or not header.get("Rows") or not header.get("Columns"):
+        if _is_mr_image(header):
+            raise ValueError("ends within its header")
         return  # a report, a directory, a presentation state
     frames = header.get("PerFrameFunctionalGroupsSequence") or [None]
     info = _patient_info(header)
@@ -337,6 +339,14 @@ def _images(file: DicomFile, header: Any) -> Iterator[Image]:
             info=info,
             acquisition=_acquisition(header, index),
         )
+
+
+def _is_mr_image(header: Any) -> bool:
+    """Whether its class is one of images, and it is of MR as far as it says."""
+    from pydicom.uid import UID
+
+    name = UID(header.get("SOPClassUID") or header.file_meta.MediaStorageSOPClassUID).name
+    return "Image Storage" in name and header.get("Modality", "MR") == "MR"
 
 
 def frame_value(header: Any, index: int, name: str, group: str) -> Any:
