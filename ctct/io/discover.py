@@ -81,9 +81,9 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif (files := _dicom_files(item))[0]:
-            dicom += files[0]
-            others += files[1]
+        elif (found := _dicom_files(item))[0]:
+            dicom += found[0]
+            others += found[1]
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}

@@ -85,6 +85,20 @@ def test_files_of_an_end_slice_are_counted_and_named(
     assert read_case(packed).notes == (NOTE,)
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_images_filled_up_with_zeros_are_counted(tmp_path: Path, kept: float) -> None:
+    """An interrupted copy into a file that has its final size already."""
+    folder = write_cine(tmp_path / "cine")
+    for path in end_slice(folder):
+        dataset = dcmread(path)
+        length = len(dataset.PixelData)
+        dataset.PixelData = dataset.PixelData[: int(kept * length)].ljust(length, b"\0")
+        save(dataset, path)
+    assert read_study(folder).notes == (
+        "images that are blank, or blank from some row on: 8; copy them again",
+    )
+
+
 def test_a_slice_in_another_folder_of_the_study_is_counted(tmp_path: Path) -> None:
     folder = write_cine(tmp_path / "study" / "a")
     (tmp_path / "study" / "b").mkdir()
