@@ -32,7 +32,15 @@ _TAGS = [
     *("PatientID", "PatientName", "AcquisitionNumber", "SliceThickness", "ImagesInAcquisition"),
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
     *("CardiacNumberOfImages", "NumberOfTemporalPositions"),
-    *("SOPClassUID", "ImageType", "Modality", "SeriesDescription", "SeriesNumber"),
+    *(
+        "NumberOfFrames",
+        "BitsAllocated",
+        "SOPClassUID",
+        "ImageType",
+        "Modality",
+        "SeriesDescription",
+        "SeriesNumber",
+    ),
     *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
     *(
@@ -72,6 +80,15 @@ CLOCKS: Mapping[str, str] = {
 }
 #: Attributes by which a dimension of an enhanced file is one of time.
 _TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
+
+#: Most items of sequences in a file; a frame has about 20.
+_MAX_ITEMS = 100_000
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
+#: Most frames of a file, and those that are read although they are more than the file can hold: a
+#: file that was cut is refused when its pixels are read, with a message of its own.
+_MAX_FRAMES, _CHECKED_FRAMES = 5000, 1000
+#: Size of the smallest compressed image.
+_MIN_PACKED_BYTES = 64
 
 #: How many times its size a deflated file may have unpacked; images of a heart reach 10.
 _MAX_DEFLATION = 100
@@ -214,13 +231,53 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         meta = _read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             stream = _inflate(stream, meta)
-        stream.seek(0)
+        size = _check_items(stream)
         dataset = dcmread(stream, force=True, **options)
     if "TransferSyntaxUID" not in dataset.file_meta:
         is_implicit, _ = dataset.original_encoding
         syntax = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = syntax
+    _check_frames(dataset, size)
     return dataset
+
+
+def _check_items(stream: BinaryIO) -> int:
+    """The size of a file; raises ValueError if its sequences have so many items that it takes long.
+
+    The pixels may hold the bytes of a tag too, by chance.
+    """
+    stream.seek(0)
+    count, tail = 0, b""
+    while chunk := stream.read(2**20):
+        part = tail + chunk
+        count += max(part.count(tag) for tag in _ITEM_TAGS)
+        tail = part[-3:]
+    if count > _MAX_ITEMS:
+        raise ValueError(f"{count} items of sequences, the limit is {_MAX_ITEMS}")
+    size = stream.tell()
+    stream.seek(0)
+    return size
+
+
+def _check_frames(header: Any, size: int) -> None:
+    """Raise ValueError if a file describes more or fewer frames than it has, or can hold."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    described = len(header.get("PerFrameFunctionalGroupsSequence") or ())
+    stated = parse_number(header.get("NumberOfFrames"))
+    if described and stated and stated != described:
+        raise ValueError(f"{stated:g} frames, of which {described} are described")
+    pixels = (parse_number(header.get(name)) or 1 for name in ("Rows", "Columns", "BitsAllocated"))
+    frame_bytes = math.prod(pixels) / 8
+    if header.file_meta.TransferSyntaxUID not in (
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+    ):
+        frame_bytes = _MIN_PACKED_BYTES
+    limit = min(_MAX_FRAMES, max(size / frame_bytes, _CHECKED_FRAMES))
+    if described > limit:
+        raise ValueError(f"{described} frames, a file of {size} bytes can hold {limit:.0f}")
 
 
 def _inflate(stream: BinaryIO, meta: Any) -> BinaryIO:

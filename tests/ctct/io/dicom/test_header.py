@@ -184,3 +184,61 @@ def test_only_the_transfer_syntax_says_that_a_data_set_is_deflated(tmp_path: Pat
     dataset.file_meta.PrivateInformation = DEFLATED
     (header,) = headers(dataset, tmp_path / "a.dcm")
     assert header.description == DEFLATED.decode()
+
+
+FRAMES = (0x5200, 0x9230)  # PerFrameFunctionalGroupsSequence
+ITEM, ITEM_END, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+
+
+def sequence(tag: tuple[int, int], items: bytes, length: int | None = None) -> bytes:
+    """A sequence in explicit VR."""
+    return struct.pack("<HH2s2xI", *tag, b"SQ", len(items) if length is None else length) + items
+
+
+def nested(depth: int) -> bytes:
+    """Sequences in sequences, all of undefined length."""
+    begin = sequence((0x18, 0x9114), struct.pack("<HHI", *ITEM, 2**32 - 1), 2**32 - 1)
+    return begin * depth + struct.pack("<HHIHHI", *ITEM_END, 0, *SEQUENCE_END, 0) * depth
+
+
+class TestHostile:
+    """Headers that would take minutes to read."""
+
+    @staticmethod
+    def read(path: Path, addition: bytes) -> None:
+        save(image(0, 0, PixelData=None), path)
+        path.write_bytes(path.read_bytes() + addition)
+        with Opener() as opener:
+            read_dataset(opener, DicomFile(path), stop_before_pixels=True)
+
+    @pytest.mark.parametrize("is_length_known", [True, False])
+    @pytest.mark.parametrize("item", [struct.pack("<HHI", *ITEM, 0), nested(1)])
+    def test_millions_of_items(self, tmp_path: Path, item: bytes, is_length_known: bool) -> None:
+        items = item * 2_000_000
+        length = len(items) if is_length_known else 2**32 - 1
+        with pytest.raises(ValueError, match="2000000 items of sequences, the limit is 100000"):
+            self.read(tmp_path / "a.dcm", sequence(FRAMES, items, length))
+
+    def test_more_frames_than_the_file_can_hold(self, tmp_path: Path) -> None:
+        items = struct.pack("<HHI", *ITEM, 0) * 1200  # a frame of the image has 2880 bytes
+        with pytest.raises(ValueError, match=r"1200 frames, a file of .* bytes can hold 1000"):
+            self.read(tmp_path / "a.dcm", sequence(FRAMES, items))
+        self.read(tmp_path / "a.dcm", sequence(FRAMES, items[: 8 * 1000]))
+
+    def test_thousands_of_small_frames(self, tmp_path: Path) -> None:
+        items = struct.pack("<HHI", *ITEM, 0) * 6000
+        pixels = struct.pack("<HH2s2xI", 0x7FE0, 0x10, b"OW", 2880 * 6000) + bytes(2880 * 6000)
+        with pytest.raises(ValueError, match=r"6000 frames, .* can hold 5000"):
+            self.read(tmp_path / "a.dcm", sequence(FRAMES, items) + pixels)
+
+    @pytest.mark.parametrize("depth", [500, 90_000])
+    def test_sequences_in_sequences(self, tmp_path: Path, depth: int) -> None:
+        with pytest.raises((RecursionError, ValueError)):
+            self.read(tmp_path / "a.dcm", nested(depth))
+
+    def test_frames_without_description(self, tmp_path: Path) -> None:
+        dataset = enhanced(2, 3)
+        dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[:5]
+        path = save(dataset, tmp_path / "a.dcm")
+        with Opener() as opener, pytest.raises(ValueError, match="6 frames, of which 5 are descri"):
+            read_dataset(opener, DicomFile(path))
