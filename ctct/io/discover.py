@@ -94,7 +94,9 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series = note_doubts(assign_unreadable(find_series(images), damaged, others))
+    series, lost = assign_unreadable(find_series(images), damaged, others)
+    named += lost  # reading them tells why they cannot be used
+    series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
