@@ -81,9 +81,9 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif (files := _dicom_files(item))[0]:
-            dicom += files[0]
-            others += files[1]
+        elif (found := _dicom_files(item))[0]:
+            dicom += found[0]
+            others += found[1]
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
@@ -94,7 +94,9 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series = note_doubts(assign_unreadable(find_series(images), damaged, others))
+    series, lost = assign_unreadable(find_series(images), damaged, others)
+    named += lost  # reading them tells why they cannot be used
+    series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])

@@ -32,6 +32,8 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
         return read_slices(case.slices, case.name)
     if is_zip(case.path):
         zip_members(case.path)  # raises an error that says why there is no series
+    if is_zip(case.path) or case.path.is_dir():
+        raise InputError(f"{case.path}: its files cannot be read as DICOM; copy them again")
     read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
     return read(case.path, max_bytes)
 

@@ -36,12 +36,13 @@ def split_stacks(series: Series) -> list[Series]:
     heart. A slice or two that were acquired again make no stack; they become a series too, if
     there are stacks.
     """
-    for key in (_series_pass, _number, _time, _restart, _rank, _folder):
+    for key in (_series_pass, _number, _time, _restart, _rank, _folder, _file):
         values = key(series)
         groups: dict[Any, list[Image]] = defaultdict(list)
         for n, image in enumerate(series.images):
             groups[values.get(n)].append(image)
-        if None in groups or len(groups) == 1:
+        large = sum(len(images) >= MIN_SLICES * MIN_PHASES for images in groups.values())
+        if None in groups or large < 2:
             continue
         parts = [replace(series, images=tuple(groups[value])) for value in sorted(groups)]
         stacks = [part for part in parts if _is_full(part)]
@@ -152,6 +153,10 @@ def _rank(series: Series) -> Mapping[int, Any]:
 
 def _folder(series: Series) -> Mapping[int, Any]:
     return {n: str(image.file.place) for n, image in enumerate(series.images)}
+
+
+def _file(series: Series) -> Mapping[int, Any]:
+    return {n: (str(i.file.path), i.file.member) for n, i in enumerate(series.images)}
 
 
 def repeats_slices(series: Series, stack: Series) -> bool:

@@ -123,7 +123,8 @@ def list_zip(path: Path) -> tuple[list[DicomFile], list[DicomFile]]:
         InputError: the zip is damaged or protected by a password, or its unpacked size is too
             large.
     """
-    files, others = [], []
+    files: list[DicomFile] = []
+    others: list[DicomFile] = []
     with Opener() as opener:
         archive = opener.archive(path)
         for member in sorted(set(archive.namelist())):

@@ -6,20 +6,21 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from ctct.io.dicom.files import DicomFile
 from ctct.io.dicom.series import Series, study_key
 
 log = logging.getLogger(__name__)
 
+_DICOM_ENDINGS = {".dcm", ".ima"}
 #: Endings that programs give to files that they have not copied to the end.
 _UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
 
 
 def assign_unreadable(
     all_series: Sequence[Series], damaged: Iterable[DicomFile], others: Iterable[DicomFile]
-) -> list[Series]:
+) -> tuple[list[Series], list[Path]]:
     """The series with the names of the files beside them that cannot be read.
 
     A file belongs to the series in its folder, or else to those in the folders below it or beside
@@ -28,28 +29,39 @@ def assign_unreadable(
     Args:
         all_series: the series.
         damaged: DICOM files that cannot be read.
-        others: files that are not DICOM. They count if their names are like those of the images.
+        others: files that are not DICOM. They count if their names are like those of the images,
+            or else of DICOM.
+
+    Returns:
+        The series, and the folders and zips with such files that belong to no series.
     """
     places = [{image.file.place for image in series.images} for series in all_series]
     endings = [{_ending(image.file) for image in series.images} for series in all_series]
     found: dict[int, list[str]] = defaultdict(list)
-    count: Counter[PurePath] = Counter()
+    count: Counter[Path] = Counter()
+    lost: dict[Path, None] = {}
     is_damaged = dict.fromkeys(others, False) | dict.fromkeys(damaged, True)
     neighbors: dict[PurePath, list[int]] = {}
     for file, damage in is_damaged.items():
         if file.place not in neighbors:
             neighbors[file.place] = _neighbors(file, all_series, places)
         beside = neighbors[file.place]
-        if damage or any(_is_like_an_image(file, endings[n]) for n in beside):
+        if damage or any(
+            _is_like_an_image(file, names)
+            for names in ([endings[n] for n in beside] or [_DICOM_ENDINGS])
+        ):
             for n in beside:
                 found[n].append(str(file.path.joinpath(file.member)))
-            count[file.path if file.member else file.place] += 1
+            root = file.path if file.member else file.path.parent
+            count[root] += 1
+            if not beside:
+                lost[root] = None
     for path, number in count.items():
         log.warning("%s: %d files cannot be read as DICOM; skipped", path, number)
     return [
         replace(series, unreadable=tuple(found[n])) if found[n] else series
         for n, series in enumerate(all_series)
-    ]
+    ], list(lost)
 
 
 def _neighbors(

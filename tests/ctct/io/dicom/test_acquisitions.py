@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pydicom")
-from dicom_support import NORMAL, ORIGIN, PHASE_MS, frame, image, save, write_cine
+from dicom_support import NORMAL, ORIGIN, PHASE_MS, enhanced, frame, image, save, write_cine
 
 from ctct.errors import InputError
 from ctct.io.discover import discover, list_scans
@@ -83,6 +83,13 @@ class TestStacks:
         write_first(tmp_path / "a")
         write_again(tmp_path / "b")
         np.testing.assert_array_equal(read_study(tmp_path).voxels, SECOND)
+
+    def test_enhanced_files_of_one_series(self, tmp_path: Path) -> None:
+        for n in (1, 2):
+            save(enhanced(), tmp_path / f"{n}.dcm")
+        study = read_study(tmp_path)
+        assert study.voxels.shape[:2] == (PHASES, PLACES)
+        assert "acquisition 2 is used" in study.notes[0]
 
     @pytest.mark.parametrize("missing", ["slices", "phases"])
     def test_an_incomplete_one_is_not_used(self, tmp_path: Path, missing: str) -> None:

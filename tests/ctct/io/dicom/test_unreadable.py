@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
+from ctct.errors import InputError
 from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
 
@@ -85,6 +87,20 @@ def test_files_of_an_end_slice_are_counted_and_named(
     assert read_case(packed).notes == (NOTE,)
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.5])
+def test_images_filled_up_with_zeros_are_counted(tmp_path: Path, kept: float) -> None:
+    """An interrupted copy into a file that has its final size already."""
+    folder = write_cine(tmp_path / "cine")
+    for path in end_slice(folder):
+        dataset = dcmread(path)
+        length = len(dataset.PixelData)
+        dataset.PixelData = dataset.PixelData[: int(kept * length)].ljust(length, b"\0")
+        save(dataset, path)
+    assert read_study(folder).notes == (
+        "images that are blank, or blank from some row on: 8; copy them again",
+    )
+
+
 def test_a_slice_in_another_folder_of_the_study_is_counted(tmp_path: Path) -> None:
     folder = write_cine(tmp_path / "study" / "a")
     (tmp_path / "study" / "b").mkdir()
@@ -121,8 +137,28 @@ def test_damage_at_one_patient_is_no_note_at_others(
     (tmp_path / "p3" / "sax" / "IM1").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "p2" / "sax" / "IM500").write_bytes(b"")
     cases, _ = discover([tmp_path])
-    assert [len(case.unreadable) for case in cases] == [0, 1]
+    assert [case.name for case in cases] == ["p1_sax", "p2_sax", "p3_sax"]
+    assert [len(case.unreadable) for case in cases] == [0, 1, 0]
     assert f"{tmp_path / 'p3' / 'sax'}: 1 files cannot be read as DICOM" in caplog.text
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_scan_whose_files_are_all_lost_is_a_case_that_fails(tmp_path: Path, packed: bool) -> None:
+    for n in (0, 1):
+        uids = {"StudyInstanceUID": f"1.3.{n}", "SeriesInstanceUID": f"1.4.{n}"}
+        write_cine(tmp_path / f"p{n}", change=lambda t, z, u=uids: u)
+    lost = tmp_path / "p2"
+    lost.mkdir()
+    (lost / "IM1").write_bytes(bytes(128) + b"DICM")
+    (lost / "IM2.dcm").write_bytes(b"")
+    if packed:
+        lost = zip_folder(lost, tmp_path / "a.zip")
+        shutil.rmtree(tmp_path / "p2")
+    cases, _ = discover([tmp_path])
+    assert [read_case(case).notes for case in cases if case.series] == [(), ()]
+    (failing,) = (case for case in cases if not case.series)
+    with pytest.raises(InputError, match=f"{lost.name}: its files cannot be read as DICOM"):
+        read_case(failing)
 
 
 def test_a_damaged_zip_in_a_folder_is_a_case_that_fails(tmp_path: Path) -> None:
@@ -130,5 +166,5 @@ def test_a_damaged_zip_in_a_folder_is_a_case_that_fails(tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-300])
     cases, _ = discover([tmp_path])
     assert [case.name for case in cases] == ["a", "b", "cine"]
-    with pytest.raises(Exception, match="not a usable zip"):
+    with pytest.raises(InputError, match="not a usable zip"):
         read_case(cases[1])
