@@ -371,7 +371,7 @@ def frame_value(header: Any, index: int, name: str, group: str) -> Any:
 def _order(header: Any, index: int) -> dict[str, tuple[float, ...]]:
     """The attributes that may put a frame in order, and their values."""
     order: dict[str, tuple[float, ...] | None] = {}
-    for name, group in (TIMES | PHASES).items():
+    for name, group in [*TIMES.items(), *PHASES.items()]:
         order[name] = _parse_numbers(frame_value(header, index, name, group), 1)
     order["DimensionIndexValues"] = _time_indices(header, index)
     numbers = [header.get("SeriesNumber") or 0, header.get("InstanceNumber")]

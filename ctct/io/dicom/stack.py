@@ -115,8 +115,9 @@ def _sort_phases(
 
 def _times_ms(images: Sequence[Image], attribute: str | None) -> npt.NDArray[np.float64]:
     """Time of each image after the R wave; empty if the images are in order of something else."""
-    times = [image.order[attribute][0] for image in images] if attribute in TIMES else []
-    return np.array(times, np.float64)
+    if attribute is None or attribute not in TIMES:
+        return np.empty(0)
+    return np.array([image.order[attribute][0] for image in images], np.float64)
 
 
 def _match_phases(
