@@ -75,9 +75,9 @@ class Study:
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
                 f"{where}: slice spacing is {_format_mm(self.slice_spacing_mm)}, expected {low:g} "
-                f"to {high:g} mm; correct pixdim and the affine in the header"
+                f"to {high:g} mm; correct pixdim and the affine in the header, or, if this is a "
+                "time series saved as slices, save it with the axes column, row, slice, frame"
             )
-
         if self.affine is not None and (
             np.shape(self.affine) != (4, 4) or not np.isfinite(self.affine).all()
         ):

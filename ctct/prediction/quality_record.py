@@ -11,6 +11,7 @@ from typing import Any
 from ctct.inference.segmentation import Segmentation
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
+from ctct.measurement.stack_flags import stack_flags
 from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
@@ -32,6 +33,7 @@ def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     study = segmentation.study
     removed = segmentation.removed or (0,) * study.frames
     flags = image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:])
+    flags += stack_flags(study.voxels, study.slice_spacing_mm)
     frames = map(
         frame_indicators, study.voxels, segmentation.labels, segmentation.disagreement, removed
     )
