@@ -167,6 +167,7 @@ class CaseFiles:
         begun = time.perf_counter()
         if self._is_complete(case) and (result := self._read_result(case)):
             case_status.output = output_path(self.folder, case.name).name
+            case_status.flags = result.indicators.image_reasons if result.indicators else []
             return result
         study = read_case(case)
         check_segmentable(study)
@@ -233,6 +234,7 @@ class CaseFiles:
         if options.pictures:
             write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         assert result.indicators
+        case_status.flags = result.indicators.image_reasons
         picture = result.disagreement_picture if options.report else b""
         write_indicators(self.folder, case.name, result.indicators, picture)
         target = output_path(self.folder, case.name)

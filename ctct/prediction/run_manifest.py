@@ -29,6 +29,7 @@ class CaseStatus:
         slices: number of slices segmented.
         seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
+        flags: what reading the scan raised, and how it differs from the training scans.
     """
 
     case: str
@@ -39,6 +40,7 @@ class CaseStatus:
     slices: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     mean_disagreement: float | None = None
+    flags: list[str] = field(default_factory=list)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
