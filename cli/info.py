@@ -77,6 +77,8 @@ def _list_scans(paths: list[Path]) -> None:
         typer.echo(one_line(f"{stack[0].parent}: {len(stack)} NIfTI slices, taken as one scan"))
     for path in scans.label_maps:
         typer.echo(one_line(f"{path}: label map, not taken"))
+    for kind in scans.other_formats:
+        typer.echo(one_line(f"{kind} (not taken)"))
     for series, reason in zip(scans.series, scans.rejections, strict=True):
         verdict = f"not taken: {reason}" if reason else f"taken{_irregularities(series)}"
         first, path = series.first, series.path

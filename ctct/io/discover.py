@@ -17,12 +17,14 @@ from ctct.io.dicom.header import read_headers
 from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
+from ctct.io.other_formats import explain_formats
 
 log = logging.getLogger(__name__)
 _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
+_MAX_SHOWN = 5  # kinds of files that are no scans, in a message
 #: Stems with these endings are label maps. They are skipped in a folder, and read when named.
 LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
 
@@ -37,6 +39,7 @@ class ScanList:
         label_maps: label maps that were skipped.
         series: DICOM series.
         rejections: for each of ``series`` why it is no short-axis cine to segment, or "".
+        other_formats: what other files in folders are, and what to do with them.
     """
 
     files: list[Path]
@@ -44,6 +47,7 @@ class ScanList:
     label_maps: list[Path]
     series: list[Series]
     rejections: list[str]
+    other_formats: list[str]
 
 
 def list_scans(inputs: Sequence[str | Path]) -> ScanList:
@@ -60,13 +64,16 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     in_folders: list[Path] = []
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
+    unknown: list[Path] = []
     for item in map(Path, inputs):
         if item.name.upper() == "DICOMDIR" and item.is_file():
             item = item.parent
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom += _dicom_files(path)
+                    dicom_files = _dicom_files(path)
+                    dicom += dicom_files
+                    unknown += [] if dicom_files else [path]
                 elif case_name(path).endswith(LABEL_SUFFIXES):
                     label_maps.append(path)
                 else:
@@ -89,7 +96,10 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
     readable = _readable(files, has_others=bool(stacks or series))
-    return ScanList(readable, stacks, label_maps, series, explain_rejections(series))
+    others = explain_formats(unknown, pictures=not (readable or stacks or series))
+    if dicom and not series:
+        others.append(_explain_no_images(dicom))
+    return ScanList(readable, stacks, label_maps, series, explain_rejections(series), others)
 
 
 def discover(
@@ -119,12 +129,13 @@ def discover(
     where = ", ".join(map(str, inputs))
     if not scans.files and not scans.stacks:
         if not scans.series:
-            expected = ", ".join(ENDINGS + ITK_ENDINGS)
-            raise InputError(
-                f"{where}: no scan found; expected files ending in {expected}, or DICOM"
-            )
+            expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
+            found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
+            raise InputError(f"{where}: no scan found; {found}")
         if not cines:
             raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    for kind in scans.other_formats:
+        log.warning("%s; skipped", kind)
     if not uids:
         _warn_of_studies_without_cine(scans.series, cines)
     # Each case with the path that it is named after.
@@ -210,6 +221,14 @@ def _dicom_files(path: Path) -> list[DicomFile]:
     except InputError as error:
         log.debug("%s", error)
         return []
+
+
+def _explain_no_images(dicom: Sequence[DicomFile]) -> str:
+    """Why there is no series in ``dicom``, and what to do."""
+    where = f"{dicom[0].path}{f' and {len(dicom) - 1} more' if len(dicom) > 1 else ''}"
+    if all(file.path.name.upper() == "DICOMDIR" for file in dicom):
+        return f"{where}: a list of DICOM files, without the files; copy the whole disc or folder"
+    return f"{where}: DICOM without an image that can be read; export the images again"
 
 
 def _walk(folder: Path) -> Iterable[Path]:
