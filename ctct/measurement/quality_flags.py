@@ -40,10 +40,10 @@ _SPACING_MM, _SLICE_MM, _MIN_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
 
 @dataclass(frozen=True)
 class Flag:
-    """A reason not to trust a result.
+    """A reason not to trust a result, or what it does not hold.
 
     Attributes:
-        level: "review" or "reject".
+        level: "review" or "reject"; "ok" for what the reader should know without a doubt.
         reason: a sentence for the reader.
     """
 
@@ -173,6 +173,8 @@ def index_flags(measurements: Measurements) -> list[Flag]:
     ]
     flags += _missing_value_flags(measurements)
     flags += _volume_flags(measurements)
+    if len(measurements.frames) == 1:
+        flags.append(Flag(OK, "a single frame and no cine, so there is no ejection fraction"))
     return flags + [Flag(REVIEW, warning) for warning in measurements.warnings]
 
 

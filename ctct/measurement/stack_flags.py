@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ctct.measurement.quality_flags import REJECT, Flag
+from ctct.measurement.quality_flags import REJECT, REVIEW, Flag
 
+#: Fewer slices do not cover a heart.
+MIN_SLICES = 5
 #: No heart is taller, with the room that a stack leaves at both ends.
 MAX_HEIGHT_MM = 220.0
 
@@ -25,7 +27,7 @@ _REMEDY = "save it with the axes column, row, slice, frame"
 
 
 def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> list[Flag]:
-    """Flags of a scan whose slices look like phases, or whose frames look like slices.
+    """Flags of a scan with few slices, with slices like phases, or with frames like slices.
 
     Args:
         voxels: (T, Z, H, W) intensities.
@@ -50,7 +52,12 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
             "the frames are less alike than those of one heartbeat: slices saved as frames, or "
             "images of several kinds"
         )
-    return [Flag(REJECT, reason) for reason in reasons]
+    flags = [Flag(REJECT, reason) for reason in reasons]
+    slices = voxels.shape[1]
+    if slices < MIN_SLICES:
+        shown = "a single slice" if slices == 1 else f"a stack of {slices} slices"
+        flags.append(Flag(REVIEW, f"{shown} does not cover a heart, so volumes are too small"))
+    return flags
 
 
 def has_phases_as_slices(stack: npt.NDArray[np.float32], slice_spacing_mm: float) -> bool:

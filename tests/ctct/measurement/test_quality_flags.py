@@ -75,13 +75,16 @@ def single_frame(**volume_ml: float) -> Measurements:
 
 
 def test_volumes_that_no_heart_has() -> None:
-    assert index_flags(single_frame()) == []
-    (flag,) = index_flags(single_frame(LV=2354, RV=2524))
+    (one_frame,) = index_flags(single_frame())
+    assert (one_frame.level, one_frame.reason[:14]) == ("ok", "a single frame")
+    flag, _ = index_flags(single_frame(LV=2354, RV=2524))
     assert flag.level == "reject"
     assert flag.reason.startswith("LV is 2354 mL and RV is 2524 mL, which no heart has")
-    (flag,) = index_flags(single_frame(LV=600))
+    flag, _ = index_flags(single_frame(LV=600))
     assert (flag.level, flag.reason) == ("review", "LV is 600 mL, expected 2 to 500")
-    assert index_flags(single_frame(RV=0)) == []  # "no RV was found" is the flag of the frame
+    assert index_flags(single_frame(RV=0)) == [
+        one_frame
+    ]  # "no RV was found" is the flag of the frame
     # Any frame counts: frames.csv has them all.
     frames = (*FRAMES, FrameVolumes("p", 2, {"RV": 90, "MYO": 80, "LV": 1200}))
     (flag,) = index_flags(Measurements(frames, 0, 1))
@@ -93,7 +96,7 @@ def test_a_missing_value_has_its_cause_in_words() -> None:
         FrameVolumes("p", t, dict.fromkeys(("RV", "MYO", "LV"), math.nan)) for t in (0, 1)
     )
     for measurements in (Measurements(unknown, 0, 1), Measurements(unknown[:1], None, None)):
-        (flag,) = index_flags(measurements)
+        flag = index_flags(measurements)[0]
         assert flag.reason == "the slice spacing is not known, so no volume is, and no index"
     no_rv = tuple(replace(f, volume_ml=f.volume_ml | {"RV": 0.0}) for f in FRAMES)
     reasons = [flag.reason for flag in index_flags(Measurements(no_rv, 0, 1))]
@@ -125,6 +128,11 @@ def test_only_frames_that_numbers_come_from_count() -> None:
 
 def test_a_single_frame_and_one_without_indicators() -> None:
     lone = Measurements(FRAMES[:1], None, None)
+    found = judge(lone, [GOOD])
+    assert found.verdict == "ok"
+    assert [flag.reason for flag in found.flags] == [
+        "a single frame and no cine, so there is no ejection fraction"
+    ]
     assert judge(lone, [replace(GOOD, gaps=1)]).flags[0].reason.endswith(": 1")
     for indicators in (None, replace(GOOD, relative_disagreement=math.nan)):
         unknown = judge(lone, [indicators])
