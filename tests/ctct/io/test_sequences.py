@@ -107,3 +107,13 @@ def test_attributes_of_cines() -> None:
         {"ImageType": ["ORIGINAL", "PRIMARY", "M", "RETRO", "NORM"]},
     ):
         assert note_sequence(header(**attributes)) == ()
+
+
+def test_a_dicom_series_with_an_inversion_pulse_is_noted(tmp_path: Path) -> None:
+    from dicom_support import write_cine
+
+    study = read_study(write_cine(tmp_path, change=lambda t, z: {"InversionTime": "280"}))
+    assert study.notes == (
+        "this series is not a cine: it has an inversion pulse, 280 ms, as late enhancement and T1 "
+        "maps have",
+    )
