@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from ctct.io.dicom.header import frame_value, parse_number
 
 #: What words in a name mean, once anything but letters and digits is replaced by spaces.
-_SEQUENCES: Mapping[str, str] = {
+_SEQUENCES = {
     "late enhancement": r"lge|psir|mde|late (gad\w*|enh\w*)|delayed (enh\w*|hyper\w*)|viab\w*|"
     r"inversion rec\w*|(ti|look) ?(scout|locker)",
     "a map of T1, T2 or extracellular volume": r"t[12] ?(star)? ?map\w*|(post|pre)? ?molli|"
@@ -20,7 +19,7 @@ _SEQUENCES: Mapping[str, str] = {
     "a localizer": r"locali[sz]er|scout|survey|topogram",
 }
 #: Cines too, of another kind.
-_OTHER_CINES: Mapping[str, str] = {
+_OTHER_CINES = {
     "flow": r"[24]d ?flow|flow|phase ?contrast|venc\w*|pc ?mri|pcmr",
     "tagging": r"tagg(ed|ing)|tag ?cine|cine ?tag|c?spamm",
 }

@@ -84,7 +84,8 @@ def _coarsen(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     size = max(1, min(height, width) // _SIDE)
     rows, columns = height // size, width // size
     blocks = voxels[..., : rows * size, : columns * size]
-    return blocks.reshape(*voxels.shape[:2], rows, size, columns, size).mean(axis=(3, 5))
+    means = blocks.reshape(*voxels.shape[:2], rows, size, columns, size).mean(axis=(3, 5))
+    return np.asarray(means, np.float32)
 
 
 def _correlate(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
