@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ctct.io.dicom.header import frame_value, parse_number
@@ -35,6 +36,8 @@ _DELAYED = re.compile(r"(?<![A-Za-z0-9])DE(?![A-Za-z0-9])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 _MAPS = re.compile(r"(T1|T2|T2_?STAR|ECV)[ _]?MAP|PSIR")
+#: Functional groups of an enhanced file that describe the sequence.
+_GROUPS = ("MRModifierSequence", "MREchoSequence", "MRTimingAndRelatedParametersSequence")
 #: A cine has an echo time of 1 to 5 ms.
 _MAX_ECHO_MS = 10.0
 
@@ -65,20 +68,20 @@ def note_name(name: str) -> tuple[str, ...]:
 
 def note_sequence(header: Any) -> tuple[str, ...]:
     """A note on a DICOM data set whose attributes say that it is no cine."""
-    text = " ".join(str(header.get(name) or "") for name in ("SeriesDescription", "ProtocolName"))
+    names = _values(header, "SeriesDescription") + _values(header, "ProtocolName")
+    text = " ".join(map(str, names))
     said = describe_name(text)
     reasons = [f"its name speaks of {said}"] if said and said != _VIEW else []
-    kinds = " ".join(map(str, _as_list(header.get("ImageType")))).upper()
-    if _MAPS.search(kinds):
+    if _MAPS.search(" ".join(map(str, _values(header, "ImageType"))).upper()):
         reasons.append("its ImageType is that of a map or of late enhancement")
-    scanning = _as_list(header.get("ScanningSequence"))
-    inversion_ms = parse_number(_value(header, "InversionTime", "InversionTimes"))
-    if inversion_ms or "IR" in scanning or _value(header, "InversionRecovery") == "YES":
+    scanning = _values(header, "ScanningSequence")
+    inversion_ms = _first_number(header, "InversionTime", "InversionTimes")
+    if inversion_ms or "IR" in scanning or "YES" in _values(header, "InversionRecovery"):
         shown = f", {inversion_ms:g} ms" if inversion_ms else ""
         reasons.append(f"it has an inversion pulse{shown}, as late enhancement and T1 maps have")
-    if "SE" in scanning or _value(header, "EchoPulseSequence") == "SPIN":
+    if "SE" in scanning or "SPIN" in _values(header, "EchoPulseSequence"):
         reasons.append("it is of spin echoes")
-    echo_ms = parse_number(_value(header, "EchoTime", "EffectiveEchoTime"))
+    echo_ms = _first_number(header, "EchoTime", "EffectiveEchoTime")
     if echo_ms and echo_ms > _MAX_ECHO_MS:
         reasons.append(f"its echo time is {echo_ms:g} ms, as in T2-weighted images")
     return (f"this series is not a cine: {', '.join(reasons)}",) if reasons else ()
@@ -88,15 +91,17 @@ def _says(words: str, pattern: str) -> bool:
     return re.search(rf"(?<![a-z0-9])({pattern})(?![a-z])", words) is not None
 
 
-def _as_list(value: Any) -> list[Any]:
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
+def _values(header: Any, name: str) -> list[Any]:
+    """The values of an attribute: of the whole file, or of its first frame."""
+    for group in ("", *_GROUPS):
+        value = frame_value(header, 0, name, group)
+        if value is not None and value != "":
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            return list(value) if is_list else [value]
+    return []
 
 
-def _value(header: Any, *names: str) -> Any:
-    """The first of the attributes that the file has: at its top, or of its first frame."""
-    groups = ("MRModifierSequence", "MREchoSequence", "MRTimingAndRelatedParametersSequence")
-    for name in names:
-        for group in ("", *groups):
-            if (value := frame_value(header, 0, name, group)) not in (None, ""):
-                return value[0] if isinstance(value, list | tuple) else value
-    return None
+def _first_number(header: Any, *names: str) -> float | None:
+    """The first number that one of the attributes holds."""
+    numbers = (parse_number(value) for name in names for value in _values(header, name))
+    return next((number for number in numbers if number is not None), None)

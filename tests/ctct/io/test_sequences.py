@@ -75,7 +75,7 @@ def header(**attributes: object) -> object:
         (
             {
                 "SharedFunctionalGroupsSequence": [
-                    header(MRModifierSequence=[header(InversionTimes=[280.0])])
+                    header(MRModifierSequence=[header(InversionTimes=[280.0, 380.0])])
                 ]
             },
             "an inversion pulse, 280 ms",
