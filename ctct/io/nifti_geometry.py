@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from nibabel.spatialimages import HeaderDataError
 
 from ctct.io.study import SLICE_MM
 
 _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; every other code is read as mm
 #: Sizes that differ by less are the same number, rounded.
 _ROUNDING = 0.005
+#: A qform has no shear, so the slice axis of a sheared stack has another direction in the sform.
+_MAX_TURN = np.pi / 4
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def find_geometry(header: nib.Nifti1Header, stored: nib.Nifti1Header) -> ImageGe
             f"the header contradicts itself: voxels of {_format(pixdim_mm[axes])} mm by pixdim, "
             f"of {_format(form_mm[axes])} mm by the {name}, which is used",
         )
+    if name == "sform" and int(stored["qform_code"]) > 0 and _is_turned(header, affine):
+        notes += ("sform and qform give the image different directions, those of the sform hold",)
     return ImageGeometry(shape, affine, _as_tuple(form_mm), True, notes)
 
 
@@ -99,6 +104,20 @@ def _find_form(
             return name, affine, notes
         notes += (f"the {name} in the header is impossible and not used",)
     return "", np.array(header.get_base_affine(), np.float64), notes
+
+
+def _is_turned(header: nib.Nifti1Header, affine: npt.NDArray[np.float64]) -> bool:
+    """Whether an axis of the qform lies more than :data:`_MAX_TURN` away from that of ``affine``.
+
+    A qform that is damaged says nothing.
+    """
+    try:
+        turned = np.array(header.get_qform(), np.float64)[:3, :3]
+    except HeaderDataError:
+        return False
+    lengths = np.linalg.norm(turned, axis=0) * np.linalg.norm(affine[:3, :3], axis=0)
+    cosines = (turned * affine[:3, :3]).sum(axis=0) / np.where(lengths > 0, lengths, 1)
+    return bool((cosines[lengths > 0] < np.cos(_MAX_TURN)).any())
 
 
 def _measure_along_normal(

@@ -93,6 +93,15 @@ def test_sform_and_qform_of_different_size(tmp_path: Path) -> None:
     assert "by the sform" in note
 
 
+def test_sform_and_qform_of_different_directions(tmp_path: Path) -> None:
+    flipped = TRUE @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    (note,) = read(tmp_path, scan(TRUE, flipped))[1]
+    assert note == "sform and qform give the image different directions, those of the sform hold"
+    slightly = TRUE.copy()
+    slightly[:3, 2] += 2.0 * ALONG  # sheared by 13°
+    assert read(tmp_path, scan(slightly, TRUE))[1] == ()
+
+
 def test_a_form_of_one_millimeter_is_none_beside_another_pixdim(tmp_path: Path) -> None:
     for form in (np.eye(4), np.diag([-1.0, -1.0, 1.0, 1.0])):
         for image in (scan(form), scan(form, shape=(6, 5, 4, 3)), scan(form, shape=(6, 5, 1))):
