@@ -131,6 +131,9 @@ def discover(
         if not scans.series:
             expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
             found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
+            if scans.label_maps:
+                count, first = len(scans.label_maps), scans.label_maps[0]
+                found = f"{count} label maps such as {first}, which are read when named; {found}"
             raise InputError(f"{where}: no scan found; {found}")
         if not cines:
             raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
