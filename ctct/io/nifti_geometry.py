@@ -53,8 +53,8 @@ def find_geometry(header: nib.Nifti1Header, stored: nib.Nifti1Header) -> ImageGe
     """
     pixdim = stored["pixdim"].astype(np.float64)
     shape = tuple(int(n) for n in header.get_data_shape())
-    # The size along an axis of one voxel may be unknown.
-    axes = [axis for axis, n in enumerate(shape[:3]) if n > 1 or pixdim[1 + axis]]
+    # What the header says of the third axis of a single slice is often made up.
+    axes = [axis for axis, n in enumerate(shape[:3]) if n > 1 or axis < 2]
     to_mm = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
     pixdim_mm = np.abs(pixdim[1:4]) * to_mm
     name, affine, notes = _find_form(header, stored)
