@@ -191,7 +191,7 @@ class Segmenter:
 
         Args:
             study: any number of frames, slices, rows and columns.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
             on_slices: told the number of slices finished so far.
 
         Raises:
