@@ -51,7 +51,9 @@ class Job:
         self.orientation = find_orientation(self.study.affine)
         voxels = np.ascontiguousarray(self.orientation.to_usual(self.study.voxels))
         row_mm, column_mm = self.study.spacing_mm
-        self.spacing_mm = (column_mm, row_mm) if self.orientation.transposed else (row_mm, column_mm)
+        self.spacing_mm = (
+            (column_mm, row_mm) if self.orientation.transposed else (row_mm, column_mm)
+        )
         self.slices = voxels.reshape(-1, *voxels.shape[2:])
         self.labels = np.zeros(self.slices.shape, np.uint8)
         self.disagreement = np.zeros(self.slices.shape, np.float16)
