@@ -123,7 +123,8 @@ class Batch:
         pairs = []
         for part in self.parts:
             slices = part.crop.cut(part.job.slices[part.span, None])  # (N, 1, H, W)
-            pairs.append((slices, np.tile(np.float32(part.job.spacing_mm), (len(part), 1))))
+            spacing_mm = np.array([part.job.spacing_mm] * len(part), np.float32)  # (N, 2)
+            pairs.append((slices, spacing_mm))
         if len(pairs) == 1:
             return np.ascontiguousarray(pairs[0][0]), pairs[0][1]
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))  # type: ignore[return-value]

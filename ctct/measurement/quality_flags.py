@@ -134,7 +134,7 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
             f"{100 * indicators.hollow:.0f} % of the LV's volume",
         ),
         (
-            indicators.ringless > 0.05,
+            indicators.ringless > 0.03,
             REVIEW,
             f"{100 * indicators.ringless:.0f} % of the LV lies in slices without a ring of "
             "myocardium",
