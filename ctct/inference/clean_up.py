@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cc3d
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +14,20 @@ from ctct.measurement.regions import APEX, region_of_slices
 
 #: A pixel with myocardium on so many of its four sides lies within the ring, which may have a gap.
 _MIN_SIDES = 3
+#: Beside the cavity, in the same slice, a space of more than this share of it is not a part of the
+#: same ring.
+_MAX_POCKET = 0.25
 
 
 def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Remove from each frame what is not part of the heart, and fill the ring of myocardium.
 
     The largest 3-D component of the RV stays, and that of LV and myocardium, taken as one. In the
-    latter, of the LV its main piece and all pieces within the ring of myocardium stay, connected or
-    not. Then the holes that the myocardium encloses in a slice are filled: a cavity with LV, and a
-    hole that holds no LV, beside a larger cavity, with myocardium. One that holds more RV than LV
-    stays as it is. Below the apex, LV in slices without myocardium is removed.
+    latter, of the LV its main piece stays, and further pieces within the ring of myocardium that
+    lie above or below it or, as small pockets, beside it. Then holes in the ring are filled: a
+    cavity with LV, and a small hole that holds no LV, beside the cavity, with myocardium. Other
+    holes stay, those with more RV than LV among them. Below the apex, LV in slices without
+    myocardium is removed.
 
     Args:
         labels: (T, Z, H, W) label map.
@@ -35,12 +41,17 @@ def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     for frame, out in zip(cut, cleaned[..., rows, columns], strict=True):
         rv = _largest(frame == VALUE[RV])
         wall = _largest(np.isin(frame, (VALUE[MYO], VALUE[LV])))
-        muscle = wall & (frame == VALUE[MYO])
-        lv = _pieces_within(muscle, rv, wall & (frame == VALUE[LV]))
+        muscle, blood = (wall & (frame == VALUE[s]) for s in (MYO, LV))
+        main, others = _pieces_within(muscle, rv, blood)
+        axis = _Axis.of(main, wall)
+        lv = main.copy()
+        for piece in others:
+            if axis.passes(piece) and _is_pocket(piece, main):
+                lv |= piece
         for structure, mask in zip(STRUCTURES, (rv, muscle, lv), strict=True):
             out[mask] = VALUE[structure]
-        for slice_ in out:
-            _fill_ring(slice_)
+        for slice_, removed in zip(out, blood & ~lv, strict=True):
+            _fill_ring(slice_, removed, axis)
         _remove_below_apex(out)
     return cleaned
 
@@ -72,31 +83,75 @@ def _largest(mask: Mask) -> Mask:
     return largest
 
 
-def _pieces_within(muscle: Mask, rv: Mask, lv: Mask) -> Mask:
-    """The 3-D components of ``lv`` that lie mostly within the ring, and the main one in any case.
+@dataclass(frozen=True)
+class _Axis:
+    """The long axis of the LV, taken as perpendicular to the slices.
+
+    Attributes:
+        center: (row, column).
+        radius: mean radius of the LV with its wall, in pixels; infinite without an LV.
+    """
+
+    center: npt.NDArray[np.float64]
+    radius: float
+
+    @classmethod
+    def of(cls, main: Mask, wall: Mask) -> _Axis:
+        """From the main piece (Z, H, W) of the LV, and the LV with its wall."""
+        if not main.any():
+            return cls(np.zeros(2), np.inf)
+        area = wall[main.any(axis=(1, 2))].sum(axis=(1, 2)).mean()
+        return cls(_center(main), float(np.sqrt(area / np.pi)))
+
+    def passes(self, mask: Mask) -> bool:
+        """Whether the center of a mask (…, H, W) lies within the radius."""
+        return bool(np.linalg.norm(_center(mask) - self.center) <= self.radius)
+
+
+def _center(mask: Mask) -> npt.NDArray[np.float64]:
+    """Mean row and column of a mask (…, H, W)."""
+    center: npt.NDArray[np.float64] = np.argwhere(mask)[:, -2:].mean(axis=0)
+    return center
+
+
+def _pieces_within(muscle: Mask, rv: Mask, blood: Mask) -> tuple[Mask, list[Mask]]:
+    """The main 3-D component of ``blood``, and the others that lie mostly within the ring.
 
     The main one has the most voxels within the ring, or is the largest where none has any.
     """
-    pieces, count = cc3d.connected_components(lv, connectivity=26, return_N=True)
+    pieces, count = cc3d.connected_components(blood, connectivity=26, return_N=True)
     if count <= 1:
-        return lv
+        return blood, []
     within = (count_sides(muscle) >= _MIN_SIDES) & (count_sides(rv) < _MIN_SIDES)
-    size = np.bincount(pieces[lv], minlength=count + 1)
-    inside = np.bincount(pieces[lv & within], minlength=count + 1)
-    stays = 2 * inside > size
-    stays[np.lexsort((size, inside))[-1]] = True
-    kept: Mask = stays[pieces]
-    return kept
+    size = np.bincount(pieces[blood], minlength=count + 1)
+    inside = np.bincount(pieces[blood & within], minlength=count + 1)
+    main = np.lexsort((size, inside))[-1]
+    others = np.flatnonzero(2 * inside > size)
+    return pieces == main, [pieces == n for n in others if n != main]
 
 
-def _fill_ring(slice_: npt.NDArray[np.uint8]) -> None:
-    """Fill the holes that the myocardium encloses in a slice (H, W), in place."""
-    holes = _holes(slice_ == VALUE[MYO])
-    for hole in sorted(holes, key=np.count_nonzero, reverse=True):
+def _is_pocket(piece: Mask, main: Mask) -> bool:
+    """Whether a piece (Z, H, W) is small beside the main one, in the slices that hold both."""
+    shared = piece.any(axis=(1, 2)) & main.any(axis=(1, 2))
+    beside, cavity = np.count_nonzero(piece[shared]), np.count_nonzero(main[shared])
+    return beside <= _MAX_POCKET * cavity
+
+
+def _fill_ring(slice_: npt.NDArray[np.uint8], removed: Mask, axis: _Axis) -> None:
+    """Fill the holes that the myocardium encloses in a slice (H, W), in place.
+
+    Holes stay that hold more RV than LV, from which LV was ``removed``, or off the axis.
+    """
+    for hole in sorted(_holes(slice_ == VALUE[MYO]), key=np.count_nonzero, reverse=True):
         is_lv, is_rv = (np.count_nonzero(slice_[hole] == VALUE[s]) for s in (LV, RV))
-        is_cavity = is_lv or np.count_nonzero(hole) > np.count_nonzero(slice_ == VALUE[LV])
-        if is_rv <= is_lv:
-            slice_[hole] = VALUE[LV] if is_cavity else VALUE[MYO]
+        cavity = np.count_nonzero(slice_ == VALUE[LV])
+        if is_rv > is_lv or removed[hole].any():
+            continue
+        size = np.count_nonzero(hole)
+        if is_lv or (size > cavity and axis.passes(hole)):
+            slice_[hole] = VALUE[LV]
+        elif size <= _MAX_POCKET * cavity:
+            slice_[hole] = VALUE[MYO]
 
 
 def _holes(mask: Mask) -> list[Mask]:

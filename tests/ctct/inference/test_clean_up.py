@@ -107,6 +107,34 @@ def test_a_wall_around_the_rv_does_not_fill_the_rv() -> None:
     assert (clean_up(labels)[0, 1:3, 9:15, 4:7] == VALUE[RV]).all()
 
 
+def test_of_two_rings_the_second_keeps_neither_its_lv_nor_is_it_filled() -> None:
+    labels = np.zeros((1, 6, 24, 40), np.uint8)
+    labels[..., :24] = heart()
+    labels[0, 3:5, 8:16, 16:26] = VALUE[MYO]  # beside the first ring, connected to it
+    expected = labels.copy()
+    expected[0, 3:5, 10:14, 18:22] = 0
+    labels[0, 3:5, 10:14, 18:22] = VALUE[LV]
+    assert (clean_up(labels) == expected).all()
+    # In a slice without the first ring it lies off the axis.
+    labels[0, 4, :, 8:16] = expected[0, 4, :, 8:16] = 0
+    assert (clean_up(labels) == expected).all()
+    assert (clean_up(expected) == expected).all()
+
+
+def test_a_pocket_in_the_wall_stays_lv() -> None:
+    labels = heart()
+    labels[0, 2, 10:14, 12] = VALUE[MYO]  # parts the cavity
+    labels[0, 1:4, 10:13, 13] = VALUE[MYO]
+    assert labels[0, 2, 13, 13] == VALUE[LV]
+    assert (clean_up(labels) == labels).all()
+
+
+def test_an_unlabelled_cavity_beside_a_stray_pixel_of_lv_is_filled() -> None:
+    labels = damaged(2, *CAVITY)
+    labels[0, 2, 12, 15] = VALUE[LV]
+    assert (clean_up(labels)[0, 2, *CAVITY] == VALUE[LV]).all()
+
+
 def test_lv_apart_from_the_heart_goes_even_if_it_is_the_largest_piece() -> None:
     labels = heart()
     labels[0, 2, *CAVITY] = VALUE[MYO]
