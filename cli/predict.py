@@ -122,7 +122,7 @@ def predict(
         bool,
         typer.Option(
             "--keep-all-components",
-            help="Keep every component of each structure, not only the largest.",
+            help="Keep the networks' labels as they are: parts that lie apart, holes in the heart.",
             rich_help_panel=LABEL_MAPS,
         ),
     ] = False,

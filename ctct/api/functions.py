@@ -144,7 +144,7 @@ def predict(
         tta: mean over eight orientations; needs the extra ``export``.
         series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
         label_order: numbering of the label maps.
-        clean_up: keep only the largest 3-D component of each structure.
+        clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         pictures: write a picture of each case.
         report: write ``report.html`` and ``segments.csv``.
         formats: of the label maps: "nifti", and "dicom-seg" for scans from DICOM.

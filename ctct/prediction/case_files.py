@@ -42,7 +42,7 @@ class PredictOptions:
     """Options of ``ctct predict``.
 
     Attributes:
-        clean_up: keep only the largest 3-D component of each structure.
+        clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
         pictures: also write a picture of each case: ED and ES with their contours.
         report: also write ``segments.csv`` and ``report.html``.
