@@ -100,6 +100,10 @@ def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(folder),
+        # Its parser may take the GridSample of operator set 20 as "nearest", without a word; see
+        # ctct.runtimes.tensorrt.prepare_graph. ONNX Runtime itself runs these nodes, the first and
+        # the last of the graph, and those that TensorRT is not given by default.
+        "trt_op_types_to_exclude": "GridSample,NonMaxSuppression,NonZero,RoiAlign",
         "trt_profile_min_shapes": text(0),
         "trt_profile_opt_shapes": text(1),
         "trt_profile_max_shapes": text(2),
