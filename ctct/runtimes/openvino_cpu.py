@@ -10,11 +10,29 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from ctct.errors import ModelError, OutputError
+from ctct.errors import ModelError, OutputError, RuntimeUnavailableError
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
+#: The oldest version that reads the bundled model. Earlier ones do not know the names that operator
+#: set 20 gives to modes of GridSample, and end the process while they say so.
+OLDEST = (2026, 3)
+
+
+def check_version() -> None:
+    """Refuse versions that would end the process.
+
+    Raises:
+        RuntimeUnavailableError: OpenVINO is older than :data:`OLDEST`.
+    """
+    if tuple(map(int, ov.__version__.split(".")[:2])) < OLDEST:
+        version = ov.__version__.split("-")[0]
+        needed = ".".join(map(str, OLDEST))
+        raise RuntimeUnavailableError(
+            f"OpenVINO {version} is too old, it crashes on the graphs of ctct; "
+            f"pip install 'openvino>={needed}'"
+        )
 
 
 @cache
@@ -24,7 +42,11 @@ def core() -> ov.Core:
     Each Core sets its own signal stack on CPUs with AMX, and restores the previous one when it
     ends. If two end in the order they began, the second restores a stack that is already freed,
     and the next Ctrl-C is a segmentation fault (OpenVINO 2026.4).
+
+    Raises:
+        RuntimeUnavailableError: OpenVINO is too old.
     """
+    check_version()
     return ov.Core()
 
 
