@@ -11,6 +11,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from ctct.errors import ModelError, OutputError, RuntimeUnavailableError
+from ctct.model_files.model_file import read_onnx
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
 from ctct.storage import cache_folder, prepare_folder
 
@@ -66,7 +67,12 @@ class OpenVinoRuntime:
         if keep and (folder := _writable(cache_folder("openvino"))):
             settings["CACHE_DIR"] = str(folder)
         try:
-            compiled = core().compile_model(str(path), "CPU", settings)
+            if path.suffix == ".onnx":
+                # From memory: what is loaded is what was checked.
+                model, weights = read_onnx(path), b""
+                compiled = core().compile_model(model, "CPU", settings, weights=weights)
+            else:
+                compiled = core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise ModelError(f"{path}: OpenVINO cannot load it ({error})") from error
         self._request = compiled.create_infer_request()
