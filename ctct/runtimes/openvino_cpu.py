@@ -66,13 +66,12 @@ class OpenVinoRuntime:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if keep and (folder := _writable(cache_folder("openvino"))):
             settings["CACHE_DIR"] = str(folder)
+        here = core()
         try:
-            if path.suffix == ".onnx":
-                # From memory: what is loaded is what was checked.
-                model, weights = read_onnx(path), b""
-                compiled = core().compile_model(model, "CPU", settings, weights=weights)
+            if path.suffix == ".onnx":  # from memory: what is loaded is what was checked
+                compiled = here.compile_model(read_onnx(path), "CPU", settings, weights=b"")
             else:
-                compiled = core().compile_model(str(path), "CPU", settings)
+                compiled = here.compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise ModelError(f"{path}: OpenVINO cannot load it ({error})") from error
         self._request = compiled.create_infer_request()
