@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctct.api.inputs import as_path
 from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
-from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
+from ctct.errors import ConfigError, InputError, missing_package
 from ctct.io.read import read_study as _read_study
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
@@ -29,12 +29,6 @@ log = logging.getLogger(__name__)
 
 OneOrMore = str | Path | Sequence[str | Path]
 
-#: Packages of the extras "train" and "export" beyond a base install.
-_OPTIONAL = (
-    *("torch", "timm", "safetensors", "lightning_fabric"),
-    *("onnx", "onnxscript", "nncf", "onnxruntime"),
-)
-
 
 @contextmanager
 def _needs(extra: str) -> Iterator[None]:
@@ -42,12 +36,9 @@ def _needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        package = (error.name or "").split(".")[0]
-        if package not in _OPTIONAL:
-            raise
-        raise RuntimeUnavailableError(
-            f"this needs {package}, which is not installed; pip install 'ctct[{extra}]'"
-        ) from error
+        if missing := missing_package(error, extra):
+            raise missing from error
+        raise
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:
