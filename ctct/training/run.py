@@ -45,6 +45,23 @@ def write_settings(folder: Path, config: TrainingConfig, split: Split) -> None:
     write_atomic(folder / SPLIT_FILE, (json.dumps(split.to_dict(), indent=2) + "\n").encode())
 
 
+def check_split(folder: Path, split: Split) -> None:
+    """Refuse to continue a run with other validation patients: it would have learned from them.
+
+    Raises:
+        ConfigError: ``split.json`` of the run names others; the message names who changed sides.
+    """
+    try:
+        former = set(json.loads((folder / SPLIT_FILE).read_text("utf-8"))["validation"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # lost; it is written again
+    if changed := sorted(former ^ set(split.validation)):
+        raise ConfigError(
+            f"{folder}: the patients have changed since the run began: {', '.join(changed)} would "
+            "change between training and validation; put the data back, or start another run"
+        )
+
+
 def save_result(
     folder: Path,
     graph: SegmentationGraph,

@@ -20,7 +20,12 @@ from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.resume import load_resume, save_resume
-from ctct.training.run import describe_origin, load_initial_weights, write_settings
+from ctct.training.run import (
+    check_split,
+    describe_origin,
+    load_initial_weights,
+    write_settings,
+)
 from ctct.training.split import split_patients, training_data
 
 if TYPE_CHECKING:
@@ -103,16 +108,18 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         InputError: the data cannot be used.
         ModelError: a file of weights cannot be used.
     """
+    patients = config.patients
+    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    split = split_patients(collection, config)
+    if resume:
+        check_split(folder, split)
+    data = training_data(collection, split)
+
     students, origin = build_students(config, fabric, resume)
     averaged = copy.deepcopy(students).eval()
     if should_compile(config, fabric.device):
         students.cnn.compile()
         students.transformer.compile()
-
-    patients = config.patients
-    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
-    split = split_patients(collection, config)
-    data = training_data(collection, split)
     run = TrainingRun(
         config=config,
         folder=folder,
@@ -132,6 +139,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         run.load()
     if fabric.is_global_zero:
         write_settings(folder, config, split)
+        log.info("%s", split.describe())
         log.info(
             "%d labelled and %d unlabelled patients (%d and %d slices), %d for validation, on %s",
             *(len(split.labelled), len(split.unlabelled)),

@@ -31,7 +31,7 @@ def test_a_folder_with_a_run(tmp_path: Path) -> None:
 
 def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> None:
     config = TrainingConfig(data=".", steps=7)
-    write_settings(tmp_path, config, Split(("a",), ("b", "c"), ("d",)))
+    write_settings(tmp_path, config, Split(("a",), ("b", "c"), ("d",), ("e",), "drawn"))
     written = json.loads((tmp_path / "config.json").read_text())
     assert written["optimization"]["steps"] == 7  # in groups
     assert TrainingConfig.model_validate(written) == config
@@ -39,6 +39,8 @@ def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> Non
         "labelled": ["a"],
         "unlabelled": ["b", "c"],
         "validation": ["d"],
+        "left_out": ["e"],
+        "method": "drawn",
     }
 
 
