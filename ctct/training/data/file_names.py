@@ -21,7 +21,7 @@ _IMAGE_WORDS = frozenset({"img", "imgs", "image", "images", "im", "scan", "scans
 #: What follows the name of a patient: phases, views, sessions, frames.
 _QUALIFIER = re.compile(
     r"[_.-](?:(?:lv|rv)?e[ds]|cine|sax?|lax?|[234]ch|[234]d|dia|sys|diastole|systole|rest|stress|"
-    r"pre|post|baseline|follow-?up|retest|img|image|scan|mri|0000|"
+    r"pre|post|baseline|follow-?up|retest|img|image|scan|mri|000\d|"
     r"(?:frame|t|time|phase|ses|session|visit|run|acq|slice|sl|z|fu|tp|timepoint)[_.-]?\d+)$",
     re.IGNORECASE,
 )

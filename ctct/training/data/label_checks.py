@@ -99,7 +99,7 @@ def check_label_order(volumes: Iterable[Volume], source: str) -> None:
     others = [name for name in ORDERS if name != "acdc"]
     raise InputError(
         f"{source}: labels look exchanged: the wall must surround the LV ({numbers}); try "
-        f"--label-order {others[0]}, or state the numbers in a dataset.json as nnU-Net has it"
+        f"--label-order {others[0]}, or a dataset.json, as nnU-Net has it, with the right numbers"
     )
 
 

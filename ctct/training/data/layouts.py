@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.files import ENDINGS, case_name
+from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.labels import ORDERS
 from ctct.training.data.collection import Collection, Volume, to_bytes
 from ctct.training.data.dataset_json import DATASET_FILE, read_label_values
@@ -141,13 +141,17 @@ def find_scans(root: Path, with_labels: bool = True) -> tuple[str, list[ScanFile
     for folder in root.rglob("imagesTr"):
         if (folder.parent / "labelsTr").is_dir():
             raise InputError(f"{root}: has a data set of nnU-Net within; give {folder.parent}")
-    files = [p for ending in ENDINGS for p in sorted(root.rglob(f"*{ending}")) if _visible(p)]
+    files = sorted(p for p in root.rglob("*") if _visible(p) and _ends_with(p, ENDINGS))
     if results := [p for p in files if _is_result(p)]:
         log.warning(
             "label maps of ctct predict are not trained on: %d, as %s", len(results), results[0]
         )
         files = [p for p in files if p not in results]
     pairs = pair_labels(root, files, with_labels)
+    if others := sorted(p for p in root.rglob("*") if _visible(p) and _ends_with(p, ITK_ENDINGS)):
+        raise InputError(
+            f"{others[0]}: training reads {ENDINGS[0]} alone; convert it, or remove it"
+        )
     if not pairs:
         raise InputError(
             f"{root}: no scan to train on; expected the layout of ACDC "
@@ -176,6 +180,8 @@ def _is_result(path: Path) -> bool:
 
 
 def _nnunet(root: Path) -> list[ScanFiles]:
+    if tests := _files_of(root / "imagesTs"):
+        log.info("%s: not trained on, %d files", tests[0].parent, len(tests))
     scans = []
     labels: dict[str, Path] = {}
     for path in _files_of(root / "labelsTr"):
@@ -203,7 +209,7 @@ def _nnunet(root: Path) -> list[ScanFiles]:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if p.name.endswith(ENDINGS) and _visible(p))
+    return sorted(p for p in folder.glob("*") if _ends_with(p, ENDINGS) and _visible(p))
 
 
 def _volumes(scan: ScanFiles, values: Mapping[str, int]) -> Iterator[Volume]:
@@ -255,6 +261,10 @@ def _looks_like_labels(voxels: npt.NDArray[np.float32]) -> bool:
     values = np.unique(voxels.round(3))
     is_small = values[0] >= 0 and values[-1] <= _MAX_LABEL and bool((values % 1 == 0).all())
     return len(values) == 2 or (len(values) > 2 and is_small)
+
+
+def _ends_with(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(endings)
 
 
 def _visible(path: Path) -> bool:

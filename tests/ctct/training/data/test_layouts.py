@@ -103,6 +103,99 @@ class TestOtherLayouts:
         assert sum(v.labels is None for v in collection.volumes) == 6
 
 
+class TestLabels:
+    @pytest.mark.parametrize("label", ["a_mask.nii.gz", "labels/a.nii.gz"])
+    def test_of_another_name(self, tmp_path: Path, label: str) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / label, labels)
+        (volume,) = read_collection(tmp_path).volumes
+        np.testing.assert_array_equal(volume.labels, labels.transpose(2, 1, 0))
+
+    def test_frames_without_any_are_unlabelled(self, tmp_path: Path) -> None:
+        image, _ = phantom(4)
+        empty, labels = np.zeros_like(phantom()[1]), phantom()[1]
+        save(tmp_path / "a_sa.nii.gz", image)
+        save(tmp_path / "a_sa_gt.nii.gz", np.stack([labels, empty, empty, labels], -1))
+        volumes = read_collection(tmp_path).volumes
+        assert [v.labels is not None for v in volumes] == [True, False, False, True]
+
+    def test_a_file_without_any_is_refused(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", labels * 0)
+        with pytest.raises(InputError, match=r"a_gt\.nii\.gz: holds no label; remove it"):
+            read_collection(tmp_path)
+        save(tmp_path / "a.nii.gz", image[:, :, :1])
+        save(tmp_path / "a_gt.nii.gz", labels[:, :, :1] * 0)  # one slice may lie beyond the heart
+        assert read_collection(tmp_path).volumes[0].labels is not None
+
+    @pytest.mark.parametrize("values", [[0, 1, 2, 3], [0, 0, 0, 255], [0, 0, 1, 1]])
+    def test_a_label_map_of_unknown_name_is_no_scan(
+        self, tmp_path: Path, values: list[int]
+    ) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a-lv.nii.gz", np.array(values, np.uint8)[labels])
+        for folders in ({"path": tmp_path}, {"path": tmp_path / "more", "unlabelled": [tmp_path]}):
+            save(tmp_path / "more" / "b.nii.gz", image)
+            with pytest.raises(InputError, match=r"a-lv\.nii\.gz: looks like a label map"):
+                read_collection(**folders)
+
+    def test_of_ctct_predict_are_not_trained_on(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", labels)
+        save(tmp_path / "out" / "a_seg.nii.gz", labels)
+        with pytest.raises(InputError, match=r"a_seg\.nii\.gz: .*a_gt.nii.gz is a label map"):
+            read_collection(tmp_path)
+        (tmp_path / "out" / "run.json").write_text("{}")
+        assert len(read_collection(tmp_path).volumes) == 1
+        assert "label maps of ctct predict are not trained on: 1" in caplog.text
+
+    def test_numbers_by_dataset_json(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "imagesTr" / "a_0000.nii.gz", image)
+        save(tmp_path / "labelsTr" / "a.nii.gz", np.array([0, 3, 1, 2], np.uint8)[labels])
+        names = '{"labels": {"background": 0, "MYO": 1, "left ventricle": 2, "RV": 3}}'
+        (tmp_path / "dataset.json").write_text(names)
+        found = read_collection(tmp_path).volumes[0].labels
+        np.testing.assert_array_equal(found, labels.transpose(2, 1, 0))
+        with pytest.raises(InputError, match="--label-order mnms says"):
+            read_collection(tmp_path, "mnms")
+        (tmp_path / "dataset.json").unlink()
+        with pytest.raises(InputError, match="labels look exchanged"):
+            read_collection(tmp_path)
+
+    def test_of_other_formats_are_refused(self, tmp_path: Path) -> None:
+        save(tmp_path / "a.nii.gz", phantom()[0])
+        (tmp_path / "a.seg.nrrd").touch()
+        with pytest.raises(InputError, match=r"a\.seg\.nrrd: training reads \.nii\.gz alone"):
+            read_collection(tmp_path)
+
+
+class TestPatients:
+    def test_several_images_are_of_one(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "ctct")
+        image, _ = phantom()
+        for name in ("P1_0", "P1_1", "P2"):
+            save(tmp_path / "a" / f"{name}.nii.gz", image)
+        save(tmp_path / "b" / "P2_4.nii.gz", image)
+        volumes = read_collection(tmp_path / "a", unlabelled=[tmp_path / "b"]).volumes
+        assert [v.patient for v in volumes] == ["P1", "P1", "P2", "P2"]
+        assert "several images of one patient, by their names: P1 (P1_0, P1_1); P2" in caplog.text
+
+    def test_a_data_set_of_nnunet_within(self, tmp_path: Path) -> None:
+        save(tmp_path / "Dataset5" / "imagesTr" / "a_0000.nii.gz", phantom()[0])
+        save(tmp_path / "Dataset5" / "labelsTr" / "a.nii.gz", phantom()[1])
+        with pytest.raises(InputError, match=r"nnU-Net within; give .*Dataset5"):
+            read_collection(tmp_path)
+
+
 @pytest.mark.parametrize("frames", [0, 3])
 def test_rounding_noise_of_labels_is_removed(tmp_path: Path, frames: int) -> None:
     image, labels = phantom(frames)
