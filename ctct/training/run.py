@@ -7,15 +7,17 @@ state to continue from, :mod:`ctct.training.monitor` the metrics and pictures.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from ctct.errors import ConfigError
+from ctct.errors import ConfigError, OutputError
 from ctct.model_files.variant import MEMBERS
-from ctct.models.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
+from ctct.models.checkpoint import MODEL_FILE, ModelDescription, load_checkpoint, save_checkpoint
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import architecture
-from ctct.storage import prepare_folder, write_atomic
+from ctct.storage import lock_folder, prepare_folder, write_atomic
 from ctct.training.config import CONFIG_FILE, TrainingConfig
 from ctct.training.resume import RESUME_FILE
 from ctct.training.split import Split
@@ -23,20 +25,52 @@ from ctct.training.split import Split
 SPLIT_FILE = "split.json"
 
 
-def prepare_run(folder: Path, resume: bool) -> None:
-    """Make the folder of a run, which must hold a run to continue if ``resume``, else none.
+@contextmanager
+def open_run(folder: Path, resume: bool) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it until the end.
+
+    Of several processes of one run the first does so.
+
+    Args:
+        folder: must hold a run to continue if ``resume``, else none.
+        resume: whether to continue.
 
     Raises:
-        ConfigError: it does not, or does.
-        OutputError: nothing can be written there.
+        ConfigError: the folder holds no run, or one.
+        OutputError: nothing can be written there, at the start or later, or another run does.
     """
-    if resume and not (folder / RESUME_FILE).exists():
+    if resume and not folder.is_dir():
         raise ConfigError(f"{folder}: there is no run to continue")
-    if not resume and (folder / RESUME_FILE).exists():
+    prepare_folder(folder)
+    try:
+        with lock_folder(folder) if _is_first_process() else nullcontext():
+            _check_former_run(folder, resume)
+            yield
+    except OSError as error:  # of TensorBoard's files, for one; scans have errors of their own
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror or error}); make room, then continue "
+            "with --resume"
+        ) from error
+
+
+def _check_former_run(folder: Path, resume: bool) -> None:
+    can_continue = (folder / RESUME_FILE).exists()
+    if resume and not can_continue:
+        raise ConfigError(f"{folder}: there is no run to continue")
+    if not resume and can_continue:
         raise ConfigError(
             f"{folder}: holds a run already; continue it with --resume, or choose another folder"
         )
-    prepare_folder(folder)
+    if not resume and (folder / MODEL_FILE).exists():
+        raise ConfigError(
+            f"{folder}: holds {MODEL_FILE} of a run that cannot be continued; choose another "
+            "folder, or remove it"
+        )
+
+
+def _is_first_process() -> bool:
+    """Whether this is not one of the further processes that Fabric or torchrun started."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
 
 
 def write_settings(folder: Path, config: TrainingConfig, split: Split) -> None:

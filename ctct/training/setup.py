@@ -116,6 +116,8 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
     data = training_data(collection, split)
 
     students, origin = build_students(config, fabric, resume)
+    if not resume:
+        config = _without_missing_weights(config, students)
     averaged = copy.deepcopy(students).eval()
     if should_compile(config, fabric.device):
         students.cnn.compile()
@@ -164,6 +166,16 @@ def build_students(
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         students = nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-untyped-call]
     return students, origin
+
+
+def _without_missing_weights(config: TrainingConfig, students: SegmentationGraph) -> TrainingConfig:
+    """Settings that do not claim ImageNet weights where a network could not have them."""
+    networks = (students.cnn, students.transformer)
+    loaded = all(getattr(network, "from_imagenet", True) for network in networks)
+    if loaded or not config.pair.pretrained:
+        return config
+    pair = config.pair.model_copy(update={"pretrained": False})
+    return config.model_copy(update={"pair": pair})
 
 
 def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:

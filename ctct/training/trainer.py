@@ -13,7 +13,7 @@ from ctct.training.config import TrainingConfig
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
 from ctct.training.monitor import Monitor, RecentLosses
-from ctct.training.run import prepare_run, save_result
+from ctct.training.run import open_run, save_result
 from ctct.training.schedules import SCHEDULES, ramp_up
 from ctct.training.setup import TrainingRun, set_up
 from ctct.training.step import take_step, update_average
@@ -54,10 +54,11 @@ def train(
     Raises:
         StoppedError: by Ctrl-C or SIGTERM, after saving.
         DivergedError: the loss is not a number.
+        OutputError: the disk is full, or another run writes into ``folder``.
     """
-    prepare_run(Path(folder), resume)
-    run = set_up(config, Path(folder), make_fabric(device, devices, config), resume)
-    return fit(run, observe)
+    with open_run(Path(folder), resume):
+        run = set_up(config, Path(folder), make_fabric(device, devices, config), resume)
+        return fit(run, observe)
 
 
 def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, float]:
