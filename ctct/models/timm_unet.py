@@ -43,7 +43,10 @@ class TimmUNet(nn.Module):
 
         def make(weights: bool | None) -> nn.Module:
             name = f"tu-{encoder}"
-            return smp.Unet(name, encoder_weights=weights, in_channels=1, classes=classes)
+            unet: nn.Module = smp.Unet(
+                name, encoder_weights=weights, in_channels=1, classes=classes
+            )
+            return unet
 
         loaded = ask_hub(f"timm:{encoder}", lambda: make(True)) if pretrained else None
         self.from_imagenet = loaded is not None

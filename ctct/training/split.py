@@ -150,6 +150,8 @@ def _split_by_rule(
         elif training:
             order, validation, method = training, validating, "the published split of ACDC"
             left_out = set(with_labels) - {*training, *validating}
+            if not validating:
+                method += ", of whose validation patients none is there: training patients validate"
 
     labelled = read_names(settings.labelled_list, patients) if settings.labelled_list else None
     if settings.validation is not None and not settings.validation.isdigit():

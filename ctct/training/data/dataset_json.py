@@ -64,7 +64,7 @@ def read_label_values(folder: Path) -> dict[str, int] | None:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("labels"), dict):
         raise InputError(f'{path}: has no "labels"; expected {{"labels": {{"background": 0, …}}}}')
-    channels = content.get("channel_names", content.get("modality", {}))
+    channels = content.get("channel_names") or content.get("modality") or {}
     if len(channels) > 1:
         raise InputError(f"{path}: {len(channels)} channels; ctct trains on one image per case")
     ending = content.get("file_ending", ENDINGS[0])

@@ -67,6 +67,11 @@ class TestPublished:
         )
         assert "no patient is left out" in split_patients(acdc(2, 38, 99), config()).describe()
 
+    def test_without_its_validation_patients(self) -> None:
+        split = split_patients(acdc(1, 38, 50, 99), config())
+        assert (split.validation, split.left_out) == (("patient099",), ("patient001",))
+        assert "none is there: training patients validate" in split.method
+
     def test_own_patients_of_such_names_are_drawn(self) -> None:
         own = Collection(tuple(volume(f"patient{n:03}") for n in range(1, 7)), "acdc")
         split = split_patients(own, config())
