@@ -17,7 +17,12 @@ _LABEL_WORDS = frozenset(
         *("annotation", "annotations", "contour", "contours", "roi", "labelmap", "delineation"),
     }
 )
-_IMAGE_WORDS = frozenset({"img", "imgs", "image", "images", "im", "scan", "scans", "mri", "mr"})
+_IMAGE_WORDS = frozenset(
+    {
+        *("img", "imgs", "image", "images", "im", "scan", "scans", "mri", "mr"),
+        *("vol", "vols", "volume", "volumes"),
+    }
+)
 #: What follows the name of a patient: phases, views, sessions, frames.
 _QUALIFIER = re.compile(
     r"[_.-](?:(?:lv|rv)?e[ds]|cine|sax?|lax?|[234]ch|[234]d|dia|sys|diastole|systole|rest|stress|"
@@ -32,11 +37,10 @@ _IMAGE_NUMBER = re.compile(
     r"|[_.-][a-z]|(?<=\d)[a-z])$",
     re.IGNORECASE,
 )
-#: What names a patient beyond doubt.
-_PERSON = re.compile(
-    r"(?:^|[_.-])(?:p|pat|patient|pt|sub|subj|subject|sbj|case|id|person|volunteer)?[_.-]?\d+$",
-    re.IGNORECASE,
-)
+_PERSON_WORD = "p|pat|patient|pt|sub|subj|subject|sbj|case|id|person|volunteer"
+#: What names a patient beyond doubt, at the end of a name and at its start.
+_PERSON = re.compile(rf"(?:^|[_.-])(?:{_PERSON_WORD})?[_.-]?\d+$", re.IGNORECASE)
+_PERSON_FIRST = re.compile(rf"((?:{_PERSON_WORD})[_.-]?\d+)[_.-](.+)", re.IGNORECASE)
 #: A name that ends so is that of a group of patients, not of one.
 _GROUP = re.compile(
     r"(?:^|[_.-])(?:site|cent(?:er|re)|hospital|clinic|vendor|scanner|cohort|data|dataset|task|"
@@ -118,7 +122,13 @@ def _key(name: str, leave_out: frozenset[str]) -> str:
 
 
 def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[\s_.-]+", name.casefold()) if word]
+    """The words of a name in small letters; ``label0001`` is two."""
+    words: list[str] = []
+    for word in re.split(r"[\s_.-]+", name.casefold()):
+        letters = word.rstrip("0123456789")
+        is_known = letters in _LABEL_WORDS | _IMAGE_WORDS
+        words += [letters, word[len(letters) :]] if is_known else [word]
+    return [word for word in words if word]
 
 
 def patient_name(path: Path, name: str) -> str:
@@ -135,6 +145,8 @@ def patient_name(path: Path, name: str) -> str:
         and re.match(rf"{re.escape(folder)}[_.-]", name)
     ):
         return folder
+    if (match := _PERSON_FIRST.fullmatch(name)) and not _PERSON.fullmatch(match[2]):
+        return match[1]
     return _without_qualifiers(name) or name
 
 
