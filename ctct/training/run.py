@@ -7,7 +7,6 @@ state to continue from, :mod:`ctct.training.monitor` the metrics and pictures.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -25,35 +24,12 @@ from ctct.training.split import Split
 SPLIT_FILE = "split.json"
 
 
-@contextmanager
-def open_run(folder: Path, resume: bool) -> Iterator[None]:
-    """Make the folder of a run and keep other runs out of it until the end.
-
-    Of several processes of one run the first does so.
-
-    Args:
-        folder: must hold a run to continue if ``resume``, else none.
-        resume: whether to continue.
+def check_folder(folder: Path, resume: bool) -> None:
+    """Check that a folder holds a run to continue if ``resume``, else none.
 
     Raises:
-        ConfigError: the folder holds no run, or one.
-        OutputError: nothing can be written there, at the start or later, or another run does.
+        ConfigError: it does not, or does.
     """
-    if resume and not folder.is_dir():
-        raise ConfigError(f"{folder}: there is no run to continue")
-    prepare_folder(folder)
-    try:
-        with lock_folder(folder) if _is_first_process() else nullcontext():
-            _check_former_run(folder, resume)
-            yield
-    except OSError as error:  # of TensorBoard's files, for one; scans have errors of their own
-        raise OutputError(
-            f"{folder}: cannot be written ({error.strerror or error}); make room, then continue "
-            "with --resume"
-        ) from error
-
-
-def _check_former_run(folder: Path, resume: bool) -> None:
     can_continue = (folder / RESUME_FILE).exists()
     if resume and not can_continue:
         raise ConfigError(f"{folder}: there is no run to continue")
@@ -68,9 +44,26 @@ def _check_former_run(folder: Path, resume: bool) -> None:
         )
 
 
-def _is_first_process() -> bool:
-    """Whether this is not one of the further processes that Fabric or torchrun started."""
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0
+@contextmanager
+def open_run(folder: Path, resume: bool, is_first_process: bool = True) -> Iterator[None]:
+    """Make the folder of a run; the first of its processes keeps other runs out until the end.
+
+    Raises:
+        ConfigError: as :func:`check_folder`.
+        OutputError: nothing can be written there, at the start or later, or another run does.
+    """
+    prepare_folder(folder)
+    try:
+        with lock_folder(folder) if is_first_process else nullcontext():
+            check_folder(folder, resume)  # again, since another run may have ended just now
+            yield
+    except ConnectionError:  # of another process
+        raise
+    except OSError as error:  # of TensorBoard's files, for one; scans have errors of their own
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror or error}); make room, then continue "
+            "with --resume"
+        ) from error
 
 
 def write_settings(folder: Path, config: TrainingConfig, split: Split) -> None:

@@ -115,5 +115,6 @@ def _structure(path: Path, name: Any) -> str:
             return structure
     raise InputError(
         f"{path}: unknown label {name!r}; ctct knows RV, MYO and LV, also as right ventricle, "
-        "myocardium and left ventricle (cavity)"
+        "myocardium and left ventricle (cavity); correct the name, or remove the file and use "
+        "--label-order"
     )

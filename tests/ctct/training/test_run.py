@@ -14,17 +14,15 @@ from ctct.model_files.model_file import find_model
 from ctct.models.checkpoint import ModelDescription, load_checkpoint
 from ctct.training.config import TrainingConfig
 from ctct.training.resume import RESUME_FILE
-from ctct.training.run import check_split, describe_origin, open_run, write_settings
+from ctct.training.run import check_folder, check_split, describe_origin, open_run, write_settings
 from ctct.training.split import Split
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "first"
-    with (
-        pytest.raises(ConfigError, match="first: there is no run to continue"),
-        open_run(folder, resume=True),
-    ):
-        pass
+    with pytest.raises(ConfigError, match="first: there is no run to continue"):
+        check_folder(folder, resume=True)
+    check_folder(folder, resume=False)
     assert not folder.exists()
     with open_run(folder, resume=False):
         assert folder.is_dir()
@@ -44,11 +42,8 @@ def test_a_folder_with_a_run(tmp_path: Path) -> None:
 
 def test_the_model_of_a_former_run_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
-    with (
-        pytest.raises(ConfigError, match=r"holds model\.safetensors of a run that cannot be cont"),
-        open_run(tmp_path, resume=False),
-    ):
-        pass
+    with pytest.raises(ConfigError, match=r"holds model\.safetensors of a run that cannot be cont"):
+        check_folder(tmp_path, resume=False)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -73,14 +68,12 @@ def test_another_process_is_kept_out(tmp_path: Path, resume: bool) -> None:
         pass
 
 
-@pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK"])
-def test_further_processes_of_a_run_take_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    with open_run(tmp_path, resume=False):
-        monkeypatch.setenv(variable, "1")
-        with open_run(tmp_path, resume=False):
-            pass
+def test_further_processes_of_a_run_take_part(tmp_path: Path) -> None:
+    with (
+        open_run(tmp_path, resume=False),
+        open_run(tmp_path, resume=False, is_first_process=False),
+    ):
+        pass
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
