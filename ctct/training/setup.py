@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Volume
-from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.resume import load_resume, save_resume

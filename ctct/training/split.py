@@ -13,11 +13,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ctct.datasets import acdc
+from ctct.datasets.collection import Collection, Volume
+from ctct.datasets.label_checks import check_structures
 from ctct.errors import ConfigError, InputError
-from ctct.training import acdc
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Collection, Volume
-from ctct.training.data.label_checks import check_structures
 
 log = logging.getLogger(__name__)
 

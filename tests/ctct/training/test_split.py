@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctct.datasets.acdc import ES_FRAME, PUBLISHED_TRAINING, PUBLISHED_VALIDATION, SPACING_MM
+from ctct.datasets.collection import Collection, Volume
 from ctct.errors import ConfigError, InputError
-from ctct.training.acdc import ES_FRAME, PUBLISHED_TRAINING, PUBLISHED_VALIDATION, SPACING_MM
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Collection, Volume
 from ctct.training.split import Split, split_patients, training_data
 
 

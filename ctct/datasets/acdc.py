@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ctct.training.data.collection import Volume
+from ctct.datasets.collection import Volume
 
 #: Numbers of the patients in the published semi-supervised split (Luo et al., MIDL 2022), in its
 #: order: of the training patients the first 3, 7 or 14 are the labelled ones. The other 20 of the

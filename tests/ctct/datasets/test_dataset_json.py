@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ctct.datasets.dataset_json import read_label_values
 from ctct.errors import InputError
-from ctct.training.data.dataset_json import read_label_values
 
 
 def read(folder: Path, labels: object, **more: object) -> dict[str, int] | None:

@@ -7,9 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from ctct.datasets.collection import to_bytes
+from ctct.datasets.layouts import read_collection
 from ctct.errors import InputError
-from ctct.training.data.collection import to_bytes
-from ctct.training.data.layouts import read_collection
 
 
 def save(path: Path, array: np.ndarray, mm: float = 1.5) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ctct.datasets.file_names import group_images, pair_labels, patient_name, scan_name
 from ctct.errors import InputError
-from ctct.training.data.file_names import group_images, pair_labels, patient_name, scan_name
 
 ROOT = Path("data")
 

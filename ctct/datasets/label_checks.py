@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import numpy.typing as npt
 
+from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, ORDERS, RV, STRUCTURES, VALUE
-from ctct.training.data.collection import Volume
 
 Labels = npt.NDArray[np.uint8]
 

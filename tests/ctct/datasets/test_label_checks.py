@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tests_support import phantom
 
+from ctct.datasets.collection import Volume
+from ctct.datasets.label_checks import check_label_order
 from ctct.errors import InputError
-from ctct.training.data.collection import Volume
-from ctct.training.data.label_checks import check_label_order
 
 
 def volume(name: str, values: tuple[int, ...] = (1, 2, 3), slices: int = 3) -> Volume:

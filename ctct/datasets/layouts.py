@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ctct.datasets.collection import Collection, Volume, to_bytes
+from ctct.datasets.dataset_json import DATASET_FILE, read_label_values
+from ctct.datasets.file_names import group_images, pair_labels, patient_name, scan_name
+from ctct.datasets.label_checks import check_label_order
+from ctct.datasets.pack import read_pack
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.labels import ORDERS
-from ctct.training.data.collection import Collection, Volume, to_bytes
-from ctct.training.data.dataset_json import DATASET_FILE, read_label_values
-from ctct.training.data.file_names import group_images, pair_labels, patient_name, scan_name
-from ctct.training.data.label_checks import check_label_order
-from ctct.training.data.pack import read_pack
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def read_collection(
       without labels.
     - ACDC: ``patientNNN/patientNNN_frameYY.nii.gz``, at any depth, with ``_gt`` for the labels.
     - plain: ``X.nii.gz``, at any depth, labelled where a label map of this name is beside it or in
-      another folder, see :func:`~ctct.training.data.file_names.pair_labels`.
+      another folder, see :func:`~ctct.datasets.file_names.pair_labels`.
 
     A ``dataset.json`` as nnU-Net has it tells which number is which structure, in every layout.
     Every frame of a 4-D scan is a volume; frames without any label are unlabelled. The ends of the
