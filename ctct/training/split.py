@@ -22,7 +22,7 @@ from ctct.training.config import TrainingConfig
 log = logging.getLogger(__name__)
 
 #: Lists of a file for ``--split``; those of a run's ``split.json`` are among them.
-_LISTS = ("train", "labelled", "unlabelled", "validation", "left_out")
+_LISTS = ("train", "labelled", "unlabelled", "validation", "test", "left_out")
 #: How many patients a message names; ``split.json`` has all of them.
 _MAX_NAMES = 10
 
@@ -258,9 +258,9 @@ def read_names(path: str | Path, known: Sequence[str]) -> list[str]:
 def read_lists(path: Path, known: Sequence[str]) -> dict[str, list[str]]:
     """The lists of patients of a JSON file for ``--split``.
 
-    An object with "validation" and at least one of "train", "labelled" and "unlabelled"; "left_out"
-    may list the others. Without "labelled", all of "train" keep their labels. A run's
-    ``split.json`` is such a file.
+    An object with "validation" and at least one of "train" and "labelled"; without "labelled", all
+    of "train" keep their labels. "unlabelled" lists training patients too, "test" and "left_out"
+    patients that are not used. A run's ``split.json`` is such a file.
 
     Raises:
         ConfigError: the file cannot be read, holds something else, names a patient that is not in
@@ -287,13 +287,8 @@ def read_lists(path: Path, known: Sequence[str]) -> dict[str, list[str]]:
         raise ConfigError(f"{path}: names no validation patient")
     if not lists.get("train") and not lists.get("labelled"):
         raise ConfigError(f"{path}: names no training patient; list them under train")
-    uses = {
-        "labelled": set(lists.get("labelled", [])),
-        "unlabelled": set(lists.get("unlabelled", [])),
-        "validation": set(lists["validation"]),
-        "left_out": set(lists.get("left_out", [])),
-    }
-    uses["train"] = set(lists.get("train", [])) - uses["labelled"] - uses["unlabelled"]
+    uses = {name: set(lists.get(name, [])) for name in _LISTS}
+    uses["train"] -= uses["labelled"] | uses["unlabelled"]
     for one, other in combinations(uses, 2):
         if twice := sorted(uses[one] & uses[other]):
             raise ConfigError(f"{path}: both in {one} and in {other}: {_some(twice)}")

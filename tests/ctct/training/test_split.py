@@ -189,6 +189,13 @@ class TestFile:
         with pytest.raises(ConfigError, match=r"--labelled 1: .*ours\.json lists the labelled"):
             self.split(tmp_path, lists, labelled=1)
 
+    def test_test_patients_are_left_out(self, tmp_path: Path) -> None:
+        lists = {"train": ["p03"], "validation": ["p02"], "test": ["p00", "u0"]}
+        split = self.split(tmp_path, lists)
+        assert (split.left_out, split.unlabelled) == (("p00", "p01", "p04", "u0"), ("u1",))
+        with pytest.raises(ConfigError, match="both in train and in test: p03"):
+            self.split(tmp_path, {**lists, "test": ["p03"]})
+
     def test_that_of_a_run(self, tmp_path: Path) -> None:
         former = split_patients(plain(5, 2), config(labelled=2))
         again = self.split(tmp_path, former.to_dict())
@@ -202,7 +209,10 @@ class TestFile:
             ({"train": ["p00"], "val": ["p02"]}, "unknown list 'val'; known are train, labelled, "),
             ({"train": ["p00"], "validation": []}, "names no validation patient"),
             ({"validation": ["p00"], "unlabelled": ["p01"]}, "names no training patient"),
-            ({"train": ["p00", "p01"], "validation": ["p01"]}, "in validation and in train: p01"),
+            (
+                {"train": ["p00", "p01"], "validation": ["p01"]},
+                "both in train and in validation: p01",
+            ),
             (
                 {"labelled": ["p00"], "unlabelled": ["p00"], "validation": ["p02"]},
                 "both in labelled and in unlabelled: p00",
