@@ -81,13 +81,13 @@ def pair_labels(
     Raises:
         InputError: a label map has no scan, or several, or two belong to one scan.
     """
-    labels = [path for path in files if _is_label_map(path, root)]
+    labels = _label_maps(root, files)
     pairs: dict[Path, Path | None] = dict.fromkeys(p for p in files if p not in labels)
     scans: dict[str, list[Path]] = defaultdict(list)
     for path in pairs:
         for key in dict.fromkeys(_keys(scan_name(path, root), _IMAGE_WORDS)):
             scans[key].append(path)
-    for path in labels if with_labels else ():
+    for path in sorted(labels) if with_labels else ():
         found = next(
             (scans[k] for k in _keys(scan_name(path, root), _LABEL_WORDS) if scans.get(k)), []
         )
@@ -105,9 +105,16 @@ def pair_labels(
     return pairs
 
 
-def _is_label_map(path: Path, root: Path) -> bool:
-    folders = [re.sub(r"(Tr|Ts|Un|Val)$", "", name) for name in path.relative_to(root).parts[:-1]]
-    return any(not _LABEL_WORDS.isdisjoint(_words(name)) for name in (*folders, case_name(path)))
+def _label_maps(root: Path, files: Sequence[Path]) -> set[Path]:
+    named = {path for path in files if _says_label(case_name(path))}
+    # Where some files of a folder are named so, the name of the folder says nothing of the others.
+    folders = {path.parent for path in files} - {path.parent for path in named}
+    of_labels = {f for f in folders if any(map(_says_label, f.relative_to(root).parts))}
+    return named | {path for path in files if path.parent in of_labels}
+
+
+def _says_label(name: str) -> bool:
+    return not _LABEL_WORDS.isdisjoint(_words(re.sub(r"(Tr|Ts|Un|Val)$", "", name)))
 
 
 def _keys(name: str, words: frozenset[str]) -> list[str]:

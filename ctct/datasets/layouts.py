@@ -141,17 +141,17 @@ def find_scans(root: Path, with_labels: bool = True) -> tuple[str, list[ScanFile
     for folder in root.rglob("imagesTr"):
         if (folder.parent / "labelsTr").is_dir():
             raise InputError(f"{root}: has a data set of nnU-Net within; give {folder.parent}")
-    files = sorted(p for p in root.rglob("*") if _visible(p) and _ends_with(p, ENDINGS))
-    if results := [p for p in files if _is_result(p)]:
-        log.warning(
-            "label maps of ctct predict are not trained on: %d, as %s", len(results), results[0]
-        )
-        files = [p for p in files if p not in results]
-    pairs = pair_labels(root, files, with_labels)
-    if others := sorted(p for p in root.rglob("*") if _visible(p) and _ends_with(p, ITK_ENDINGS)):
+    visible = sorted(path for path in root.rglob("*") if _visible(path))
+    if others := [path for path in visible if _ends_with(path, ITK_ENDINGS)]:
         raise InputError(
             f"{others[0]}: training reads {ENDINGS[0]} alone; convert it, or remove it"
         )
+    files = [path for path in visible if _ends_with(path, ENDINGS)]
+    if results := [path for path in files if _is_result(path)]:
+        log.warning(
+            "label maps of ctct predict are not trained on: %d, as %s", len(results), results[0]
+        )
+    pairs = pair_labels(root, [p for p in files if p not in results], with_labels)
     if not pairs:
         raise InputError(
             f"{root}: no scan to train on; expected the layout of ACDC "

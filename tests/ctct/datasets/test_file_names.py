@@ -71,6 +71,9 @@ class TestPairs:
             pairs(*(f"{name}.nii.gz" for name in names))
         assert f"data/{message}" in str(caught.value)
 
+    def test_a_folder_of_scans_and_label_maps(self) -> None:
+        assert pairs("manual/P1.nii", "manual/P1_gt.nii") == {"manual/P1.nii": "manual/P1_gt.nii"}
+
     def test_label_maps_are_left_out_where_labels_are_not_read(self) -> None:
         files = [ROOT / "P1.nii", ROOT / "P1_mask.nii", ROOT / "P2_gt.nii"]
         assert pair_labels(ROOT, files, with_labels=False) == {ROOT / "P1.nii": None}
