@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 from ctct.api.inputs import as_path
 from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
 from ctct.errors import ConfigError, InputError, missing_package
+from ctct.evaluation.summary import Findings, compare_evaluations
 from ctct.io.read import read_study as _read_study
 from ctct.io.study import Study
-from ctct.model_files.model_file import DEFAULT
+from ctct.model_files.model_file import DEFAULT, ModelFile
+from ctct.model_files.variant import Variant
+from ctct.prediction.pipeline import Observer
+from ctct.prediction.run_manifest import CaseStatus
 from ctct.synthetic import synthetic_cine
 
-if TYPE_CHECKING:
-    from ctct.evaluation.summary import Findings
+if TYPE_CHECKING:  # it imports torch
     from ctct.exporters.export import Artifact
-    from ctct.model_files.model_file import ModelFile
-    from ctct.model_files.variant import Variant
-    from ctct.prediction.pipeline import Observer
-    from ctct.prediction.run_manifest import CaseStatus
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +169,6 @@ def predict(
     """
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.model_files.variant import Variant
     from ctct.prediction.case_files import PredictOptions
     from ctct.prediction.folder import predict_folder
     from ctct.prediction.patients import read_overrides
@@ -276,7 +274,6 @@ def evaluate(
     """
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
     folders = (predictions, references) if compare is None else (predictions, references, compare)
@@ -420,7 +417,6 @@ def export(
     """
     from ctct.exporters.request import ExportRequest
     from ctct.model_files.engine_profile import EngineProfile
-    from ctct.model_files.variant import Variant
 
     request = ExportRequest(
         formats=_names(formats),

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ctct.benchmark.timing import Timing, time_in_turns
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
 from ctct.training.data.batch import draw_batch
-from ctct.training.data.collection import Volume
-from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import make_fabric, should_compile
 from ctct.training.losses import segmentation_loss

@@ -73,11 +73,19 @@ class PatientSettings(Settings):
         description="Number of validation patients, or a text file with their names. "
         "Without it, those of the published split, or a tenth.",
     )
+    split: Path | None = Field(
+        default=None,
+        description="JSON file with the names of the patients: "
+        '{"train": [...], "validation": [...]}, with "labelled" for the training patients that '
+        "keep their labels; or the split.json of a run.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> PatientSettings:
         if self.labelled is not None and self.labelled_list is not None:
             raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
+        if self.split is not None and (self.labelled_list or self.validation):
+            raise ConfigError("--split replaces --labelled-list and --validation; leave them out")
         for path in (self.data, *self.unlabelled):
             if not path.exists():
                 raise ConfigError(f"{path}: no such file or folder to train on")

@@ -53,8 +53,10 @@ def save_resume(
     try:
         save_tensors(path, on_cpu, {"state": json.dumps(state)})
     except OutputError as error:
-        former = "the former one is kept" if path.exists() else "there is no former one"
-        raise OutputError(f"{error}; {former}; make room, then continue with --resume") from error
+        remedy = "then continue from the former one with --resume"
+        if not path.exists():
+            remedy = "then start again in another folder, for there is no former one"
+        raise OutputError(f"{error}; make room, {remedy}", error.everywhere) from error
 
 
 def load_resume(

@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Volume
-from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.resume import load_resume, save_resume
-from ctct.training.run import describe_origin, load_initial_weights, write_settings
+from ctct.training.run import (
+    check_split,
+    describe_origin,
+    load_initial_weights,
+    write_settings,
+)
 from ctct.training.split import split_patients, training_data
 
 if TYPE_CHECKING:
@@ -103,16 +108,20 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         InputError: the data cannot be used.
         ModelError: a file of weights cannot be used.
     """
+    patients = config.patients
+    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    split = split_patients(collection, config)
+    if resume:
+        check_split(folder, split)
+    data = training_data(collection, split)
+
     students, origin = build_students(config, fabric, resume)
+    if not resume:
+        config = _without_missing_weights(config, students)
     averaged = copy.deepcopy(students).eval()
     if should_compile(config, fabric.device):
         students.cnn.compile()
         students.transformer.compile()
-
-    patients = config.patients
-    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
-    split = split_patients(collection, config)
-    data = training_data(collection, split)
     run = TrainingRun(
         config=config,
         folder=folder,
@@ -132,6 +141,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         run.load()
     if fabric.is_global_zero:
         write_settings(folder, config, split)
+        log.info("%s", split.describe())
         log.info(
             "%d labelled and %d unlabelled patients (%d and %d slices), %d for validation, on %s",
             *(len(split.labelled), len(split.unlabelled)),
@@ -156,6 +166,16 @@ def build_students(
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         students = nn.SyncBatchNorm.convert_sync_batchnorm(students)  # type: ignore[no-untyped-call]
     return students, origin
+
+
+def _without_missing_weights(config: TrainingConfig, students: SegmentationGraph) -> TrainingConfig:
+    """Settings that do not claim ImageNet weights where a network could not have them."""
+    networks = (students.cnn, students.transformer)
+    loaded = all(getattr(network, "from_imagenet", True) for network in networks)
+    if loaded or not config.pair.pretrained:
+        return config
+    pair = config.pair.model_copy(update={"pretrained": False})
+    return config.model_copy(update={"pair": pair})
 
 
 def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from ctct.training.config import TrainingConfig
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
 from ctct.training.monitor import Monitor, RecentLosses
-from ctct.training.run import prepare_run, save_result
+from ctct.training.run import check_folder, open_run, save_result
 from ctct.training.schedules import SCHEDULES, ramp_up
 from ctct.training.setup import TrainingRun, set_up
 from ctct.training.step import take_step, update_average
@@ -54,10 +54,13 @@ def train(
     Raises:
         StoppedError: by Ctrl-C or SIGTERM, after saving.
         DivergedError: the loss is not a number.
+        OutputError: the disk is full, or another run writes into ``folder``.
     """
-    prepare_run(Path(folder), resume)
-    run = set_up(config, Path(folder), make_fabric(device, devices, config), resume)
-    return fit(run, observe)
+    folder = Path(folder)
+    check_folder(folder, resume)
+    fabric = make_fabric(device, devices, config)
+    with open_run(folder, resume, fabric.is_global_zero):
+        return fit(set_up(config, folder, fabric, resume), observe)
 
 
 def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, float]:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctct.datasets.collection import Volume
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.models.graph import SegmentationGraph
-from ctct.training.data.collection import Volume
 
 
 @torch.inference_mode()

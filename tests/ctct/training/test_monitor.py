@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_support import small_batch
 
-from ctct.training.data.collection import Volume
+from ctct.datasets.collection import Volume
 from ctct.training.data.slices import SliceSet
 from ctct.training.monitor import DivergedError, Monitor, RecentLosses, read_metrics
 from ctct.training.step import StepLosses

@@ -62,6 +62,8 @@ class TestTrain:
             "labelled": ["patient099"],
             "unlabelled": ["patient038"],
             "validation": ["patient002"],
+            "left_out": [],
+            "method": "the published split of ACDC",
         }
         assert [p.name for p in sorted((folder / "pictures").iterdir())] == [
             "step_000002.png",

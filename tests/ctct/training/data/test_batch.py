@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from training_support import config, small_batch
 
+from ctct.datasets.collection import Volume
 from ctct.models.grid import NetworkGrid
 from ctct.training.data.augment import rectangles
 from ctct.training.data.batch import draw_batch, shard
-from ctct.training.data.collection import Volume
 from ctct.training.data.slices import SliceSet
 
 
