@@ -96,9 +96,8 @@ def copy_single_images(
         )
         single.SpecificCharacterSet = "ISO_IR 192"
         for name in _COPIED:
-            value = (
-                None if de_identify else header.get(name)
-            )  # decoded with the character set of the header
+            # Decoded with the character set of the header.
+            value = None if de_identify else header.get(name)
             is_date_or_text = not name.endswith("Date") or _is_date(value)
             setattr(single, name, value if value is not None and is_date_or_text else "")
         if single.PatientSex not in ("M", "F", "O"):
