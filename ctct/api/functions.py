@@ -112,6 +112,7 @@ def predict(
     es: int | None = None,
     compare: OneOrMore = (),
     keep_identifiers: bool = False,
+    de_identify: bool = False,
     overwrite: bool = False,
     observer: Observer | None = None,
     on_export: Callable[[str], None] = lambda stage: None,
@@ -143,6 +144,8 @@ def predict(
         es: number of the ES frame, likewise.
         compare: folders of results of other models on the same scans.
         keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
+        de_identify: leave all that DICOM headers say of patient, study, hospital and staff out of
+            the DICOM segmentations; the UIDs stay, for they refer to the images.
         overwrite: segment cases again that an earlier run completed.
         observer: told about the progress.
         on_export: told about the export that ``members`` and ``tta`` may need.
@@ -190,6 +193,7 @@ def predict(
         overwrite=overwrite,
         overrides=overrides,
         keep_identifiers=keep_identifiers,
+        de_identify=de_identify,
         formats=_names(formats),
     )
     variant = Variant(_names(members), tta)
