@@ -19,6 +19,7 @@ from ctct.training.data.collection import Volume
 from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
+from ctct.training.methods import METHODS, Method
 from ctct.training.resume import load_resume, save_resume
 from ctct.training.run import describe_origin, load_initial_weights, write_settings
 from ctct.training.split import split_patients, training_data
@@ -42,6 +43,7 @@ class TrainingRun:
         networks: both networks of ``students`` as Fabric runs them, on several devices.
         optimizer: of ``students``.
         generator: of every draw of the batches.
+        method: of learning from unlabelled slices.
         labelled: slices with manual labels.
         unlabelled: slices without.
         validation: volumes with manual labels that are not learned from.
@@ -61,6 +63,7 @@ class TrainingRun:
     networks: list[nn.Module]
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
+    method: Method
     labelled: SliceSet
     unlabelled: SliceSet
     validation: list[Volume]
@@ -91,7 +94,11 @@ class TrainingRun:
     def _saved_parts(
         self,
     ) -> tuple[dict[str, nn.Module], torch.optim.Optimizer, dict[str, torch.Generator]]:
-        modules: dict[str, nn.Module] = {"students": self.students, "averaged": self.averaged}
+        modules: dict[str, nn.Module] = {
+            "students": self.students,
+            "averaged": self.averaged,
+            "method": self.method,
+        }
         return modules, self.optimizer, {"batches": self.generator}
 
 
@@ -113,15 +120,21 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
     collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
     split = split_patients(collection, config)
     data = training_data(collection, split)
+    networks = (students.cnn, students.transformer)
+    settings = config.unlabelled_slices
+    method = METHODS[settings.method](networks, settings).to(fabric.device)
+    if fabric.world_size > 1 and any(True for _ in method.parameters()):
+        raise ConfigError(f"--method {settings.method} trains on one device only")
     run = TrainingRun(
         config=config,
         folder=folder,
         fabric=fabric,
         students=students,
         averaged=averaged,
-        networks=[fabric.setup_module(n) for n in (students.cnn, students.transformer)],
-        optimizer=build_optimizer(config, students),
+        networks=[set_up_network(fabric, network) for network in networks],
+        optimizer=build_optimizer(config, students, method),
         generator=torch.Generator(fabric.device).manual_seed(config.run.seed),
+        method=method,
         labelled=SliceSet(data.labelled, fabric.device),
         unlabelled=SliceSet(data.unlabelled or data.labelled, fabric.device),
         validation=data.validation,
@@ -158,12 +171,21 @@ def build_students(
     return students, origin
 
 
-def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:
-    """The optimizer of both networks, a group of parameters for each."""
-    groups = [
-        {"params": students.cnn.parameters()},
-        {"params": students.transformer.parameters()},
-    ]
+def set_up_network(fabric: Fabric, network: nn.Module) -> nn.Module:
+    """The network as Fabric runs it."""
+    module = fabric.setup_module(network)
+    if hasattr(network, "encode"):
+        module.mark_forward_method("encode")
+    return module
+
+
+def build_optimizer(
+    config: TrainingConfig, students: SegmentationGraph, method: Method
+) -> torch.optim.Optimizer:
+    """The optimizer of both networks and of the method, a group of parameters for each."""
+    modules = (students.cnn, students.transformer, method)
+    groups = [{"params": list(module.parameters())} for module in modules]
+    groups = [group for group in groups if group["params"]]
     weight_decay = config.optimization.weight_decay
     if config.optimization.optimizer == "sgd":
         return torch.optim.SGD(groups, 0.01, 0.9, weight_decay=weight_decay)
