@@ -98,9 +98,9 @@ class TestAlign:
         batch = draw_batch(slices(True), unlabelled, settings, grid, generator)
         inside = batch.align(torch.ones_like(batch.plain)) > 0.99
         difference = (batch.align(batch.plain) - batch.images[1:])[inside]
-        # The background of each slice is another, so the means may differ by a little.
-        assert difference.abs().median() < 0.05
-        assert (batch.plain - batch.images[1:])[inside].abs().median() > 0.2
+        # Each is normalized by what is in view, so they differ by a little.
+        assert difference.abs().max() < 0.3
+        assert (batch.plain - batch.images[1:])[inside].abs().median() > 0.3
 
     def test_worked_by_hand(self) -> None:
         """A shift by one row: what was in row 1 is in row 0, and the last row is not known."""
