@@ -48,6 +48,7 @@ class TrainingRun:
         unlabelled: slices without.
         validation: volumes with manual labels that are not learned from.
         step: steps taken.
+        seconds: time that they and the validations took.
         best: validation Dice of the weights that were kept.
         micro_batches: parts of a batch that go through the networks one after the other, because
             the memory does not suffice for more at once.
@@ -68,13 +69,19 @@ class TrainingRun:
     unlabelled: SliceSet
     validation: list[Volume]
     step: int = 0
+    seconds: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
     micro_batches: int = 1
     origin: dict[str, str] = field(default_factory=dict)
 
     def save(self) -> None:
         """Save all that is needed to continue from here."""
-        state = {"step": self.step, "best": self.best, "origin": self.origin}
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "origin": self.origin,
+        }
         save_resume(self.folder, *self._saved_parts(), state)
 
     def load(self) -> None:
@@ -85,7 +92,7 @@ class TrainingRun:
         """
         state = load_resume(self.folder, *self._saved_parts())
         self.step, self.best = state["step"], state["best"]
-        self.origin = state.get("origin", {})
+        self.origin, self.seconds = state.get("origin", {}), state.get("seconds", 0.0)
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"

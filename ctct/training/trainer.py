@@ -66,7 +66,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
     # One process logs, validates and saves.
     monitor = Monitor(run.folder, run.step) if run.fabric.is_global_zero else None
     recent = RecentLosses(run.fabric.device)
-    start_time, start_step = time.monotonic(), run.step
+    start_time, start_step, seconds_before = time.monotonic(), run.step, run.seconds
 
     with catch_interruption() as interrupted:
         while run.step < steps:
@@ -111,6 +111,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
                 monitor.picture(run.step, batch, run.averaged, config.unlabelled_slices)
                 monitor.curves()
             if saves:
+                run.seconds = seconds_before + time.monotonic() - start_time
                 if monitor:
                     run.save()
                 run.fabric.barrier()
