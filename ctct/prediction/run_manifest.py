@@ -100,9 +100,10 @@ def check_resume(
     if complete:
         # Separately, because a scan may have the name of a setting.
         for before, now in ((previous_settings, settings), (previous_scans, complete)):
-            for name, value in now.items():
-                if before.get(name) != value:
-                    change = f"{name}: {before.get(name)!r} then, {value!r} now"
+            names = now.keys() if now is complete else before.keys() | now.keys()
+            for name in sorted(names):
+                if before.get(name) != now.get(name):
+                    change = f"{name}: {before.get(name)!r} then, {now.get(name)!r} now"
                     raise ConfigError(
                         f"{folder}: holds label maps of another run ({change}); {_REMEDY}"
                     )
