@@ -29,29 +29,14 @@ log = logging.getLogger(__name__)
 
 #: The attributes that are read.
 _TAGS = [
-    *("PatientID", "PatientName", "AcquisitionNumber", "SliceThickness", "ImagesInAcquisition"),
-    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
-    *("CardiacNumberOfImages", "NumberOfTemporalPositions"),
-    *(
-        "NumberOfFrames",
-        "BitsAllocated",
-        "SOPClassUID",
-        "ImageType",
-        "Modality",
-        "SeriesDescription",
-        "SeriesNumber",
-    ),
-    *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
-    *(
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "TriggerTime",
-        "NominalInterval",
-        "HeartRate",
-    ),
-    *("AcquisitionDateTime", "AcquisitionTime", "ContentTime"),
-    *("PatientSex", "PatientSize", "PatientWeight", "DimensionIndexSequence"),
+    *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight"),
+    *("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "ImageType"),
+    *("Modality", "SeriesDescription", "SeriesNumber", "ImagesInAcquisition", "AcquisitionNumber"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime", "TriggerTime"),
+    *("CardiacNumberOfImages", "NumberOfTemporalPositions", "TemporalPositionIdentifier"),
+    *("NominalInterval", "HeartRate", "SliceThickness", "PixelSpacing", "Rows", "Columns"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames", "BitsAllocated"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 
@@ -81,12 +66,13 @@ CLOCKS: Mapping[str, str] = {
 #: Attributes by which a dimension of an enhanced file is one of time.
 _TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
 
-#: Most items of sequences in a file, and the least size of one; a frame has about 20.
-_MAX_ITEMS, _ITEM_BYTES = 100_000, 8
+#: Most items of sequences in a file, and the least size of one. A frame has about 20 items, a cine
+#: some hundred frames, and flow in three directions some thousand.
+_MAX_ITEMS, _ITEM_BYTES = 300_000, 8
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 #: Most frames of a file, and those that are read although they are more than the file can hold: a
 #: file that was cut is refused when its pixels are read, with a message of its own.
-_MAX_FRAMES, _CHECKED_FRAMES = 5000, 1000
+_MAX_FRAMES, _CHECKED_FRAMES = 10_000, 1000
 #: Size of the smallest compressed image.
 _MIN_PACKED_BYTES = 64
 
