@@ -158,11 +158,11 @@ def discover(
 
 
 def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
-    """The series with this UID, one per patient; the most complete part if it has several."""
-    best: dict[str, Series] = {}
+    """The series with this UID, one per study of a patient; of several parts the most complete."""
+    best: dict[tuple[str, str], Series] = {}
     for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
         if uid in series.uids:
-            best[series.first.acquisition.patient] = series
+            best[series.first.study, series.first.acquisition.patient] = series
     if not best:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
     return list(best.values())

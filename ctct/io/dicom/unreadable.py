@@ -14,8 +14,8 @@ from ctct.io.dicom.series import Series, study_key
 log = logging.getLogger(__name__)
 
 _DICOM_ENDINGS = {".dcm", ".ima"}
-#: Endings that programs give to files that they have not copied to the end.
-_UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
+#: Endings that programs give to files that they have compressed, or not copied to the end.
+_ADDED = (".gz", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
 
 
 def assign_unreadable(
@@ -89,7 +89,7 @@ def _ending(file: DicomFile) -> str:
 def _is_like_an_image(file: DicomFile, endings: set[str]) -> bool:
     """Whether the name of a file is like those of images with ``endings``."""
     path = PurePath(file.member or file.path)
-    if path.suffix.lower() in _UNFINISHED:
+    if path.suffix.lower() in _ADDED:
         path = path.with_suffix("")
     ending = _ending(DicomFile(file.path.with_name(path.name)))
     return ending in endings and (ending != "" or any(map(str.isdigit, path.name)))

@@ -68,7 +68,7 @@ DAMAGE: list[Callable[[bytes], bytes]] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("ending", ["", ".dcm", ".part"])
+@pytest.mark.parametrize("ending", ["", ".dcm", ".part", ".gz"])
 def test_files_of_an_end_slice_are_counted_and_named(
     tmp_path: Path, damage: Callable[[bytes], bytes], ending: str
 ) -> None:
@@ -77,7 +77,7 @@ def test_files_of_an_end_slice_are_counted_and_named(
     for path in list(folder.iterdir()):
         content = path.read_bytes()
         path.unlink()
-        name = path.name + (ending if ending != ".part" or path in lost else "")
+        name = path.name + (ending if ending in ("", ".dcm") or path in lost else "")
         (folder / name).write_bytes(damage(content) if path in lost else content)
     ((case,), _) = discover([folder])
     assert sorted(case.unreadable) == sorted(f"{path}{ending}" for path in lost)
