@@ -81,8 +81,8 @@ CLOCKS: Mapping[str, str] = {
 #: Attributes by which a dimension of an enhanced file is one of time.
 _TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
 
-#: Most items of sequences in a file; a frame has about 20.
-_MAX_ITEMS = 100_000
+#: Most items of sequences in a file, and the least size of one; a frame has about 20.
+_MAX_ITEMS, _ITEM_BYTES = 100_000, 8
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 #: Most frames of a file, and those that are read although they are more than the file can hold: a
 #: file that was cut is refused when its pixels are read, with a message of its own.
@@ -246,15 +246,15 @@ def _check_items(stream: BinaryIO) -> int:
 
     The pixels may hold the bytes of a tag too, by chance.
     """
+    size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     count, tail = 0, b""
-    while chunk := stream.read(2**20):
+    while size > _ITEM_BYTES * _MAX_ITEMS and (chunk := stream.read(2**20)):
         part = tail + chunk
         count += max(part.count(tag) for tag in _ITEM_TAGS)
         tail = part[-3:]
     if count > _MAX_ITEMS:
         raise ValueError(f"{count} items of sequences, the limit is {_MAX_ITEMS}")
-    size = stream.tell()
     stream.seek(0)
     return size
 
@@ -371,7 +371,7 @@ def frame_value(header: Any, index: int, name: str, group: str) -> Any:
 def _order(header: Any, index: int) -> dict[str, tuple[float, ...]]:
     """The attributes that may put a frame in order, and their values."""
     order: dict[str, tuple[float, ...] | None] = {}
-    for name, group in (TIMES | PHASES).items():
+    for name, group in [*TIMES.items(), *PHASES.items()]:
         order[name] = _parse_numbers(frame_value(header, index, name, group), 1)
     order["DimensionIndexValues"] = _time_indices(header, index)
     numbers = [header.get("SeriesNumber") or 0, header.get("InstanceNumber")]

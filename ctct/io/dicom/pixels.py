@@ -15,6 +15,8 @@ MAX_PIXELS = 2048 * 2048
 
 _RLE_LOSSLESS = "1.2.840.10008.1.2.5"
 _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
+#: Marker at the end of each of these streams; padding may follow.
+_END = b"\xff\xd9"
 #: Markers in JPEG and JPEG-LS that the size of the image follows.
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
@@ -77,9 +79,12 @@ def _check_compressed(dataset: Any, rows: int, columns: int) -> None:
     ):
         if len(packed) > 1.1 * raw_bytes + 4096:  # incompressible data grow by about 1 %
             raise ValueError(f"{len(packed)} bytes compressed, {raw_bytes} unpacked")
-        size = None if is_run_length else coded_size(packed)
-        if size not in (None, (rows, columns, 1)):
+        if is_run_length:
+            continue
+        if (size := coded_size(packed)) != (rows, columns, 1):
             raise ValueError(f"unpacks to {size} rows, columns and colors, not {rows}×{columns}")
+        if not packed.rstrip(b"\x00\xff").endswith(_END):  # libjpeg would fill the rest with gray
+            raise ValueError("compressed image ends too early")
 
 
 def coded_size(packed: bytes) -> tuple[int, int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,43 @@ def test_lossless_pixels_are_those_that_were_compressed(
     array = gray(bits, signed)
     one = packed(dataset(array, bits), syntax, encode(array, bits))
     np.testing.assert_array_equal(pixels(one, tmp_path), array)
+
+
+@pytest.mark.parametrize("loss", ["half", "tenth", "end", "zeros"])
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [*LOSSLESS[::2], (JPEGExtended12Bit, lambda a, bits: jpeg(a, bits, level=98))],
+)
+def test_a_stream_that_was_cut_is_refused(
+    tmp_path: Path, syntax: UID, encode: Callable[[np.ndarray, int], bytes], loss: str
+) -> None:
+    array = gray(12, False)
+    stream = encode(array, 12)
+    size = {"half": len(stream) // 2, "tenth": len(stream) * 9 // 10}.get(loss, len(stream) - 4)
+    cut = stream[:size] + bytes(len(stream) - size if loss == "zeros" else 0)
+    with pytest.raises(ValueError, match="ends too early"):
+        pixels(packed(dataset(array, 12), syntax, cut), tmp_path)
+
+
+#: Programs of dcmtk, an encoder of another origin, and their options.
+DCMTK = [
+    ("dcmcjpeg", "+e1"),
+    *(("dcmcjpeg", "+el", "+sv", str(k)) for k in (1, 4, 6, 7)),
+    ("dcmcjpls", "+el"),
+    ("dcmcrle",),
+]
+
+
+@pytest.mark.parametrize(("bits", "signed"), DEPTHS)
+@pytest.mark.parametrize("command", DCMTK, ids=map(" ".join, DCMTK))
+def test_files_of_dcmtk(tmp_path: Path, command: Sequence[str], bits: int, signed: bool) -> None:
+    if not shutil.which(command[0]):
+        pytest.skip(f"needs {command[0]} of dcmtk")
+    array = gray(bits, signed)
+    source = save(dataset(array, bits), tmp_path / "source.dcm")
+    subprocess.run([*command, source, tmp_path / "a.dcm"], check=True, capture_output=True)
+    frames = read_frames(dcmread(tmp_path / "a.dcm"), [0])
+    np.testing.assert_array_equal(next(iter(frames)), array)
 
 
 @pytest.mark.parametrize(
