@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case, case_names
+from ctct.io.dicom.directory import find_missing
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.header import read_headers
@@ -94,7 +95,8 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series, lost = assign_unreadable(find_series(images), damaged, others)
+    missing = find_missing([*dicom, *others]) if images else {}
+    series, lost = assign_unreadable(find_series(images), damaged, others, missing)
     named += lost  # reading them tells why they cannot be used
     series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))

@@ -1,10 +1,10 @@
-"""Files that seem to belong to a series and cannot be read, as after an interrupted copy."""
+"""Files of a series that are missing or cannot be read, as after an interrupted copy."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -19,9 +19,12 @@ _ADDED = (".gz", ".part", ".partial", ".filepart", ".crdownload", ".download", "
 
 
 def assign_unreadable(
-    all_series: Sequence[Series], damaged: Iterable[DicomFile], others: Iterable[DicomFile]
+    all_series: Sequence[Series],
+    damaged: Iterable[DicomFile],
+    others: Iterable[DicomFile],
+    missing: Mapping[str, Sequence[str]],
 ) -> tuple[list[Series], list[Path]]:
-    """The series with the names of the files beside them that cannot be read.
+    """The series with the names of their files that are missing or cannot be read.
 
     A file belongs to the series in its folder, or else to those in the folders below it or beside
     it if they are of one study.
@@ -31,13 +34,17 @@ def assign_unreadable(
         damaged: DICOM files that cannot be read.
         others: files that are not DICOM. They count if their names are like those of the images,
             or else of DICOM.
+        missing: files that a DICOMDIR lists and that are not there, by SeriesInstanceUID.
 
     Returns:
         The series, and the folders and zips with such files that belong to no series.
     """
     places = [{image.file.place for image in series.images} for series in all_series]
     endings = [{_ending(image.file) for image in series.images} for series in all_series]
-    found: dict[int, list[str]] = defaultdict(list)
+    found = {
+        n: [name for uid in series.uids for name in missing.get(uid, ())]
+        for n, series in enumerate(all_series)
+    }
     count: Counter[Path] = Counter()
     lost: dict[Path, None] = {}
     is_damaged = dict.fromkeys(others, False) | dict.fromkeys(damaged, True)
