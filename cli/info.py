@@ -82,9 +82,7 @@ def _list_scans(paths: list[Path]) -> None:
         first, path = series.first, series.path
         rows, columns = first.shape
         size = f"{len(series.slices)} slices of {series.phases} phases, {rows}×{columns}"
-        typer.echo(
-            one_line(f"{path}: series {first.number} {first.description!r}, {size}, {verdict}")
-        )
+        typer.echo(one_line(f"{path}: {series.label} {first.description!r}, {size}, {verdict}"))
         typer.echo(f"  --series {series.uids[0]}")
 
 

@@ -18,7 +18,7 @@ from ctct.io.dicom.series import MIN_SLICES, Series
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 
 #: Slices of one stack lie further apart than this fraction of their thickness.
-_MIN_GAP = 0.95
+_MIN_GAP = 0.85
 #: Below this fraction, slices of two stacks may be mixed.
 _DOUBTFUL_GAP = 0.7
 #: Assumed where the header does not give the thickness.

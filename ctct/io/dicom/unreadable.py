@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -39,7 +39,6 @@ def assign_unreadable(
     Returns:
         The series, and the folders and zips with such files that belong to no series.
     """
-    places = [{image.file.place for image in series.images} for series in all_series]
     endings = [{_ending(image.file) for image in series.images} for series in all_series]
     found = {
         n: [name for uid in series.uids for name in missing.get(uid, ())]
@@ -48,11 +47,9 @@ def assign_unreadable(
     count: Counter[Path] = Counter()
     lost: dict[Path, None] = {}
     is_damaged = dict.fromkeys(others, False) | dict.fromkeys(damaged, True)
-    neighbors: dict[PurePath, list[int]] = {}
+    neighbors = _Neighbors(all_series)
     for file, damage in is_damaged.items():
-        if file.place not in neighbors:
-            neighbors[file.place] = _neighbors(file, all_series, places)
-        beside = neighbors[file.place]
+        beside = neighbors(file)
         if damage or any(
             _is_like_an_image(file, names)
             for names in ([endings[n] for n in beside] or [_DICOM_ENDINGS])
@@ -71,20 +68,30 @@ def assign_unreadable(
     ], list(lost)
 
 
-def _neighbors(
-    file: DicomFile, all_series: Sequence[Series], places: Sequence[set[PurePath]]
-) -> list[int]:
-    """Indices of the series that a file may belong to."""
-    if here := [n for n, folders in enumerate(places) if file.place in folders]:
-        return here
-    roots = [file.place]
-    if not file.member or file.place != file.path:  # beside a zip lie other patients
-        roots.append(file.place.parent)
-    for root in roots:
-        near = [n for n, folders in enumerate(places) if any(root in f.parents for f in folders)]
-        if len({study_key(all_series[n].first) for n in near}) == 1:
-            return near
-    return []
+class _Neighbors:
+    """Finds the indices of the series that a file may belong to."""
+
+    def __init__(self, all_series: Sequence[Series]) -> None:
+        self._all_series = all_series
+        self._here: dict[PurePath, set[int]] = defaultdict(set)
+        self._below: dict[PurePath, set[int]] = defaultdict(set)
+        for n, series in enumerate(all_series):
+            for place in {image.file.place for image in series.images}:
+                self._here[place].add(n)
+                for folder in place.parents:
+                    self._below[folder].add(n)
+
+    def __call__(self, file: DicomFile) -> set[int]:
+        if file.place in self._here:
+            return self._here[file.place]
+        roots = [file.place]
+        if not file.member or file.place != file.path:  # beside a zip lie other patients
+            roots.append(file.place.parent)
+        for root in roots:
+            near = self._below.get(root, set())
+            if len({study_key(self._all_series[n].first) for n in near}) == 1:
+                return near
+        return set()
 
 
 def _ending(file: DicomFile) -> str:
