@@ -39,7 +39,7 @@ class Case:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """Files beside the scan that seem to belong to it and cannot be read."""
+        """Files of the scan that are missing or cannot be read."""
         return self.series.unreadable if self.series else ()
 
     @property

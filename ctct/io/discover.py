@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case, case_names
+from ctct.io.dicom.directory import find_missing
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.header import read_headers
@@ -101,7 +102,8 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series, lost = assign_unreadable(find_series(images), damaged, others)
+    missing = find_missing([*dicom, *others]) if images else {}
+    series, lost = assign_unreadable(find_series(images), damaged, others, missing)
     named += lost  # reading them tells why they cannot be used
     series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))
@@ -172,11 +174,11 @@ def discover(
 
 
 def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
-    """The series with this UID, one per patient; the most complete part if it has several."""
-    best: dict[str, Series] = {}
+    """The series with this UID, one per study of a patient; of several parts the most complete."""
+    best: dict[tuple[str, str], Series] = {}
     for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
         if uid in series.uids:
-            best[series.first.acquisition.patient] = series
+            best[series.first.study, series.first.acquisition.patient] = series
     if not best:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
     return list(best.values())

@@ -30,7 +30,7 @@ class CaseStatus:
         seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
         flags: what reading the scan raised, and how it differs from the training scans.
-        unreadable: files beside the scan that seem to belong to it and cannot be read.
+        unreadable: files of the scan that are missing or cannot be read.
     """
 
     case: str

@@ -15,6 +15,7 @@ pytest.importorskip("pydicom")
 from dicom_support import frame, image, save, write_cine, zip_folder
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.fileset import FileSet
 from pydicom.uid import ImplicitVRLittleEndian
 
 from ctct.errors import InputError
@@ -22,7 +23,7 @@ from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
-NOTE = "files beside the images that cannot be read: 8, named in run.json; copy them again"
+NOTE = "files that are missing or cannot be read: 8, named in run.json; copy them again"
 
 
 def end_slice(folder: Path) -> list[Path]:
@@ -58,17 +59,18 @@ def test_files_without_preamble_and_meta_information_are_read(
     )
 
 
-DAMAGE: list[Callable[[bytes], bytes]] = [
-    lambda content: b"",
-    lambda content: bytes(len(content)),  # a sparse copy
-    lambda content: content[:300],  # within the header
-    lambda content: b"<html>404 not found</html>",
-    lambda content: content[60:],
-]
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("ending", ["", ".dcm", ".part"])
+@pytest.mark.parametrize(
+    ("damage", "ending"),
+    [
+        (lambda content: b"", ""),
+        (lambda content: b"", ".dcm"),
+        (lambda content: b"", ".gz"),
+        (lambda content: bytes(len(content)), ".dcm"),  # a sparse copy
+        (lambda content: content[:300], ""),  # within the header
+        (lambda content: content[60:], ".dcm"),
+        (lambda content: b"<html>404 not found</html>", ".part"),
+    ],
+)
 def test_files_of_an_end_slice_are_counted_and_named(
     tmp_path: Path, damage: Callable[[bytes], bytes], ending: str
 ) -> None:
@@ -77,7 +79,7 @@ def test_files_of_an_end_slice_are_counted_and_named(
     for path in list(folder.iterdir()):
         content = path.read_bytes()
         path.unlink()
-        name = path.name + (ending if ending != ".part" or path in lost else "")
+        name = path.name + (ending if ending in ("", ".dcm") or path in lost else "")
         (folder / name).write_bytes(damage(content) if path in lost else content)
     ((case,), _) = discover([folder])
     assert sorted(case.unreadable) == sorted(f"{path}{ending}" for path in lost)
@@ -168,3 +170,25 @@ def test_a_damaged_zip_in_a_folder_is_a_case_that_fails(tmp_path: Path) -> None:
     assert [case.name for case in cases] == ["a", "b", "cine"]
     with pytest.raises(InputError, match="not a usable zip"):
         read_case(cases[1])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_that_a_dicomdir_lists_and_that_are_not_there(tmp_path: Path, packed: bool) -> None:
+    write_cine(tmp_path / "cine")
+    files = FileSet()
+    for path in (tmp_path / "cine").iterdir():
+        files.add(path)
+    disc = tmp_path / "disc"
+    files.write(disc)
+    images = [path for path in disc.rglob("*") if path.is_file() and path.name != "DICOMDIR"]
+    for path in images:
+        if dcmread(path).InstanceNumber > 500:
+            path.unlink()
+        else:
+            path.rename(path.with_name(path.name.lower()))
+    scan = zip_folder(disc, tmp_path / "a.zip") if packed else disc / "DICOMDIR"
+    ((case,), _) = discover([scan])
+    assert len(case.unreadable) == 8
+    assert read_case(case).notes == (NOTE,)
+    ((part,), _) = discover([images[0].parent])
+    assert part.unreadable == ()
