@@ -162,6 +162,15 @@ def predict(
             rich_help_panel=REPORT,
         ),
     ] = False,
+    de_identify: Annotated[
+        bool,
+        typer.Option(
+            "--de-identify",
+            help="Leave patient, study, hospital and staff out of DICOM segmentations; the UIDs of "
+            "study and images stay.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -216,6 +225,7 @@ def predict(
             es=es,
             compare=compare or (),
             keep_identifiers=keep_identifiers,
+            de_identify=de_identify,
             overwrite=overwrite,
             observer=observer,
             on_export=observer.export_stage,
