@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from training_support import config, small_batch
@@ -62,6 +64,15 @@ def test_shards_of_two_processes_are_the_batch() -> None:
         assert torch.equal(part.weak, one.weak[[rank, 2 + rank]])
         assert torch.equal(part.labels, one.labels[[rank]])
         assert sorted(part.partner.tolist()) == [0, 1]
+
+
+def test_shards_of_a_batch_with_labels_alone() -> None:
+    one = small_batch()
+    labelled = replace(one, labels=torch.zeros(4, 8, 8, dtype=torch.int64))
+    for rank in range(2):
+        part = shard(labelled, rank, 2)
+        assert torch.equal(part.weak, one.weak[[rank, 2 + rank]])
+        assert len(part.labels) == 2
 
 
 def test_rectangles() -> None:
