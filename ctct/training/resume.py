@@ -59,6 +59,21 @@ def save_resume(
         raise OutputError(f"{error}; make room, {remedy}", error.everywhere) from error
 
 
+def read_state(folder: Path) -> dict[str, Any]:
+    """The plain values in ``folder/resume.safetensors``.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / RESUME_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = json.loads(file.metadata()["state"])
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); delete it to start afresh") from error
+    return state
+
+
 def load_resume(
     folder: Path,
     modules: dict[str, nn.Module],

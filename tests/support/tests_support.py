@@ -53,12 +53,17 @@ def phantom(height: int, width: int, slices: int = 3) -> npt.NDArray[np.uint8]:
     return np.repeat(one[None], slices, 0)
 
 
+def scan_of(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Intensities of labels (T, Z, H, W), with noise that is the same in all frames."""
+    noise = np.random.default_rng(0).normal(0, 25, labels.shape[1:])
+    return (np.array([20, 180, 80, 200])[labels] + noise).astype(np.float32)
+
+
 def analyze_phantom(name: str, labelled_slices: int = 5, frames: int = 1) -> CaseResult:
     """A scan of 5 slices; all are labelled, but in the last frame only some of them."""
     labels = np.repeat(phantom(60, 70, 5)[None], frames, 0)
     labels[-1, labelled_slices:] = 0
-    voxels = np.array([20, 180, 80, 200], np.float32)[labels]
-    study = Study(name, voxels, (1.5, 1.5), 8.0)
+    study = Study(name, scan_of(labels), (1.5, 1.5), 8.0)
     return analyze_case(Segmentation(study, labels, np.full(labels.shape, 0.1, np.float16)))
 
 

@@ -69,6 +69,6 @@ class TestMetrics:
                 "step": 50,
                 "loss_labelled": 1.0,
                 "loss_unlabelled": 2.0,
-                "cross_teaching_weight": 0.1,
+                "unlabelled_weight": 0.1,
             }
         ]
