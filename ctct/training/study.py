@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from ctct.datasets.collection import Volume
 from ctct.datasets.layouts import read_collection
@@ -18,54 +17,17 @@ from ctct.storage import prepare_folder, strict_json, write_atomic
 from ctct.training.config import TrainingConfig
 from ctct.training.monitor import DivergedError
 from ctct.training.resume import RESUME_FILE, read_state
+from ctct.training.study_result import RESULT_FILE, Cell, Result, read_results
 from ctct.training.study_tables import study_files
 from ctct.training.trainer import train
 from ctct.training.validation import score
 
 log = logging.getLogger(__name__)
 
-#: In the folder of a study: its settings. In that of each run: its result.
-STUDY_FILE, RESULT_FILE = "study.json", "result.json"
+#: The settings of a study, in its folder.
+STUDY_FILE = "study.json"
 #: Settings in which the runs of a study differ.
 VARIED = ("method", "labelled", "seed")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The run of a method with some labelled patients and a seed."""
-
-    method: str
-    labelled: int
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.method}_{self.labelled}_seed{self.seed}"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run of a study came to.
-
-    Attributes:
-        method: see :class:`Cell`.
-        labelled: labelled patients.
-        seed: of the run.
-        step: at which the weights that were kept were validated.
-        minutes: that the whole run took.
-        validation: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble`` on the
-            validation patients.
-        test: the same of each structure on the test patients; empty without any.
-    """
-
-    method: str
-    labelled: int
-    seed: int
-    step: int
-    minutes: float
-    validation: dict[str, float]
-    test: dict[str, dict[str, float]]
 
 
 def run_study(
@@ -205,19 +167,3 @@ def write_tables(folder: Path) -> list[Result]:
     for name, content in study_files(folder, results).items():
         write_atomic(folder / name, content)
     return results
-
-
-def read_results(paths: Iterable[Path]) -> list[Result]:
-    """Results in order of labelled patients, method and seed.
-
-    Raises:
-        InputError: one cannot be read.
-    """
-    results = []
-    for path in paths:
-        try:
-            content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            results.append(Result(**content))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: cannot be read; delete it to score the run again") from error
-    return sorted(results, key=lambda r: (r.labelled, r.method, r.seed))

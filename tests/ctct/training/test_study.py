@@ -10,7 +10,8 @@ from ctct.errors import ConfigError, InputError
 from ctct.training.config import TrainingConfig
 from ctct.training.interruption import StoppedError
 from ctct.training.monitor import DivergedError
-from ctct.training.study import Cell, Result, read_results, run_study
+from ctct.training.study import run_study
+from ctct.training.study_result import Cell, Result, read_results
 from ctct.training.study_tables import mean_and_deviation, study_csv, study_markdown
 
 TINY = {
