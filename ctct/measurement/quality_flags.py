@@ -128,7 +128,20 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
         (
             indicators.scattered > 0.05,
             REVIEW,
-            f"{100 * indicators.scattered:.0f} % of the labels lay apart and were removed",
+            f"{100 * indicators.scattered:.0f} % of the labels lay apart or left holes, and were "
+            "removed or filled",
+        ),
+        (
+            indicators.hollow > 0.05,
+            REVIEW,
+            "the ring of myocardium holds space that is not LV, "
+            f"{100 * indicators.hollow:.0f} % of the LV's volume",
+        ),
+        (
+            indicators.ringless > 0.03,
+            REVIEW,
+            f"{100 * indicators.ringless:.0f} % of the LV lies in slices without a ring of "
+            "myocardium",
         ),
         (indicators.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
         (indicators.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),

@@ -136,6 +136,11 @@ def test_segmentations_as_dicom(
     names = [f"sax_{n:02}.dcm" for n in range(1, 7)]
     assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
     assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments, "--de-identify")
+    assert outcome.code == 2  # or those that are there would keep the names
+    assert "de_identify: None then, True now); use --overwrite" in outcome.err
+    outcome = ctct("predict", tmp_path / "in", "-o", out, "--de-identify", "--keep-identifiers")
+    assert outcome.code == 2
     assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
     monkeypatch.setattr("ctct.io.dicom.segmentation.is_available", lambda: False)
     outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)

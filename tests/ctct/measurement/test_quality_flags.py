@@ -26,6 +26,8 @@ PATIENT = Measurements(FRAMES, 0, 1)
         ({"open_ring": 0.12, "relative_disagreement": 0.1}, "review", "12 % of the LV's outline"),
         ({"gaps": 2}, "review", "none of it: 2"),
         ({"scattered": 0.1}, "review", "10 % of the labels lay apart"),
+        ({"hollow": 0.5}, "review", "holds space that is not LV, 50 % of the LV's volume"),
+        ({"ringless": 0.2}, "review", "20 % of the LV lies in slices without a ring"),
         ({"cut_off": 0.05}, "review", "edge of the image"),
         ({"apex_beyond": 0.8}, "review", "ends before the apex"),
         ({"contrast": 0.5}, "review", "hardly brighter"),
