@@ -182,7 +182,7 @@ def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:
     """Measure and judge a labelled scan."""
     begun = time.perf_counter()
     case = scan.case
-    context = find_context([case], frame_numbers(case.name, scan.study.frames))
+    context = find_context([case], frame_numbers(case, scan.study.frames))
     result = analyze_case(labelled.segmentation, name=case.name, context=context)
     return Analysis(scan, labelled, result, time.perf_counter() - begun)
 

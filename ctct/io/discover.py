@@ -6,16 +6,19 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.case import Case, case_names
+from ctct.io.case import Case
+from ctct.io.case_names import check_unique, name_case
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
 from ctct.io.dicom.header import read_headers
 from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
+from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
 
 log = logging.getLogger(__name__)
@@ -61,8 +64,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
     for item in map(Path, inputs):
-        if item.name.upper() == "DICOMDIR" and item.is_file():
-            item = item.parent
+        item = _without_dicomdir(item)
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
@@ -93,7 +95,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
 
 
 def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = ()
+    inputs: Sequence[str | Path], uids: Sequence[str] = (), name_from: NameFrom = "path"
 ) -> tuple[list[Case], list[Path]]:
     """The cases to segment in ``inputs``: files, and scans in folders and zips.
 
@@ -103,12 +105,19 @@ def discover(
     Args:
         inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips with DICOM, folders.
         uids: SeriesInstanceUIDs to take instead of the series that look like short-axis cines.
+        name_from: what a case is named after. "path": its path below the input, with ``_`` between
+            the parts; a folder that the rest begins with is left out. "file": its file, or its
+            folder or zip of DICOM. "study": a hash of its StudyInstanceUID. "patient": its
+            PatientID. Of several series in one folder or zip, each name ends in a hash of its UIDs.
 
     Returns:
-        The cases, sorted, with unique names; and the label maps that were skipped.
+        The cases, sorted, with unique names, and those of a patient's frames with one ``patient``;
+        and the label maps that were skipped.
 
     Raises:
-        InputError: an input or a series does not exist, or there is no scan in any input.
+        InputError: an input or a series does not exist, there is no scan in any input, or two scans
+            have the same name.
+        ConfigError: a scan lacks what it is to be named after.
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
     scans = list_scans(inputs)
@@ -136,9 +145,14 @@ def discover(
     cases += [(_series_label(cine, cines), Case(cine.path, "", cine)) for cine in cines]
     cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
     cases.sort(key=lambda item: (item[0], item[1].identity))
-    names = case_names([label for label, _ in cases], [case.identity for _, case in cases])
-    named = [replace(case, name=name) for (_, case), name in zip(cases, names, strict=True)]
-    return named, scans.label_maps
+    roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
+    named = [name_case(case, label, roots, name_from) for label, case in cases]
+    return join_frames(check_unique(named)), scans.label_maps
+
+
+def _without_dicomdir(path: Path) -> Path:
+    """The folder that a DICOMDIR stands for, or the path itself."""
+    return path.parent if path.name.upper() == "DICOMDIR" and path.is_file() else path
 
 
 def _series_with(uid: str, all_series: Sequence[Series]) -> Series:
@@ -158,20 +172,17 @@ def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[
 
 
 def _series_label(series: Series, cines: Sequence[Series]) -> Path:
-    """The path that a series is named after: its folder or zip, with a number if not the only one.
+    """The path that a series is named after: its folder or zip.
 
-    Where series share their number too, the name has a digest of the UIDs.
+    It ends in a digest of the UIDs where that holds several.
     """
     path = Path(os.path.abspath(series.path))
     if not path.name:  # the root of the file system
         path = path / "dicom"
-    numbers = [cine.first.number for cine in cines if cine.path == series.path]
-    if len(numbers) == 1:
+    if sum(cine.path == series.path for cine in cines) == 1:
         return path
-    number = series.first.number
-    ending = f"series{number}" if numbers.count(number) == 1 else series.digest[:8]
     suffix = path.suffix if series.first.file.member else ""
-    return path.with_name(f"{path.name.removesuffix(suffix)}_{ending}{suffix}")
+    return path.with_name(f"{path.name.removesuffix(suffix)}_{series.digest[:8]}{suffix}")
 
 
 def _stack_label(stack: tuple[Path, ...], stacks: Sequence[tuple[Path, ...]]) -> Path:

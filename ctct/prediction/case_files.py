@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Set
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,21 +21,29 @@ from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.io.read import read_case
 from ctct.io.study import Study
+from ctct.measurement.quality_flags import REVIEW, Flag
 from ctct.measurement.volumes import frame_volumes
 from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
 from ctct.prediction.patients import Overrides, find_context, frame_numbers
 from ctct.prediction.quality_record import (
     disagreement_path,
     indicators_path,
+    output_path,
     read_indicators,
     write_indicators,
 )
 from ctct.prediction.run_manifest import CaseStatus
+from ctct.prediction.scan_record import ScanRecord, describe, is_scan_newer, read_record
 from ctct.storage import is_empty, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
 
 FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
+_NEWER = Flag(
+    REVIEW,
+    "the scan was written after its label map, by which this was measured; segment it again if it "
+    "is another scan",
+)
 
 
 @dataclass(frozen=True)
@@ -65,19 +74,14 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
             raise ConfigError(
-                f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
+                f"label order {self.label_order!r}: choose one of {', '.join(label_orders.ORDERS)}"
             )
         if unknown := set(self.formats) - set(FORMATS):
-            raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
+            raise ConfigError(f"format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
-                "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
+                "the format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
             )
-
-
-def output_path(folder: Path, case: str) -> Path:
-    """Where the label map of the case of that name goes."""
-    return folder / f"{case}_seg.nii.gz"
 
 
 def picture_path(folder: Path, case: str) -> Path:
@@ -111,15 +115,19 @@ def read_case_result(
     """
     written, labels = read_labels(output_path(folder, case.name), label_order)
     study = replace(written, name=case.name)
+    if overrides:
+        overrides.check_frames(study.frames, str(case.path))
     voxels = _scan_voxels(case) if image else None
     has_image = voxels is not None and voxels.shape == labels.shape
     if voxels is not None and has_image:
         study = replace(study, voxels=voxels)
-    context = find_context([case], frame_numbers(case.name, study.frames), overrides)
+    context = find_context([case], frame_numbers(case, study.frames), overrides)
     measurements = context.measure(frame_volumes(labels, study.voxel_ml, case.name))
     indicators = read_indicators(folder, case.name)
     if indicators and len(indicators.frames) != study.frames:
         indicators = None
+    if indicators and is_scan_newer(folder, case):
+        indicators = replace(indicators, image=(*indicators.image, _NEWER))
     stored = disagreement_path(folder, case.name)
     return CaseResult(
         name=case.name,
@@ -150,11 +158,13 @@ class CaseFiles:
         folder: where results go.
         options: of the run.
         pictured: names of the cases whose pictures the report shows.
+        refused: name of each case that must not be segmented again, to the reason.
     """
 
     folder: Path
     options: PredictOptions
     pictured: Set[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
         """The scan; or, where an earlier run has completed the case, its result.
@@ -165,11 +175,18 @@ class CaseFiles:
             InputError: the scan, or the label map, cannot be used.
         """
         begun = time.perf_counter()
+        if reason := self.refused.get(case.name):
+            raise InputError(reason)
         if self._is_complete(case) and (result := self._read_result(case)):
             case_status.output = output_path(self.folder, case.name).name
+            record, _ = read_record(self.folder, case.name)
+            case_status.scan = asdict(record) if record else {}
             return result
+        with suppress(OSError):  # reading the scan says why
+            case_status.scan = asdict(ScanRecord.of(case))
         study = read_case(case)
         check_segmentable(study)
+        self.options.overrides.check_frames(study.frames, str(case.path))
         case_status.slices = study.frames * study.slices
         case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
         return study
@@ -221,7 +238,7 @@ class CaseFiles:
         begun = time.perf_counter()
         options = self.options
         segmentation = clean_components(raw) if options.clean_up else raw
-        numbers = frame_numbers(case.name, segmentation.study.frames)
+        numbers = frame_numbers(case, segmentation.study.frames)
         context = find_context([case], numbers, options.overrides)
         result = analyze_case(segmentation, name=case.name, context=context)
         disagreement = result.mean_disagreement
@@ -234,7 +251,8 @@ class CaseFiles:
             write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         assert result.indicators
         picture = result.disagreement_picture if options.report else b""
-        write_indicators(self.folder, case.name, result.indicators, picture)
+        record = describe(case_status.scan, label_map)
+        write_indicators(self.folder, case.name, result.indicators, picture, record)
         target = output_path(self.folder, case.name)
         write_atomic(target, label_map)
         case_status.output = target.name

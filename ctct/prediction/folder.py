@@ -15,18 +15,22 @@ from typing import Any
 
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
+from ctct.io.case_names import check_unique
 from ctct.model_files.model_file import ModelFile
 from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
 from ctct.prediction.pipeline import Observer, run
-from ctct.prediction.results import PatientCollector, encode_results
+from ctct.prediction.results import TABLES, PatientCollector, encode_results
 from ctct.prediction.run_manifest import (
     MANIFEST,
     CaseStatus,
+    check_files_of_others,
     check_resume,
+    earlier_inputs,
     is_damaged,
     provenance,
     write_manifest,
 )
+from ctct.prediction.scan_record import find_changed, keep_names
 from ctct.storage import is_empty, lock_folder, prepare_folder, remove_partials, write_atomic
 
 log = logging.getLogger(__name__)
@@ -88,19 +92,28 @@ def _predict(
         "label_order": options.label_order,
         "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
+    check_files_of_others(folder, TABLES)
+    labelled = {n: s for n, s in earlier_inputs(folder).items() if _is_labelled(folder, n)}
+    cases = check_unique(keep_names(cases, labelled))
     inputs = {case.name: case.identity for case in cases}
-    written = [(case, output_path(folder, case.name)) for case in cases]
-    complete = [case for case, path in written if path.exists() and not is_empty(path)]
+    complete = [case for case in cases if _is_labelled(folder, case.name)]
     damaged = is_damaged(folder)
     if damaged:
         log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
+    refused: dict[str, str] = {}
     if options.overwrite or damaged:
-        # At once, because a run that is stopped half-way must not leave two kinds of label maps.
-        for case in complete:
-            output_path(folder, case.name).unlink()
+        again = complete
     else:
-        scans = {case.name: inputs[case.name] for case in complete}
-        inputs = check_resume(folder, settings, scans) | inputs
+        earlier = check_resume(folder, settings, bool(complete))
+        again, refused = find_changed(complete, folder, earlier)
+        inputs = earlier | inputs
+        for case in again:
+            if case.name not in refused:
+                log.warning("%s: overwritten since it was segmented; done again", case.path)
+    # At once, because a run that is stopped half-way must not leave two kinds of label maps.
+    for case in again:
+        if case.name not in refused:
+            output_path(folder, case.name).unlink()
     started = time.monotonic()
     manifest: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,7 +125,7 @@ def _predict(
     }
     write_manifest(folder, manifest)
     patients = PatientCollector(cases, options)
-    files = CaseFiles(folder, options, patients.pictured)
+    files = CaseFiles(folder, options, patients.pictured, refused)
     segmenter, statuses = run(cases, files, lambda: load_segmenter(model), observer, patients.add)
     tables = encode_results(
         patients.results(),
@@ -135,6 +148,11 @@ def _predict(
     }
     write_manifest(folder, manifest)
     return statuses
+
+
+def _is_labelled(folder: Path, case: str) -> bool:
+    path = output_path(folder, case)
+    return path.exists() and not is_empty(path)
 
 
 def peak_memory_mb() -> int | None:
