@@ -20,11 +20,11 @@ from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 from ctct.model_files.model_file import ModelFile
-from ctct.prediction.case_files import output_path
 from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.comparison import indices_at_phases
 from ctct.prediction.patient_result import add_phases, join_cases
 from ctct.prediction.patients import find_context, frame_numbers
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
 

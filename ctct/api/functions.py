@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctct.api.inputs import as_path
-from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
+from ctct.choices import (
+    Device,
+    ExportPrecision,
+    LabelOrder,
+    NameFrom,
+    Precision,
+    Preset,
+    RuntimeName,
+)
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.io.read import read_study as _read_study
 from ctct.io.study import Study
@@ -112,6 +120,7 @@ def predict(
     members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
     series: str | Sequence[str] = (),
+    name_from: NameFrom = "path",
     label_order: LabelOrder = "acdc",
     clean_up: bool = True,
     pictures: bool = False,
@@ -143,6 +152,8 @@ def predict(
         members: the networks that run; one alone needs the extra ``export``.
         tta: mean over eight orientations; needs the extra ``export``.
         series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
+        name_from: what a case is called after: "path" (below the folder in ``scans``), "file" (or
+            folder, alone), or of DICOM "study" (a hash of the UID) or "patient" (the PatientID).
         label_order: numbering of the label maps.
         clean_up: keep only the largest 3-D component of each structure.
         pictures: write a picture of each case.
@@ -162,7 +173,7 @@ def predict(
         why it failed, ``output`` names the label map.
 
     Raises:
-        InputError: there is no scan, or ``subjects`` is not a table.
+        InputError: there is no scan, two have the same name, or ``subjects`` is not a table.
         ConfigError: an argument has an unknown value, or ``out`` holds other results.
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: the runtime, the device or a package is missing.
@@ -185,7 +196,7 @@ def predict(
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series))
+    cases, label_maps = discover(_paths(scans, "scans"), _names(series), name_from)
     if label_maps:
         log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
     overrides, problems = read_overrides(

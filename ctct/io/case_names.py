@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 from unicodedata import category, normalize
 
 from ctct.choices import NameFrom
@@ -39,8 +39,10 @@ def name_case(case: Case, label: Path, inputs: Sequence[Path], name_from: NameFr
         name_from: the rule.
 
     Raises:
-        ConfigError: the scan has no study or patient to be named after.
+        ConfigError: there is no such rule, or the scan has no study or patient to be named after.
     """
+    if name_from not in get_args(NameFrom):
+        raise ConfigError(f"--name-from {name_from}: choose one of {', '.join(get_args(NameFrom))}")
     if name_from in ("study", "patient"):
         return replace(case, name=make_valid(_name_in_header(case, name_from)))
     raw = name_below(label, inputs if name_from == "path" else ())
@@ -80,13 +82,13 @@ def name_below(path: Path, inputs: Sequence[Path]) -> str:
 def _name_in_header(case: Case, name_from: NameFrom) -> str:
     if case.series is None:
         raise ConfigError(
-            f"{case.path}: is no DICOM, so no {name_from} names it; name the scans from their path"
+            f"{case.path}: is no DICOM, so its header has no {name_from}; use --name-from path"
         )
     if name_from == "study":
         return hashlib.sha256(case.series.first.study.encode()).hexdigest()[:16]
     if patient := read_identifiers(case.series).get("patient ID"):
         return patient
-    raise ConfigError(f"{case.path}: has no PatientID; name the scans from their path or study")
+    raise ConfigError(f"{case.path}: has no PatientID; use --name-from path or study")
 
 
 def make_valid(name: str) -> str:

@@ -28,31 +28,30 @@ def join_frames(cases: Sequence[Case]) -> list[Case]:
     the same number, or where another patient has that name.
     """
     cases = _find_times(cases)
-    groups = group_by(cases, lambda case: (case.path.parent, case.patient))
-    taken = Counter(name.casefold() for members in groups for name in _names(members))
+    groups = group_by(cases, lambda c: (c.path.parent, c.patient, _is_frame(c) or c.name))
+    taken = Counter(members[0].patient.casefold() for members in groups)
     separate: dict[str, Case] = {}
     for members in groups:
-        if members[0].patient == members[0].name:
-            continue  # no frame
+        if not _is_frame(members[0]):
+            continue
         keys = {(case.number, "" if case.number is not None else case.phase) for case in members}
         is_mixed = len({case.number is None for case in members}) > 1
         if len(keys) < len(members) or is_mixed:
-            reason = "are frames of the same number or phase"
+            reason = "two files of one frame"
         elif taken[members[0].patient.casefold()] > 1:
-            reason = f"are frames of {members[0].patient}, and there is another scan of that name"
+            reason = f"another scan is called {members[0].patient}"
         else:
             continue
         named = ", ".join(str(case.path) for case in members[:3])
-        log.warning("%s: %s; each is measured by itself", named, reason)
+        log.warning("%s: not joined as frames of one patient, %s", named, reason)
         separate |= {case.name: _alone(case) for case in members}
     joined = [separate.get(case.name, case) for case in cases]
     _tell(joined)
     return joined
 
 
-def _names(members: Sequence[Case]) -> list[str]:
-    """The names that a group takes: of the patient, and of files that are no frame of it."""
-    return list(dict.fromkeys(case.patient for case in members))
+def _is_frame(case: Case) -> bool:
+    return case.number is not None or bool(case.phase)
 
 
 def _alone(case: Case) -> Case:
@@ -86,9 +85,7 @@ def _tell(cases: Sequence[Case]) -> None:
     patients = [m for m in group_by(cases, lambda case: case.patient) if len(m) > 1]
     if patients:
         log.info(
-            "%d files are frames of %d patients, for instance %s of %s",
-            sum(map(len, patients)),
-            len(patients),
-            ", ".join(case.path.name for case in patients[0][:3]),
-            patients[0][0].patient,
+            "joined as frames of one patient: %s%s",
+            ", ".join(case.path.name for case in patients[0]),
+            f"; likewise for {len(patients) - 1} more" if len(patients) > 1 else "",
         )

@@ -33,7 +33,13 @@ from ctct.prediction.quality_record import (
     write_indicators,
 )
 from ctct.prediction.run_manifest import CaseStatus
-from ctct.prediction.scan_record import ScanRecord, describe, is_scan_newer, read_record
+from ctct.prediction.scan_record import (
+    ScanRecord,
+    describe,
+    is_corrected,
+    is_scan_newer,
+    read_record,
+)
 from ctct.storage import is_empty, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
@@ -74,13 +80,13 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
             raise ConfigError(
-                f"label order {self.label_order!r}: choose one of {', '.join(label_orders.ORDERS)}"
+                f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
             )
         if unknown := set(self.formats) - set(FORMATS):
-            raise ConfigError(f"format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
+            raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
-                "the format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
+                "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
             )
 
 
@@ -169,7 +175,9 @@ class CaseFiles:
     def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
         """The scan; or, where an earlier run has completed the case, its result.
 
-        A case with a file that is empty, or a label map that cannot be read, is not complete.
+        A case with a file that is empty, a label map that cannot be read, or without a picture or
+        DICOM segmentation that is asked for, is not complete. But a label map that was corrected
+        by hand is kept, and the latter are made from it.
 
         Raises:
             InputError: the scan, or the label map, cannot be used.
@@ -178,6 +186,7 @@ class CaseFiles:
         if reason := self.refused.get(case.name):
             raise InputError(reason)
         if self._is_complete(case) and (result := self._read_result(case)):
+            self._add_missing(case, result)
             case_status.output = output_path(self.folder, case.name).name
             record, _ = read_record(self.folder, case.name)
             case_status.scan = asdict(record) if record else {}
@@ -192,17 +201,32 @@ class CaseFiles:
         return study
 
     def _is_complete(self, case: Case) -> bool:
-        expected = [output_path(self.folder, case.name)]
-        if self.options.pictures:
-            expected.append(picture_path(self.folder, case.name))
-        if DICOM_SEG in self.options.formats and case.series:
-            expected.append(segmentation_path(self.folder, case.name, 0))
-        made = [*expected, indicators_path(self.folder, case.name)]
+        labels = output_path(self.folder, case.name)
+        picture = picture_path(self.folder, case.name)
+        dicom = segmentation_path(self.folder, case.name, 0)
+        asked = [picture] * self.options.pictures + [dicom] * self._has_dicom_seg(case)
+        made = [labels, *asked, indicators_path(self.folder, case.name)]
         made.append(disagreement_path(self.folder, case.name))
         for path in filter(is_empty, made):
             log.warning("%s: empty; the scan is segmented again", path)
             return False
-        return all(path.exists() for path in expected)
+        return labels.exists() and (
+            all(path.exists() for path in asked) or is_corrected(self.folder, case.name)
+        )
+
+    def _has_dicom_seg(self, case: Case) -> bool:
+        return DICOM_SEG in self.options.formats and case.series is not None
+
+    def _lacks_picture(self, case: Case) -> bool:
+        return self.options.pictures and not picture_path(self.folder, case.name).exists()
+
+    def _add_missing(self, case: Case, result: CaseResult) -> None:
+        """Write the picture and the DICOM segmentations that an earlier result lacks."""
+        if self._lacks_picture(case) and result.has_image:
+            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
+        is_written = segmentation_path(self.folder, case.name, 0).exists()
+        if self._has_dicom_seg(case) and not is_written:
+            self._write_dicom_seg(case, result.labels)
 
     def _read_result(self, case: Case) -> CaseResult | None:
         """The result of an earlier run; None if its label map is damaged.
@@ -216,7 +240,7 @@ class CaseFiles:
                 case,
                 self.options.label_order,
                 self.options.overrides,
-                image=case.name in self.pictured,
+                image=case.name in self.pictured or self._lacks_picture(case),
             )
         except InputError:
             path = output_path(self.folder, case.name)

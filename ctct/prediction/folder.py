@@ -17,8 +17,9 @@ from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
 from ctct.io.case_names import check_unique
 from ctct.model_files.model_file import ModelFile
-from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
+from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions
 from ctct.prediction.pipeline import Observer, run
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import TABLES, PatientCollector, encode_results
 from ctct.prediction.run_manifest import (
     MANIFEST,

@@ -45,9 +45,11 @@ class Overrides:
         for phase, number in (("ED", self.ed), ("ES", self.es)):
             is_whole = isinstance(number, Integral) and not isinstance(number, bool)
             if number is not None and not (is_whole and number >= 0):
-                raise ConfigError(f"the {phase} frame is {number!r}; give its number, from 0")
+                raise ConfigError(
+                    f"--{phase.lower()} {number!r}: give the number of a frame, from 0"
+                )
         if self.ed is not None and self.ed == self.es:
-            raise ConfigError(f"frame {self.ed} is given as ED and as ES; give two frames")
+            raise ConfigError(f"--ed {self.ed} and --es {self.es}: give two different frames")
 
     def check_frames(self, frames: int, where: str) -> None:
         """Check that ED and ES are among the frames of a cine; a single frame has neither.
@@ -78,7 +80,7 @@ def read_overrides(
     """
     for folder in compare:
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: no such folder of results to compare with")
+            raise ConfigError(f"--compare {folder}: no such folder")
     if table is None:
         return Overrides({}, ed, es, tuple(compare)), []
     subjects, problems = _read_table(table)

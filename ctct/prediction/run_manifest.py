@@ -12,7 +12,7 @@ from ctct.errors import ConfigError
 from ctct.storage import strict_json, write_atomic
 
 MANIFEST = "run.json"
-_REMEDY = "overwrite them with the option of that name, or choose another output folder"
+_REMEDY = "use --overwrite or another output folder"
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 
