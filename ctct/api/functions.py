@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctct.api.inputs import as_path
+from ctct.api.messages import naming_arguments
 from ctct.choices import (
     Device,
     ExportPrecision,
@@ -63,6 +64,7 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
 
 
+@naming_arguments
 def read_study(path: str | Path, series: str | None = None) -> Study:
     """Read a short-axis scan without segmenting it.
 
@@ -106,6 +108,7 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
     return synthetic_cine(seed, frames, slices)[0]
 
 
+@naming_arguments
 def predict(
     scans: OneOrMore,
     out: str | Path,
@@ -251,6 +254,7 @@ def _export_variant(
     )
 
 
+@naming_arguments
 def evaluate(
     predictions: str | Path,
     references: str | Path,
@@ -318,6 +322,7 @@ def evaluate(
     return findings
 
 
+@naming_arguments
 def train(
     data: str | Path | None = None,
     out: str | Path = "run",
@@ -387,6 +392,7 @@ def train(
         )
 
 
+@naming_arguments
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",

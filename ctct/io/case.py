@@ -10,6 +10,9 @@ from ctct.io.files import ITK_ENDINGS
 from ctct.io.itk_files import find_files
 from ctct.io.patient_info import parse_name
 
+#: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
+MAX_NAME_BYTES = 244
+
 
 @dataclass(frozen=True)
 class Case:

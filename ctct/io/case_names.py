@@ -12,14 +12,12 @@ from unicodedata import category, normalize
 
 from ctct.choices import NameFrom
 from ctct.errors import ConfigError, InputError
-from ctct.io.case import Case
+from ctct.io.case import MAX_NAME_BYTES, Case
 from ctct.io.dicom.files import is_zip
 from ctct.io.dicom.identifiers import read_identifiers
 from ctct.io.files import case_name
 from ctct.io.patient_info import parse_name
 
-#: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
-MAX_NAME_BYTES = 244
 #: Unicode categories of characters that cannot be printed: control characters, line ends, bytes of
 #: a file name that are not UTF-8, and invisible characters, some of which reorder the text.
 _UNPRINTABLE = {"Cc", "Zl", "Zp", "Cs", "Cf"}

@@ -9,8 +9,8 @@ from unicodedata import normalize
 import pytest
 
 from ctct.errors import InputError
-from ctct.io.case import Case
-from ctct.io.case_names import MAX_NAME_BYTES, check_unique, make_valid, name_below
+from ctct.io.case import MAX_NAME_BYTES, Case
+from ctct.io.case_names import check_unique, make_valid, name_below
 
 
 def digest(name: str) -> str:
