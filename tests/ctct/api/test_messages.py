@@ -31,7 +31,7 @@ def test_the_command_line_gets_its_own_words() -> None:
     def fail() -> None:
         raise OutputError("--out x", everywhere=True)
 
-    with pytest.raises(OutputError, match="^out x$") as raised:
+    with pytest.raises(OutputError, match=r"^out x$") as raised:
         fail()
     assert raised.value.with_options == "--out x"
     assert raised.value.everywhere
