@@ -201,7 +201,7 @@ def predict(
 
     cases, label_maps = discover(_paths(scans, "scans"), _names(series), name_from)
     if label_maps:
-        log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
+        log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
     overrides, problems = read_overrides(
         cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
     )

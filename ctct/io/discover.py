@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-#: Stems with these endings are label maps. They are skipped in a folder, and read when named.
-LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
+#: Stems with one of these words are label maps: skipped in a folder, and read when named.
+_LABEL_MAP = re.compile(
+    r"(?:^|[_\-.])(?:gt|seg|segmentation|labels?|labelmap|mask)(?=$|[_\-.])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
                     dicom += _dicom_files(path)
-                elif case_name(path).endswith(LABEL_SUFFIXES):
+                elif _LABEL_MAP.search(case_name(path)):
                     label_maps.append(path)
                 else:
                     in_folders.append(path)

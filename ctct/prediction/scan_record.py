@@ -109,16 +109,23 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
         cases: of the next run.
         complete: case to scan, for each label map in the folder.
     """
-    names = {place: name for name, place in complete.items()}
+    names: dict[str, list[str]] = {}
+    for name, place in complete.items():
+        names.setdefault(place, []).append(name)
     kept = []
     for case in cases:
-        name = names.get(case.identity, case.name)
-        if complete.get(case.name) == case.identity or name == case.name:
-            kept.append(case)
-            continue
-        log.warning("%s: keeps the name %s, which its results here have", case.path, name)
-        patient = name if case.patient == case.name else case.patient
-        kept.append(replace(case, name=name, patient=patient))
+        name, *others = sorted(names.get(case.identity, [case.name]), key=case.name.__ne__)
+        if others:
+            log.warning(
+                "%s: has results under several names; those of %s are not used, remove them",
+                case.path,
+                ", ".join(others),
+            )
+        if name != case.name:
+            log.warning("%s: keeps the name %s, which its results here have", case.path, name)
+            patient = name if case.patient == case.name else case.patient
+            case = replace(case, name=name, patient=patient)
+        kept.append(case)
     return kept
 
 

@@ -22,6 +22,23 @@ def test_folders_are_searched_without_label_maps_and_hidden_files(tmp_path: Path
     assert [path.name for path in labels] == ["one_gt.nii.gz", "x_seg.nii.gz"]
 
 
+@pytest.mark.parametrize(
+    ("name", "is_label_map"),
+    [
+        *((f"p_{word}", True) for word in ("gt", "seg", "GT", "label", "labels", "mask")),
+        *((name, True) for name in ("p_ed_gt", "p_es_gt_cavity", "p.seg", "p-seg", "gt_p")),
+        *((name, False) for name in ("p_gtx", "segal", "p_masked", "labelled", "p_unseg")),
+    ],
+)
+def test_label_maps_are_known_by_a_word_in_their_name(
+    tmp_path: Path, name: str, is_label_map: bool
+) -> None:
+    touch(tmp_path, f"{name}.nii.gz", "scan.nii")
+    cases, labels = discover([tmp_path])
+    assert [path.name for path in labels] == [f"{name}.nii.gz"] * is_label_map
+    assert len(cases) == 2 - is_label_map
+
+
 def test_a_named_file_is_one_case_even_with_the_name_of_a_label_map(tmp_path: Path) -> None:
     touch(tmp_path, "x_gt.nii.gz")
     path = tmp_path / "x_gt.nii.gz"
