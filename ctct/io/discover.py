@@ -27,9 +27,10 @@ _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-#: Stems with one of these words are label maps: skipped in a folder, and read when named.
+#: Stems that end in one of these words, or hold "gt", are label maps: skipped in a folder, and read
+#: when named.
 _LABEL_MAP = re.compile(
-    r"(?:^|[_\-.])(?:gt|seg|segmentation|labels?|labelmap|mask)(?=$|[_\-.])", re.IGNORECASE
+    r"[_\-.](?:gt(?=[_\-.])|(?:gt|seg|segmentation|labels?|labelmap|mask)$)", re.IGNORECASE
 )
 
 

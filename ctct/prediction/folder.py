@@ -6,7 +6,7 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,7 +31,7 @@ from ctct.prediction.run_manifest import (
     provenance,
     write_manifest,
 )
-from ctct.prediction.scan_record import find_changed, keep_names
+from ctct.prediction.scan_record import find_changed, is_corrected, keep_names
 from ctct.storage import is_empty, lock_folder, prepare_folder, remove_partials, write_atomic
 
 log = logging.getLogger(__name__)
@@ -96,30 +96,12 @@ def _predict(
     check_files_of_others(folder, TABLES)
     labelled = {n: s for n, s in earlier_inputs(folder).items() if _is_labelled(folder, n)}
     cases = check_unique(keep_names(cases, labelled))
-    inputs = {case.name: case.identity for case in cases}
-    complete = [case for case in cases if _is_labelled(folder, case.name)]
-    damaged = is_damaged(folder)
-    if damaged:
-        log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
-    refused: dict[str, str] = {}
-    if options.overwrite or damaged:
-        again = complete
-    else:
-        earlier = check_resume(folder, settings, bool(complete))
-        again, refused = find_changed(complete, folder, earlier)
-        inputs = earlier | inputs
-        for case in again:
-            if case.name not in refused:
-                log.warning("%s: overwritten since it was segmented; done again", case.path)
-    # At once, because a run that is stopped half-way must not leave two kinds of label maps.
-    for case in again:
-        if case.name not in refused:
-            output_path(folder, case.name).unlink()
+    earlier, refused = _clear(cases, folder, settings, options.overwrite)
     started = time.monotonic()
     manifest: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
-        "inputs": inputs,
+        "inputs": earlier | {case.name: case.identity for case in cases},
         "model_description": model.description,
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},
@@ -149,6 +131,36 @@ def _predict(
     }
     write_manifest(folder, manifest)
     return statuses
+
+
+def _clear(
+    cases: Sequence[Case], folder: Path, settings: Mapping[str, Any], overwrite: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Remove the label maps that are to be made again.
+
+    At once, because a run that is stopped half-way must not leave two kinds of label maps.
+
+    Returns:
+        Case to scan, for the cases of earlier runs; and the name of each case that must not be
+        segmented again, to the reason.
+    """
+    complete = [case for case in cases if _is_labelled(folder, case.name)]
+    earlier: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    if overwrite:
+        again = complete
+    elif is_damaged(folder):
+        log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
+        again = [case for case in complete if not is_corrected(folder, case.name)]
+    else:
+        earlier = check_resume(folder, settings, bool(complete))
+        changed, refused = find_changed(complete, folder, earlier)
+        again = [case for case in changed if case.name not in refused]
+        for case in again:
+            log.warning("%s: overwritten since it was segmented; done again", case.path)
+    for case in again:
+        output_path(folder, case.name).unlink()
+    return earlier, refused
 
 
 def _is_labelled(folder: Path, case: str) -> bool:

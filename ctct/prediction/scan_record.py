@@ -112,6 +112,7 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
     names: dict[str, list[str]] = {}
     for name, place in complete.items():
         names.setdefault(place, []).append(name)
+    patients = {case.patient for case in cases}
     kept = []
     for case in cases:
         name, *others = sorted(names.get(case.identity, [case.name]), key=case.name.__ne__)
@@ -123,7 +124,8 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
             )
         if name != case.name:
             log.warning("%s: keeps the name %s, which its results here have", case.path, name)
-            patient = name if case.patient == case.name else case.patient
+            is_own = case.patient == case.name and name not in patients
+            patient = name if is_own else case.patient
             case = replace(case, name=name, patient=patient)
         kept.append(case)
     return kept

@@ -26,8 +26,8 @@ def test_folders_are_searched_without_label_maps_and_hidden_files(tmp_path: Path
     ("name", "is_label_map"),
     [
         *((f"p_{word}", True) for word in ("gt", "seg", "GT", "label", "labels", "mask")),
-        *((name, True) for name in ("p_ed_gt", "p_es_gt_cavity", "p.seg", "p-seg", "gt_p")),
-        *((name, False) for name in ("p_gtx", "segal", "p_masked", "labelled", "p_unseg")),
+        *((name, True) for name in ("p_ed_gt", "p_es_gt_cavity", "p.seg", "p-seg")),
+        *((name, False) for name in ("p_gtx", "gt", "seg_p", "label_order", "p_mask_2", "p_unseg")),
     ],
 )
 def test_label_maps_are_known_by_a_word_in_their_name(
