@@ -37,7 +37,7 @@ def join_frames(cases: Sequence[Case]) -> list[Case]:
         keys = {(case.number, "" if case.number is not None else case.phase) for case in members}
         is_mixed = len({case.number is None for case in members}) > 1
         if len(keys) < len(members) or is_mixed:
-            reason = "two files of one frame"
+            reason = "a frame may be there twice"
         elif taken[members[0].patient.casefold()] > 1:
             reason = f"another scan is called {members[0].patient}"
         else:
@@ -61,7 +61,7 @@ def _alone(case: Case) -> Case:
 def _find_times(cases: Sequence[Case]) -> list[Case]:
     """The cases; files that are named after the times of a cycle are its frames."""
     timed = [case for case in cases if not case.series and parse_name(case.name).time is not None]
-    frames = {}
+    frames: dict[str, Case] = {}
     for members in group_by(timed, lambda c: (c.path.parent, parse_name(c.name).patient)):
         times = {case.name: parse_name(case.name).time or 0 for case in members}
         ordered = sorted(times.values())
