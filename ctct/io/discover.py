@@ -151,7 +151,21 @@ def discover(
     cases.sort(key=lambda item: (item[0], item[1].identity))
     roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
     named = [name_case(case, label, roots, name_from) for label, case in cases]
-    return join_frames(check_unique(named)), scans.label_maps
+    named = check_unique(named)
+    _warn_of_links(named)
+    return join_frames(named), scans.label_maps
+
+
+def _warn_of_links(cases: Sequence[Case]) -> None:
+    """Two links may be of two patients whose scans are equal, so both are segmented."""
+    seen: dict[tuple[int, int], Path] = {}
+    for case in cases:
+        if case.series or case.slices or not case.path.is_file():
+            continue
+        found = case.path.stat()
+        first = seen.setdefault((found.st_dev, found.st_ino), case.path)
+        if first != case.path:
+            log.warning("%s and %s are one file, which is in the results twice", first, case.path)
 
 
 def _without_dicomdir(path: Path) -> Path:

@@ -113,7 +113,7 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
     for name, place in complete.items():
         names.setdefault(place, []).append(name)
     patients = {case.patient for case in cases}
-    kept = []
+    kept, renamed = [], []
     for case in cases:
         name, *others = sorted(names.get(case.identity, [case.name]), key=case.name.__ne__)
         if others:
@@ -123,11 +123,17 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
                 ", ".join(others),
             )
         if name != case.name:
-            log.warning("%s: keeps the name %s, which its results here have", case.path, name)
+            renamed.append(f"{case.path} as {name}")
             is_own = case.patient == case.name and name not in patients
             patient = name if is_own else case.patient
             case = replace(case, name=name, patient=patient)
         kept.append(case)
+    if renamed:
+        log.warning(
+            "scans that keep the name of their results here, not that of --name-from: %d, as %s",
+            len(renamed),
+            renamed[0],
+        )
     return kept
 
 

@@ -87,6 +87,13 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     assert len(discover([tmp_path])[0]) == 1
 
 
+def test_links_to_one_file_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "a.nii", "c.nii")
+    (tmp_path / "b.nii").symlink_to(tmp_path / "a.nii")
+    assert [case.name for case in discover([tmp_path])[0]] == ["a", "b", "c"]
+    assert f"{tmp_path / 'a.nii'} and {tmp_path / 'b.nii'} are one file" in caplog.text
+
+
 def test_missing_and_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         discover([tmp_path / "nowhere"])
