@@ -121,7 +121,7 @@ def check_unique(cases: Sequence[Case]) -> list[Case]:
             if not _is_same_file(first, other):
                 raise InputError(
                     f"{first.identity} and {other.identity} would both be called {other.name}; "
-                    "give the folder that holds both, rename one, or run each by itself"
+                    "give the folder that holds both, or rename one"
                 )
         unique.append(first)
     return unique

@@ -123,16 +123,16 @@ def keep_names(cases: Sequence[Case], complete: Mapping[str, str]) -> list[Case]
                 ", ".join(others),
             )
         if name != case.name:
-            renamed.append(f"{case.path} as {name}")
+            renamed.append(f"{case.path} is called {name}")
             is_own = case.patient == case.name and name not in patients
             patient = name if is_own else case.patient
             case = replace(case, name=name, patient=patient)
         kept.append(case)
     if renamed:
         log.warning(
-            "scans that keep the name of their results here, not that of --name-from: %d, as %s",
-            len(renamed),
+            "scans keep the names that their results here have: %s%s",
             renamed[0],
+            f", and {len(renamed) - 1} more" if len(renamed) > 1 else "",
         )
     return kept
 

@@ -398,7 +398,7 @@ def test_results_keep_the_name_that_an_earlier_version_gave_them(
     write_scan(tmp_path / "in" / "p2" / "sax.nii.gz")
     statuses = run(threshold, tmp_path / "in", out)
     assert [(s.case, s.status) for s in statuses] == [("sax", "skipped"), ("p2_sax", "done")]
-    assert "p1/sax.nii.gz as sax" in caplog.text
+    assert "p1/sax.nii.gz is called sax" in caplog.text
     assert sorted(p.name for p in out.glob("*_seg*")) == ["p2_sax_seg.nii.gz", "sax_seg.nii.gz"]
     assert [row["patient"] for row in rows(out / "measurements.csv")] == ["sax", "p2_sax"]
 
