@@ -18,6 +18,8 @@ _PHASE = re.compile(
 )
 _TIME = re.compile(r"(?:^|[_\-. ])t(?:ime|rig(?:ger)?)?[_-]?(\d+)(?:ms)?$", re.IGNORECASE)
 _NNUNET_CHANNEL = "_0000"
+#: Volumes cannot be measured on long-axis images, so their frames are not joined.
+_LONG_AXIS = re.compile(r"(?:^|[_\-. ])(?:lax?|[234]ch)(?=$|[_\-. ])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def parse_name(name: str) -> NameParts:
     time = None if number or phase else _TIME.search(rest)
     if time:
         rest = rest[: time.start()]
-    if not (number or phase or time):
+    if not (number or phase or time) or _LONG_AXIS.search(rest):
         return NameParts(name)
     return NameParts(
         rest.strip("_-. "),

@@ -47,6 +47,8 @@ def test_files_of_one_patient(names: list[str], patient: str) -> None:
         ["p_0000", "p_0001"],  # channels of nnU-Net
         ["p_1", "p_2"],
         ["AHMED", "AHMES"],
+        ["001_LA_ED", "001_LA_ES"],  # long axis
+        ["p_4ch_frame01", "p_4ch_frame12"],
         ["p_frame1", "p_frame01"],
         ["p_ED", "p-ed"],
         ["p_frame01", "p_ES"],
