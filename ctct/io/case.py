@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Case:
         """Distinguishes the case from all others on this machine; holds no UID in plain text."""
         within = f"#{self.series.digest}" if self.series else ""
         within += f"#{self.slices[0].name}" if self.slices else ""
-        return str(self.path.absolute()) + within
+        return os.path.abspath(self.path) + within
 
     @property
     def files(self) -> list[Path]:
