@@ -80,13 +80,13 @@ def name_below(path: Path, inputs: Sequence[Path]) -> str:
 def _name_in_header(case: Case, name_from: NameFrom) -> str:
     if case.series is None:
         raise ConfigError(
-            f"{case.path}: is no DICOM, so its header has no {name_from}; use --name-from path"
+            f"{case.path}: is no DICOM, so it has no {name_from}'s UID or ID; use --name-from path"
         )
-    if name_from == "study":
-        return hashlib.sha256(case.series.first.study.encode()).hexdigest()[:16]
-    if patient := read_identifiers(case.series).get("patient ID"):
+    if name_from == "study" and (study := case.series.first.study):
+        return hashlib.sha256(study.encode()).hexdigest()[:16]
+    if name_from == "patient" and (patient := read_identifiers(case.series).get("patient ID")):
         return patient
-    raise ConfigError(f"{case.path}: has no PatientID; use --name-from path or study")
+    raise ConfigError(f"{case.path}: its header has no {name_from}; use --name-from path")
 
 
 def make_valid(name: str) -> str:

@@ -72,7 +72,7 @@ def test_names_from_the_study_or_the_patient(tmp_path: Path) -> None:
     assert re.fullmatch("ID_4711_[0-9a-f]{12}", by_patient.name)
     other = {"PatientID": "", "StudyInstanceUID": "1.5", "SeriesInstanceUID": "1.6"}
     write_cine(tmp_path / "y", change=lambda t, z: other)
-    with pytest.raises(ConfigError, match=r"/y: has no PatientID; use --name-from path or study"):
+    with pytest.raises(ConfigError, match=r"/y: its header has no patient; use --name-from path"):
         discover([tmp_path], name_from="patient")
     other["PatientID"] = "ID/4711"
     write_cine(tmp_path / "y", change=lambda t, z: other)
