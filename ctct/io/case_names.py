@@ -80,7 +80,7 @@ def name_below(path: Path, inputs: Sequence[Path]) -> str:
 def _name_in_header(case: Case, name_from: NameFrom) -> str:
     if case.series is None:
         raise ConfigError(
-            f"{case.path}: is no DICOM, so it has no {name_from}'s UID or ID; use --name-from path"
+            f"{case.path}: is no DICOM, so no header tells its {name_from}; use --name-from path"
         )
     if name_from == "study" and (study := case.series.first.study):
         return hashlib.sha256(study.encode()).hexdigest()[:16]
