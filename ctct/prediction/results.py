@@ -91,7 +91,10 @@ class PatientCollector:
         if len(scans) > 1:
             numbers = [n for case in measured for n in frame_numbers(case, 1)]
             context = find_context(measured, numbers, options.overrides)
-            context = replace(context, warnings=(*context.warnings, *_different_grids(scans)))
+            lost = [c.path.name for c in self._patients[cases[0].patient] if c.name not in done]
+            warnings = [f"frames that could not be used: {', '.join(lost)}"] if lost else []
+            warnings += _different_grids(scans)
+            context = replace(context, warnings=(*context.warnings, *warnings))
         result = join_cases(scans, context, name)
         identifiers: dict[str, str] = {}
         if options.keep_identifiers:

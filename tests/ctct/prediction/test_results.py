@@ -68,6 +68,18 @@ def test_cines_are_not_joined(caplog: pytest.LogCaptureFixture) -> None:
     assert "p: its files are cines; each is a patient of its own" in caplog.text
 
 
+def test_a_frame_that_failed_is_a_flag_of_its_patient() -> None:
+    cases = [Case(Path(f"p_phase0{n}.nii"), f"p_phase0{n}") for n in range(3)]
+    collector = PatientCollector(cases, PredictOptions(report=False))
+    for case, slices in zip(cases[:2], (5, 3), strict=True):
+        collector.add(case, analyze_phantom(case.name, slices))
+    collector.add(cases[2], None)
+    (patient,) = collector.results()
+    assert "frames that could not be used: p_phase02.nii" in [
+        flag.reason for flag in patient.judgement.flags
+    ]
+
+
 def test_frames_on_different_grids_are_flagged() -> None:
     cases = [Case(Path(f"{name}.nii"), name) for name in ("p_ED", "p_ES")]
     ed, es = (analyze_phantom(case.name, n) for case, n in zip(cases, (5, 3), strict=True))
