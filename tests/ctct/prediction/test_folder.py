@@ -373,6 +373,21 @@ def test_new_pictures_do_not_cost_a_corrected_label_map(
     assert (tmp_path / "out" / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_damaged_manifest_does_not_cost_a_corrected_label_map(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / "in" / f"{name}.nii")
+    out = tmp_path / "out"
+    run(threshold, tmp_path / "in", out)
+    written = out / "a_seg.nii.gz"
+    image = nib.load(written)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 3, np.uint8), image.affine), written)
+    (out / "run.json").write_text("{")
+    assert [s.status for s in run(threshold, tmp_path / "in", out)] == ["skipped", "done"]
+    assert (np.asarray(nib.load(written).dataobj) == 3).all()
+
+
 def test_scans_that_moved_are_recognized(threshold: Segmenter, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_scan(tmp_path / "a" / "p1" / "x.nii.gz")
