@@ -49,6 +49,11 @@ class Case:
             object.__setattr__(self, "phase", parts.phase)
 
     @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Files beside the scan that seem to belong to it and cannot be read."""
+        return self.series.unreadable if self.series else ()
+
+    @property
     def identity(self) -> str:
         """Distinguishes the case from all others on this machine; holds no UID in plain text."""
         within = f"#{self.series.digest}" if self.series else ""

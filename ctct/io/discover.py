@@ -7,7 +7,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case
 from ctct.io.case_names import check_unique, name_case
-from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
+from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.header import read_headers
-from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
+from ctct.io.dicom.series import Series, study_key
+from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
+from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
@@ -67,30 +70,37 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     in_folders: list[Path] = []
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
+    others: list[DicomFile] = []
     for item in map(Path, inputs):
         item = _without_dicomdir(item)
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom += _dicom_files(path)
+                    dicom_files, other_files = _dicom_files(path)
+                    dicom += dicom_files
+                    others += other_files
+                    if is_zip(path) and not dicom_files and not other_files:
+                        named.append(path)  # reading it tells why it cannot be used
                 elif _LABEL_MAP.search(case_name(path)):
                     label_maps.append(path)
                 else:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif dicom_files := _dicom_files(item):
-            dicom += dicom_files
+        elif (found := _dicom_files(item))[0]:
+            dicom += found[0]
+            others += found[1]
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        series = find_series(read_headers(unique_dicom.values()))
+        images, damaged = read_headers(unique_dicom.values())
     except RuntimeUnavailableError as error:
         if not named and not in_folders:
             raise
         log.warning("%s; skipped", error)
-        series = []
+        images, damaged = [], []
+    series = note_doubts(assign_unreadable(find_series(images), damaged, others))
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
@@ -126,9 +136,13 @@ def discover(
     """
     scans = list_scans(inputs)
     cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
+    rivals = [
+        s for s, why in zip(scans.series, scans.rejections, strict=True) if why.startswith(RIVAL)
+    ]
     if uids:
-        requested = (_series_with(uid, scans.series) for uid in uids)
-        cines = list({series.digest: series for series in requested}.values())
+        requested = [series for uid in uids for series in _series_with(uid, scans.series)]
+        cines, rivals = list({series.digest: series for series in requested}.values()), []
+    cines = [_name_unused(cine, rivals, scans.series) for cine in cines]
     where = ", ".join(map(str, inputs))
     if not scans.files and not scans.stacks:
         if not scans.series:
@@ -173,12 +187,29 @@ def _without_dicomdir(path: Path) -> Path:
     return path.parent if path.name.upper() == "DICOMDIR" and path.is_file() else path
 
 
-def _series_with(uid: str, all_series: Sequence[Series]) -> Series:
-    """The series with this UID; the largest part if parts of it differ in geometry."""
-    matching = [series for series in all_series if uid in series.uids]
-    if not matching:
+def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
+    """The series with this UID, one per patient; the most complete part if it has several."""
+    best: dict[str, Series] = {}
+    for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
+        if uid in series.uids:
+            best[series.first.acquisition.patient] = series
+    if not best:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
-    return max(matching, key=lambda series: len(series.images))
+    return list(best.values())
+
+
+def _name_unused(cine: Series, rivals: Sequence[Series], all_series: Sequence[Series]) -> Series:
+    """The cine with a note on what is not used: ``rivals`` of its study, and its other parts."""
+    parts = [series for series in all_series if not set(series.uids).isdisjoint(cine.uids)]
+    unused = dict.fromkeys(
+        f"{series.label}, {len(series.slices)} slices of {series.phases} phases"
+        for series in [*rivals, *(part for part in parts if part.part != cine.part)]
+        if study_key(series.first) == study_key(cine.first)
+    )
+    if not unused:
+        return cine
+    note = f"{cine.label} is used; of the same kind and not used: {'; '.join(unused)}"
+    return replace(cine, notes=(*cine.notes, note))
 
 
 def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[Series]) -> None:
@@ -230,15 +261,16 @@ def _unique(paths: Iterable[Path]) -> list[Path]:
     return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
-def _dicom_files(path: Path) -> list[DicomFile]:
-    """The DICOM files in a zip, or the file itself if it is DICOM."""
+def _dicom_files(path: Path) -> tuple[list[DicomFile], list[DicomFile]]:
+    """The DICOM files in a zip, or the file itself if it is DICOM; and the other files."""
     try:
         if is_zip(path):
-            return zip_members(path)
-        return [DicomFile(path)] if is_dicom(path) else []
+            return list_zip(path)
     except InputError as error:
         log.debug("%s", error)
-        return []
+        return [], []
+    file = [DicomFile(path)]
+    return (file, []) if is_dicom(path) else ([], [] if path.name.upper() == "DICOMDIR" else file)
 
 
 def _walk(folder: Path) -> Iterable[Path]:

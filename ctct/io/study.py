@@ -41,7 +41,8 @@ class Study:
         path: the file it was read from.
         label_encoder: encodes label maps in the geometry of that file; None for a study made in
             memory.
-        notes: what was irregular about the file and could still be used, one sentence each.
+        notes: what was irregular about the file and could still be used, one sentence each. Each
+            becomes a flag in all results, so the verdict is not "ok".
 
     Raises:
         InputError: the array is not 4-D or is empty, or a spacing is out of range.

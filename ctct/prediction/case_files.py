@@ -190,6 +190,7 @@ class CaseFiles:
             case_status.output = output_path(self.folder, case.name).name
             record, _ = read_record(self.folder, case.name)
             case_status.scan = asdict(record) if record else {}
+            case_status.flags = result.indicators.image_reasons if result.indicators else []
             return result
         with suppress(OSError):  # reading the scan says why
             case_status.scan = asdict(ScanRecord.of(case))
@@ -274,6 +275,7 @@ class CaseFiles:
         if options.pictures:
             write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         assert result.indicators
+        case_status.flags = result.indicators.image_reasons
         picture = result.disagreement_picture if options.report else b""
         record = describe(case_status.scan, label_map)
         write_indicators(self.folder, case.name, result.indicators, picture, record)

@@ -20,12 +20,18 @@ class CaseIndicators:
     """Quality indicators of a case.
 
     Attributes:
-        image: flags of the image itself.
+        image: flags of the image itself: what reading it raised, ``Study.notes``, and how it
+            differs from the training images.
         frames: indicators of each frame.
     """
 
     image: tuple[Flag, ...]
     frames: tuple[FrameIndicators, ...]
+
+    @property
+    def image_reasons(self) -> list[str]:
+        """The flags of the image, a sentence each."""
+        return [flag.reason for flag in self.image]
 
 
 def case_indicators(segmentation: Segmentation) -> CaseIndicators:

@@ -29,6 +29,8 @@ class CaseStatus:
         slices: number of slices segmented.
         seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
+        flags: what reading the scan raised, and how it differs from the training scans.
+        unreadable: files beside the scan that seem to belong to it and cannot be read.
         scan: what the scan was when it was labelled: place, size, hashes of its times and content.
     """
 
@@ -40,6 +42,8 @@ class CaseStatus:
     slices: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     mean_disagreement: float | None = None
+    flags: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     scan: dict[str, Any] = field(default_factory=dict)
 
 

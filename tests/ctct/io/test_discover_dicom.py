@@ -17,6 +17,7 @@ from pydicom.fileset import FileSet
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.io.discover import discover
 from ctct.io.read import read_case
+from ctct.prediction.scan_record import ScanRecord
 
 
 def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
@@ -105,3 +106,13 @@ def test_the_identity_of_a_case_holds_no_uid(tmp_path: Path) -> None:
     ((case,), _) = discover([write_cine(tmp_path / "cine")])
     assert case.identity.startswith(f"{tmp_path / 'cine'}#")
     assert "1.2.3" not in case.identity
+
+
+def test_a_series_with_more_images_has_other_content(tmp_path: Path) -> None:
+    """Results of an interrupted copy are not taken for those of the whole series."""
+    ((before,), _) = discover([write_cine(tmp_path / "cine", places=6)])
+    record = ScanRecord.of(before)
+    ((after,), _) = discover([write_cine(tmp_path / "cine", places=7)])
+    assert (before.name, before.identity) == (after.name, after.identity)
+    assert not record.is_untouched(after)
+    assert not record.has_content_of(after)
