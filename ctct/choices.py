@@ -18,3 +18,16 @@ LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
 NameFrom = Literal["path", "file", "study", "patient"]
 #: Settings of a training run to start from.
 Preset = Literal["paper", "best", "small"]
+#: A way to learn from unlabelled slices, a key of :data:`ctct.training.methods.METHODS`.
+MethodName = Literal[
+    "cross_teaching",
+    "labelled_only",
+    "mean_teacher",
+    "entropy_minimization",
+    "deep_adversarial",
+    "uncertainty_aware_mean_teacher",
+    "interpolation_consistency",
+    "cross_pseudo_supervision",
+    "cross_consistency",
+    "deep_co_training",
+]

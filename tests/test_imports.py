@@ -17,7 +17,7 @@ LAYERS = (
     ("labels",),
     ("storage",),
     ("io", "model_files"),
-    ("measurement", "models"),
+    ("datasets", "measurement", "models"),
     ("report", "synthetic"),
     ("evaluation", "runtimes"),
     ("inference", "training"),

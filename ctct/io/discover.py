@@ -24,12 +24,14 @@ from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
+from ctct.io.other_formats import explain_formats
 
 log = logging.getLogger(__name__)
 _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
+_MAX_SHOWN = 5  # kinds of files that are no scans, in a message
 #: Stems that end in one of these words, or hold "gt", are label maps: skipped in a folder, and read
 #: when named.
 _LABEL_MAP = re.compile(
@@ -47,6 +49,7 @@ class ScanList:
         label_maps: label maps that were skipped.
         series: DICOM series.
         rejections: for each of ``series`` why it is no short-axis cine to segment, or "".
+        other_formats: what other files in folders are, and what to do with them.
     """
 
     files: list[Path]
@@ -54,6 +57,7 @@ class ScanList:
     label_maps: list[Path]
     series: list[Series]
     rejections: list[str]
+    other_formats: list[str]
 
 
 def list_scans(inputs: Sequence[str | Path]) -> ScanList:
@@ -71,6 +75,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
     others: list[DicomFile] = []
+    unknown: list[Path] = []
     for item in map(Path, inputs):
         item = _without_dicomdir(item)
         if item.is_dir():
@@ -81,6 +86,8 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
                     others += other_files
                     if is_zip(path) and not dicom_files and not other_files:
                         named.append(path)  # reading it tells why it cannot be used
+                    elif not dicom_files:
+                        unknown.append(path)
                 elif _LABEL_MAP.search(case_name(path)):
                     label_maps.append(path)
                 else:
@@ -105,7 +112,10 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
     readable = _readable(files, has_others=bool(stacks or series))
-    return ScanList(readable, stacks, label_maps, series, explain_rejections(series))
+    formats = explain_formats(unknown, pictures=not (readable or stacks or series))
+    if dicom and not series:
+        formats.append(_explain_no_images(dicom))
+    return ScanList(readable, stacks, label_maps, series, explain_rejections(series), formats)
 
 
 def discover(
@@ -146,12 +156,16 @@ def discover(
     where = ", ".join(map(str, inputs))
     if not scans.files and not scans.stacks:
         if not scans.series:
-            expected = ", ".join(ENDINGS + ITK_ENDINGS)
-            raise InputError(
-                f"{where}: no scan found; expected files ending in {expected}, or DICOM"
-            )
+            expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
+            found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
+            if scans.label_maps:
+                count, first = len(scans.label_maps), scans.label_maps[0]
+                found = f"{count} label maps such as {first}, which are read when named; {found}"
+            raise InputError(f"{where}: no scan found; {found}")
         if not cines:
             raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    for kind in scans.other_formats:
+        log.warning("%s; skipped", kind)
     if not uids:
         _warn_of_studies_without_cine(scans.series, cines)
     # Each case with the path that it is named after.
@@ -271,6 +285,14 @@ def _dicom_files(path: Path) -> tuple[list[DicomFile], list[DicomFile]]:
         return [], []
     file = [DicomFile(path)]
     return (file, []) if is_dicom(path) else ([], [] if path.name.upper() == "DICOMDIR" else file)
+
+
+def _explain_no_images(dicom: Sequence[DicomFile]) -> str:
+    """Why there is no series in ``dicom``, and what to do."""
+    where = f"{dicom[0].path}{f' and {len(dicom) - 1} more' if len(dicom) > 1 else ''}"
+    if all(file.path.name.upper() == "DICOMDIR" for file in dicom):
+        return f"{where}: a list of DICOM files, without the files; copy the whole disc or folder"
+    return f"{where}: DICOM without an image that can be read; export the images again"
 
 
 def _walk(folder: Path) -> Iterable[Path]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.case import Case
-from ctct.io.dicom.files import is_dicom, is_zip, zip_members
+from ctct.io.dicom.files import is_dicom, is_zip
 from ctct.io.dicom.read import read_series
 from ctct.io.discover import discover
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import read_nifti
 from ctct.io.nifti_slices import read_slices
+from ctct.io.other_formats import explain_format
+from ctct.io.sequences import note_name
 from ctct.io.study import Study
 
 
@@ -29,11 +32,13 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     if case.series:
         return read_series(case.series, case.name, max_bytes)
     if case.slices:
-        return read_slices(case.slices, case.name)
-    if is_zip(case.path):
-        zip_members(case.path)  # raises an error that says why there is no series
-    read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
-    return read(case.path, max_bytes)
+        study = read_slices(case.slices, case.name)
+    elif kind := explain_format(case.path):
+        raise InputError(kind)
+    else:
+        read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
+        study = read(case.path, max_bytes)
+    return replace(study, notes=(*study.notes, *note_name(case_name(case.path))))
 
 
 def find_case(path: str | Path, series: str | None = None) -> Case:

@@ -70,15 +70,15 @@ class Study:
         if not all(low <= s <= high for s in self.spacing_mm):
             raise InputError(
                 f"{where}: pixel spacing is {_format_mm(*self.spacing_mm)}, expected {low:g} to "
-                f"{high:g} mm; correct pixdim and the affine in the header"
+                f"{high:g} mm; correct the voxel size, or its unit, in the header"
             )
         low, high = SLICE_MM
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
                 f"{where}: slice spacing is {_format_mm(self.slice_spacing_mm)}, expected {low:g} "
-                f"to {high:g} mm; correct pixdim and the affine in the header"
+                f"to {high:g} mm; correct the voxel size, or its unit, in the header; a time "
+                "series saved as slices must have the axes column, row, slice, frame"
             )
-
         if self.affine is not None and (
             np.shape(self.affine) != (4, 4) or not np.isfinite(self.affine).all()
         ):

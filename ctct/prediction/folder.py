@@ -93,6 +93,8 @@ def _predict(
         "label_order": options.label_order,
         "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
+    if options.de_identify:
+        settings["de_identify"] = True
     check_files_of_others(folder, TABLES)
     labelled = {n: s for n, s in earlier_inputs(folder).items() if _is_labelled(folder, n)}
     cases = check_unique(keep_names(cases, labelled))

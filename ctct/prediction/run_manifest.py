@@ -131,9 +131,9 @@ def check_resume(folder: Path, settings: Mapping[str, Any], complete: bool) -> d
         )
     previous = manifest["settings"]
     if complete:
-        for name, value in settings.items():
-            if previous.get(name) != value:
-                raise another_run(folder, name, previous.get(name), value)
+        for name in sorted(previous.keys() | settings.keys()):
+            if previous.get(name) != settings.get(name):
+                raise another_run(folder, name, previous.get(name), settings.get(name))
     return dict(manifest["inputs"]) if previous == settings else {}
 
 

@@ -17,6 +17,7 @@ from ctct.io.dicom.stack import arrange
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 from ctct.io.files import MAX_BYTES
 from ctct.io.nifti import make_label_encoder
+from ctct.io.sequences import note_sequence
 from ctct.io.study import Study
 
 
@@ -43,6 +44,7 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
         for file, places in places_by_file.items():
             try:
                 dataset = read_dataset(opener, file)
+                sequence_notes = note_sequence(dataset)
                 frames = read_frames(dataset, [image.frame for _, _, image in places])
                 for (t, z, image), pixels in zip(places, frames, strict=True):
                     voxels[t, z] = _rescale(pixels, dataset, image.frame)
@@ -65,7 +67,7 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
         affine=stack.affine,
         path=series.path,
         label_encoder=make_label_encoder(stack.affine, shape, tuple(np.nan_to_num(zooms))),
-        notes=tuple(notes),
+        notes=(*notes, *sequence_notes),
     )
 
 
