@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ctct.api.inputs import as_path
+from ctct.api.messages import naming_arguments
 from ctct.choices import (
     Device,
     ExportPrecision,
     LabelOrder,
     MethodName,
+    NameFrom,
     Precision,
     Preset,
     RuntimeName,
@@ -53,6 +55,7 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
 
 
+@naming_arguments
 def read_study(path: str | Path, series: str | None = None) -> Study:
     """Read a short-axis scan without segmenting it.
 
@@ -96,6 +99,7 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
     return synthetic_cine(seed, frames, slices)[0]
 
 
+@naming_arguments
 def predict(
     scans: OneOrMore,
     out: str | Path,
@@ -110,6 +114,7 @@ def predict(
     members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
     series: str | Sequence[str] = (),
+    name_from: NameFrom = "path",
     label_order: LabelOrder = "acdc",
     clean_up: bool = True,
     pictures: bool = False,
@@ -142,6 +147,8 @@ def predict(
         members: the networks that run; one alone needs the extra ``export``.
         tta: mean over eight orientations; needs the extra ``export``.
         series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
+        name_from: what a case is called after: "path" (below the folder in ``scans``), "file" (or
+            folder, alone), or of DICOM "study" (a hash of the UID) or "patient" (the PatientID).
         label_order: numbering of the label maps.
         clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         pictures: write a picture of each case.
@@ -163,7 +170,7 @@ def predict(
         why it failed, ``output`` names the label map.
 
     Raises:
-        InputError: there is no scan, or ``subjects`` is not a table.
+        InputError: there is no scan, two have the same name, or ``subjects`` is not a table.
         ConfigError: an argument has an unknown value, or ``out`` holds other results.
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: the runtime, the device or a package is missing.
@@ -185,9 +192,11 @@ def predict(
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series))
+    if de_identify and name_from == "patient":
+        raise ConfigError("--de-identify and --name-from patient exclude each other")
+    cases, label_maps = discover(_paths(scans, "scans"), _names(series), name_from)
     if label_maps:
-        log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
+        log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
     overrides, problems = read_overrides(
         cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
     )
@@ -241,6 +250,7 @@ def _export_variant(
     )
 
 
+@naming_arguments
 def evaluate(
     predictions: str | Path,
     references: str | Path,
@@ -307,6 +317,7 @@ def evaluate(
     return findings
 
 
+@naming_arguments
 def train(
     data: str | Path | None = None,
     out: str | Path = "run",
@@ -376,6 +387,7 @@ def train(
         )
 
 
+@naming_arguments
 def compare_methods(
     data: str | Path,
     out: str | Path = "study",
@@ -447,6 +459,7 @@ def compare_methods(
         return study_markdown(results), failed
 
 
+@naming_arguments
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",
