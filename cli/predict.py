@@ -45,6 +45,14 @@ def predict(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Longest time to read a scan; one that takes longer fails, and the others go on.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 120,
     model: Annotated[
         str,
         typer.Option(
@@ -217,6 +225,7 @@ def predict(
             compare=compare or (),
             keep_identifiers=keep_identifiers,
             overwrite=overwrite,
+            deadline_s=deadline,
             observer=observer,
             on_export=observer.export_stage,
         )

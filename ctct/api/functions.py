@@ -13,6 +13,7 @@ from ctct.api.inputs import as_path
 from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.io.read import read_study as _read_study
+from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT
 from ctct.synthetic import synthetic_cine
@@ -123,6 +124,7 @@ def predict(
     compare: OneOrMore = (),
     keep_identifiers: bool = False,
     overwrite: bool = False,
+    deadline_s: float = DEADLINE_S,
     observer: Observer | None = None,
     on_export: Callable[[str], None] = lambda stage: None,
 ) -> list[CaseStatus]:
@@ -154,6 +156,7 @@ def predict(
         compare: folders of results of other models on the same scans.
         keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
         overwrite: segment cases again that an earlier run completed.
+        deadline_s: seconds that reading a scan may take; one that takes longer fails.
         observer: told about the progress.
         on_export: told about the export that ``members`` and ``tta`` may need.
 
@@ -185,7 +188,7 @@ def predict(
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series))
+    cases, label_maps = discover(_paths(scans, "scans"), _names(series), deadline_s=deadline_s)
     if label_maps:
         log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
     overrides, problems = read_overrides(
@@ -202,6 +205,7 @@ def predict(
         overrides=overrides,
         keep_identifiers=keep_identifiers,
         formats=_names(formats),
+        deadline_s=deadline_s,
     )
     variant = Variant(_names(members), tta)
     if variant == Variant():

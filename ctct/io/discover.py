@@ -13,10 +13,10 @@ from pathlib import Path
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.case import Case, case_names
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
-from ctct.io.dicom.header import read_headers
 from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.nifti_slices import find_stacks
+from ctct.io.read_apart import DEADLINE_S, read_apart, read_headers_apart
 
 log = logging.getLogger(__name__)
 _NO_CINE = (
@@ -46,11 +46,15 @@ class ScanList:
     rejections: list[str]
 
 
-def list_scans(inputs: Sequence[str | Path]) -> ScanList:
+def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> ScanList:
     """All scans in ``inputs``, and why a DICOM series would not be segmented.
 
     Folders are searched recursively, except hidden ones and links. Hidden files are skipped. A
     DICOMDIR stands for its folder.
+
+    Args:
+        inputs: files and folders.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Raises:
         InputError: an input does not exist.
@@ -66,20 +70,22 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom += _dicom_files(path)
+                    dicom += _dicom_files(path, deadline_s)
                 elif case_name(path).endswith(LABEL_SUFFIXES):
                     label_maps.append(path)
                 else:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif dicom_files := _dicom_files(item):
+        elif dicom_files := _dicom_files(item, deadline_s):
             dicom += dicom_files
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        series = find_series(read_headers(unique_dicom.values()))
+        images, unread = read_headers_apart(unique_dicom.values(), deadline_s)
+        series = find_series(images)
+        named += unread  # reading them as scans tells why
     except RuntimeUnavailableError as error:
         if not named and not in_folders:
             raise
@@ -93,7 +99,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
 
 
 def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = ()
+    inputs: Sequence[str | Path], uids: Sequence[str] = (), *, deadline_s: float = DEADLINE_S
 ) -> tuple[list[Case], list[Path]]:
     """The cases to segment in ``inputs``: files, and scans in folders and zips.
 
@@ -103,6 +109,7 @@ def discover(
     Args:
         inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips with DICOM, folders.
         uids: SeriesInstanceUIDs to take instead of the series that look like short-axis cines.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Returns:
         The cases, sorted, with unique names; and the label maps that were skipped.
@@ -111,7 +118,7 @@ def discover(
         InputError: an input or a series does not exist, or there is no scan in any input.
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
-    scans = list_scans(inputs)
+    scans = list_scans(inputs, deadline_s)
     cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
     if uids:
         requested = (_series_with(uid, scans.series) for uid in uids)
@@ -201,11 +208,11 @@ def _unique(paths: Iterable[Path]) -> list[Path]:
     return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
-def _dicom_files(path: Path) -> list[DicomFile]:
+def _dicom_files(path: Path, deadline_s: float) -> list[DicomFile]:
     """The DICOM files in a zip, or the file itself if it is DICOM."""
     try:
         if is_zip(path):
-            return zip_members(path)
+            return read_apart(path, zip_members, path, deadline_s=deadline_s)
         return [DicomFile(path)] if is_dicom(path) else []
     except InputError as error:
         log.debug("%s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Set
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.io.read import read_case
+from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.measurement.volumes import frame_volumes
 from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
@@ -51,6 +53,7 @@ class PredictOptions:
         keep_identifiers: copy the patient's name and number and the study date from DICOM headers
             into the tables and the report.
         formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
+        deadline_s: seconds that reading a scan may take.
     """
 
     clean_up: bool = True
@@ -61,6 +64,7 @@ class PredictOptions:
     overrides: Overrides = field(default_factory=Overrides)
     keep_identifiers: bool = False
     formats: tuple[str, ...] = (NIFTI,)
+    deadline_s: float = DEADLINE_S
 
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
@@ -69,6 +73,8 @@ class PredictOptions:
             )
         if unknown := set(self.formats) - set(FORMATS):
             raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
+        if not 0 < self.deadline_s < math.inf:
+            raise ConfigError(f"--deadline {self.deadline_s:g}: give seconds, more than 0")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
                 "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
@@ -96,6 +102,7 @@ def read_case_result(
     label_order: str = "acdc",
     overrides: Overrides | None = None,
     image: bool = True,
+    deadline_s: float = DEADLINE_S,
 ) -> CaseResult:
     """The result of a case that an earlier run wrote into ``folder``.
 
@@ -105,13 +112,14 @@ def read_case_result(
         label_order: numbering of the label map, a key of ``ctct.labels.ORDERS``.
         overrides: what the user says of the patients.
         image: also read the scan, for pictures.
+        deadline_s: seconds that reading the scan may take.
 
     Raises:
         InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
     """
     written, labels = read_labels(output_path(folder, case.name), label_order)
     study = replace(written, name=case.name)
-    voxels = _scan_voxels(case) if image else None
+    voxels = _scan_voxels(case, deadline_s) if image else None
     has_image = voxels is not None and voxels.shape == labels.shape
     if voxels is not None and has_image:
         study = replace(study, voxels=voxels)
@@ -134,9 +142,9 @@ def read_case_result(
     )
 
 
-def _scan_voxels(case: Case) -> npt.NDArray[np.float32] | None:
+def _scan_voxels(case: Case, deadline_s: float) -> npt.NDArray[np.float32] | None:
     try:
-        return read_case(case).voxels
+        return read_case(case, deadline_s=deadline_s).voxels
     except InputError as error:
         log.warning("%s: no picture, the scan cannot be read: %s", case.name, error)
         return None
@@ -168,7 +176,7 @@ class CaseFiles:
         if self._is_complete(case) and (result := self._read_result(case)):
             case_status.output = output_path(self.folder, case.name).name
             return result
-        study = read_case(case)
+        study = read_case(case, deadline_s=self.options.deadline_s)
         check_segmentable(study)
         case_status.slices = study.frames * study.slices
         case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
@@ -200,6 +208,7 @@ class CaseFiles:
                 self.options.label_order,
                 self.options.overrides,
                 image=case.name in self.pictured,
+                deadline_s=self.options.deadline_s,
             )
         except InputError:
             path = output_path(self.folder, case.name)
