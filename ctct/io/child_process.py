@@ -21,6 +21,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
@@ -144,7 +145,7 @@ def call_apart(function: Callable[..., T], *arguments: Any, deadline_s: float, m
     child = child or _Child()
     level = logging.getLogger("ctct").getEffectiveLevel()
     try:
-        request = (function, arguments, os.getcwd(), deadline_s, max_bytes, level)
+        request = (function, arguments, Path.cwd(), deadline_s, max_bytes, level)
         records, warned, result, error = child.call(request, deadline_s)
     except BaseException:  # Ctrl-C too: nobody waits for the answer any more
         child.end()
@@ -193,7 +194,8 @@ def serve() -> None:
         while True:
             request = pickle.load(sys.stdin.buffer)
             function, arguments, folder, deadline_s, max_bytes, level = request
-            os.chdir(folder)  # paths may be relative
+            with contextlib.suppress(OSError):  # paths may be relative
+                os.chdir(folder)
             _limit(deadline_s, max_bytes)
             _send(_answer(function, arguments, level), out)
 

@@ -134,9 +134,9 @@ def test_its_memory_is_limited_by_each_call() -> None:
 def test_relative_paths_are_those_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert call_apart(os.getcwd, **LIMITS) == os.getcwd()
+    assert call_apart(Path.cwd, **LIMITS) == Path.cwd()
     monkeypatch.chdir(tmp_path)
-    assert call_apart(os.getcwd, **LIMITS) == os.getcwd()
+    assert call_apart(Path.cwd, **LIMITS) == Path.cwd()
 
 
 def test_calls_of_several_threads_run_side_by_side() -> None:
