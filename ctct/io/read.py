@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.case import Case
-from ctct.io.dicom.files import is_dicom, is_zip, zip_members
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
 from ctct.io.dicom.header import read_headers
 from ctct.io.dicom.read import read_series
 from ctct.io.discover import discover
@@ -31,7 +31,8 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES, deadline_s: float = DEADLI
     Raises:
         InputError: the scan is missing, damaged or not one that ctct can use, or it takes longer.
     """
-    if not case.series and not case.path.name.lower().endswith((*ITK_ENDINGS, ".zip")):
+    is_itk = case.path.name.lower().endswith(ITK_ENDINGS)
+    if case.slices or not (case.series or is_itk or is_zip(case.path) or is_dicom(case.path)):
         return read_here(case, max_bytes)
     return read_apart(
         case.path, read_here, case, max_bytes, deadline_s=deadline_s, max_bytes=max_bytes
@@ -52,9 +53,12 @@ def read_here(case: Case, max_bytes: int = MAX_BYTES) -> Study:
         return read_series(case.series, case.name, max_bytes)
     if case.slices:
         return read_slices(case.slices, case.name)
-    if is_zip(case.path):
-        read_headers(zip_members(case.path))  # raises an error that says why there is no series
-        raise InputError(f"{case.path}: its DICOM files cannot be read; export them again")
+    if is_zip(case.path) or is_dicom(case.path):  # why is there no series?
+        read_headers(zip_members(case.path) if is_zip(case.path) else [DicomFile(case.path)])
+        raise InputError(
+            f"{case.path}: its DICOM headers were not read in time, or make no series; run again, "
+            "or export it again"
+        )
     read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
     return read(case.path, max_bytes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -57,13 +57,11 @@ def read_apart(
 def read_headers_apart(
     files: Iterable[DicomFile], deadline_s: float = DEADLINE_S
 ) -> tuple[list[Image], list[Path]]:
-    """The headers of all images in ``files``, and the zips that take too long or crash a process.
-
-    Other files that do are logged and skipped, as those that cannot be read.
+    """The headers of all images in ``files``, and the files that take too long or crash a process.
 
     Args:
         files: those of a zip follow one another.
-        deadline_s: seconds that a zip, or a file, may take.
+        deadline_s: seconds that a zip, or another file, may take.
 
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
@@ -76,27 +74,16 @@ def read_headers_apart(
             raise RuntimeUnavailableError(
                 f"{members[0].path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
             )
-        if archive is None:
-            images += _read_loose_headers(members, _AT_ONCE, deadline_s)
-            continue
-        try:
-            images += read_apart(archive, read_headers, members, deadline_s=deadline_s)
-        except InputError as error:
-            log.debug("%s", error)
-            unread.append(archive)
+        at_once = len(members) if archive else _AT_ONCE
+        parts = [members[at : at + at_once] for at in range(0, len(members), at_once)]
+        while parts:
+            part = parts.pop(0)
+            try:
+                images += read_apart(part[0].path, read_headers, part, deadline_s=deadline_s)
+            except InputError as error:
+                log.debug("%s", error)
+                if archive or len(part) == 1:
+                    unread.append(part[0].path)
+                else:  # one of them is to blame
+                    parts = [[file] for file in part] + parts
     return images, unread
-
-
-def _read_loose_headers(files: Sequence[DicomFile], at_once: int, deadline_s: float) -> list[Image]:
-    """The headers of files of their own, some at once, and each alone where that fails."""
-    images: list[Image] = []
-    for at in range(0, len(files), at_once):
-        some = files[at : at + at_once]
-        try:
-            images += read_apart(some[0].path, read_headers, some, deadline_s=deadline_s)
-        except InputError as error:
-            if len(some) == 1:
-                log.warning("%s; skipped", error)
-            else:
-                images += _read_loose_headers(some, 1, deadline_s)
-    return images
