@@ -87,7 +87,9 @@ def fill(
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),
-        "comparison": comparison_html(labelled, second) if second else "",
+        "comparison": comparison_html(labelled, second, analysis.result.measurements)
+        if second
+        else "",
         "commands": commands_text(scan.case.path.name, options, url, request.engine),
     }
 
