@@ -1,7 +1,7 @@
 """Header and voxels of a MetaImage or NRRD file, by SimpleITK.
 
 A damaged header can crash the process in which SimpleITK runs: call this by
-:func:`ctct.io.child_process.call_apart`.
+:func:`ctct.child_process.call_apart`.
 """
 
 from __future__ import annotations

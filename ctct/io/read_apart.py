@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ctct.child_process import ChildError, TimedOutError, call_apart
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.child_process import ChildError, TimedOutError, call_apart
 from ctct.io.dicom.files import DicomFile
 from ctct.io.dicom.header import Image, read_headers
 from ctct.io.files import MAX_BYTES

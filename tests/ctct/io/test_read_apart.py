@@ -9,9 +9,9 @@ import pytest
 from dicom_support import write_cine, zip_folder
 from tests_support import write_scan
 
+from ctct import child_process
 from ctct.errors import ConfigError, InputError
 from ctct.inference.segmenter import Segmenter
-from ctct.io import child_process
 from ctct.io.case import Case
 from ctct.io.discover import discover
 from ctct.io.read import read_case, read_here

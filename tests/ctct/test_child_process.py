@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctct import child_process
+from ctct.child_process import ChildError, TimedOutError, call_apart
 from ctct.errors import InputError
-from ctct.io import child_process
-from ctct.io.child_process import ChildError, TimedOutError, call_apart
 
 LIMITS = {"deadline_s": 60.0, "max_bytes": 2**24}
 
@@ -168,7 +168,7 @@ def test_a_forked_process_starts_its_own() -> None:
 
 ORPHAN = """
 import os, sys, time
-from ctct.io.child_process import call_apart
+from ctct.child_process import call_apart
 print(call_apart(os.getpid, deadline_s=60, max_bytes=2**24), flush=True)
 if sys.argv[1] == "kill":
     os.kill(os.getpid(), 9)

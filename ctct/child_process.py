@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _START = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from ctct.io.child_process import serve
+from ctct.child_process import serve
 serve()
 """
 #: One thread each: otherwise a machine of many cores needs much memory for their stacks.
