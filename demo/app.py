@@ -120,8 +120,8 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                 raise gr.Error(str(error), print_exception=False) from None
 
         def take_sample(name: str, earlier: str, http: gr.Request) -> str:
-            if name not in SAMPLES:
-                raise gr.Error(f"no sample of that name: {name}", print_exception=False)
+            if name not in list(SAMPLES):  # a client may send a value of any type
+                raise gr.Error("no such sample", print_exception=False)
             scans.discard(earlier)
             return scans.add(*sample_file(name), http.session_hash or "")
 

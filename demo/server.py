@@ -93,11 +93,9 @@ class Reception:
             with self.uploads.room(int(size)) as fits, uploading(owner):
                 refuse = PlainTextResponse("too many scans wait here; try again later", 413)
                 await (self.app if fits else refuse)(scope, receive, send)
-        elif tab and scope["method"] == "GET":
-            with self.uploads.visits.connection(owner, tab):
-                await self.app(scope, receive, send)
         else:
-            await self.app(scope, receive, send if visitor else _with_cookie(send))
+            with self.uploads.visits.connection(owner, *([tab] if tab else [])):
+                await self.app(scope, receive, send if visitor else _with_cookie(send))
 
 
 def _with_cookie(send: Any) -> Any:

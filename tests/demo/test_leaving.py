@@ -116,3 +116,23 @@ def test_the_page_says_why_an_upload_is_refused(
     upload(page, scan)
     page.get_by_text("too many scans wait here").wait_for()
     assert stored() == []
+
+
+def test_an_upload_waits_as_long_as_its_client_does(
+    visit: Visit, stored: Stored, scan: Path, url: str, busy: threading.Event
+) -> None:
+    httpx = pytest.importorskip("httpx")
+    first = visit()
+    upload(first, scan)
+    assert wait_for(lambda: len(stored()) == 1, first)
+    with httpx.Client(timeout=60) as client:
+        client.get(url)
+        with scan.open("rb") as stream:
+            (path,) = client.post(f"{url}gradio_api/upload", files={"files": stream}).json()
+        data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "openvino"]
+        begun = client.post(f"{url}gradio_api/call/segment", json={"data": data}).json()
+        timer = threading.Timer(uploads.ABANDONED_S + 2, busy.set)
+        timer.start()
+        answer = client.get(f"{url}gradio_api/call/segment/{begun['event_id']}").text
+    assert "event: complete" in answer
+    assert wait_for(lambda: not stored(), first)
