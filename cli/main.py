@@ -12,7 +12,7 @@ import typer
 
 from ctct.cli.commands import LazyGroup
 from ctct.cli.messages import StderrHandler, one_line
-from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError, RuntimeUnavailableError
+from ctct.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, CtctError, missing_package
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -22,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes longer to import than all else that this help needs
     pretty_exceptions_enable=False,
 )
-#: Packages beyond a base install that a command may miss; the extra "export" brings all of them.
-EXPORT_EXTRA = ("torch", "timm", "safetensors", "onnx")
 
 
 def _print_version(requested: bool) -> None:
@@ -68,10 +66,10 @@ def run() -> None:
             typer.echo("ctct: interrupted; run the same command again to continue", err=True)
         raise
     except Exception as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing in EXPORT_EXTRA:
-            typer.echo(f"ctct: this needs {missing}; pip install 'ctct[export]'", err=True)
-            sys.exit(RuntimeUnavailableError.exit_code)
+        missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+        if missing:
+            typer.echo(f"ctct: {missing}", err=True)
+            sys.exit(missing.exit_code)
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(

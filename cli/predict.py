@@ -130,7 +130,7 @@ def predict(
         bool,
         typer.Option(
             "--keep-all-components",
-            help="Keep every component of each structure, not only the largest.",
+            help="Keep the networks' labels as they are: parts that lie apart, holes in the heart.",
             rich_help_panel=LABEL_MAPS,
         ),
     ] = False,
@@ -168,6 +168,15 @@ def predict(
             "--keep-identifiers",
             help="Write the patient's name, ID and study date of DICOM into tables and report.",
             rich_help_panel=REPORT,
+        ),
+    ] = False,
+    de_identify: Annotated[
+        bool,
+        typer.Option(
+            "--de-identify",
+            help="Leave patient, study, hospital and staff out of DICOM segmentations; the UIDs of "
+            "study and images stay.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     overwrite: Annotated[
@@ -224,6 +233,7 @@ def predict(
             es=es,
             compare=compare or (),
             keep_identifiers=keep_identifiers,
+            de_identify=de_identify,
             overwrite=overwrite,
             deadline_s=deadline,
             observer=observer,

@@ -16,3 +16,16 @@ ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
 #: Settings of a training run to start from.
 Preset = Literal["paper", "best", "small"]
+#: A way to learn from unlabelled slices, a key of :data:`ctct.training.methods.METHODS`.
+MethodName = Literal[
+    "cross_teaching",
+    "labelled_only",
+    "mean_teacher",
+    "entropy_minimization",
+    "deep_adversarial",
+    "uncertainty_aware_mean_teacher",
+    "interpolation_consistency",
+    "cross_pseudo_supervision",
+    "cross_consistency",
+    "deep_co_training",
+]

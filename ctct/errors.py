@@ -59,3 +59,27 @@ class ModelError(CtctError):
     """A model file is missing, damaged or not made by ctct."""
 
     exit_code = 7
+
+
+#: Packages that the extras "train" and "export" bring beyond a base install.
+_EXTRA_PACKAGES = (
+    *("torch", "torchvision", "timm", "safetensors", "segmentation_models_pytorch"),
+    *("lightning_fabric", "matplotlib", "onnx", "onnxscript", "onnxruntime", "nncf", "ml_dtypes"),
+)
+
+
+def missing_package(
+    error: ModuleNotFoundError, extra: str = "export"
+) -> RuntimeUnavailableError | None:
+    """The error to raise where a package of an extra is not installed; None for other modules.
+
+    Args:
+        error: of the import.
+        extra: "train" or "export", which brings all packages of "train" too.
+    """
+    package = (error.name or "").split(".")[0]
+    if package not in _EXTRA_PACKAGES:
+        return None
+    return RuntimeUnavailableError(
+        f"this needs {package}, which is not installed; pip install 'ctct[{extra}]'"
+    )

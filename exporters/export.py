@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,21 @@ class Attempt:
         runtime: name of the runtime that verified it; empty without verification.
         parity: comparison with the trained pair; None without verification.
         failures: the limits it exceeds, in words; empty for the attempt that was written.
+        unloadable_in: other runtimes of the format that cannot load it, and why.
     """
 
     precision: GraphPrecision
     runtime: str = ""
     parity: Parity | None = None
     failures: tuple[str, ...] = ()
+    unloadable_in: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         if self.parity is None:
             return f"{self.precision}: not verified"
         verdict = "failed: " + "; ".join(self.failures) if self.failures else "passed"
-        return f"{self.precision} on {self.runtime}: {self.parity}; {verdict}"
+        others = "".join(f"; {name} cannot load it" for name in self.unloadable_in)
+        return f"{self.precision} on {self.runtime}: {self.parity}; {verdict}{others}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -54,6 +57,7 @@ class Attempt:
             "runtime": self.runtime,
             "parity": self.parity.to_dict() if self.parity else None,
             "failures": list(self.failures),
+            "unloadable_in": self.unloadable_in,
         }
 
 
@@ -133,9 +137,13 @@ def _export(
             attempt = Attempt(precision)
             if request.verify:
                 on_stage(f"{name}: verifying {precision}")
-                attempt = verify(pair, precision, format_.load(path, precision))
+                loaded = format_.load(path)
+                attempt = verify(pair, precision, loaded.runtime)
+                attempt = replace(attempt, unloadable_in=loaded.unloadable_in)
             attempts.append(attempt)
             if not attempt.failures:
+                for runtime in attempt.unloadable_in:
+                    log.warning("%s in %s: %s cannot load it", path.name, precision, runtime)
                 _write_sidecar(path, name, pair, attempts)
                 return Artifact(name, _publish(path, folder, name), tuple(attempts))
         log.warning("%s: %s fails the gate: %s", name, precision, "; ".join(attempt.failures))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ctct.errors import ModelError, OutputError
@@ -42,18 +43,31 @@ class ExportJob:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A file that is loaded for verification.
+
+    Attributes:
+        runtime: the runtime that verifies it.
+        unloadable_in: other runtimes of its format that cannot load it, and why.
+    """
+
+    runtime: Runtime
+    unloadable_in: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Format:
     """A file format.
 
     Attributes:
         write: writes a model and returns its path.
-        load: loads that path, written in a precision, on the runtime that verifies it.
+        load: loads that path on the runtime that verifies it, the one that the format is for.
         half: the half precision in which runtimes of this format are fast.
         heart_crop: whether the graph on the heart crop's grid is written too.
     """
 
     write: Callable[[ExportJob], Path]
-    load: Callable[[Path, GraphPrecision], Runtime]
+    load: Callable[[Path], Loaded]
     half: str = "fp16"
     heart_crop: bool = False
 
@@ -65,13 +79,28 @@ def _write_onnx(job: ExportJob, symmetric: bool = False) -> Path:
     return path
 
 
-def _load_onnx(path: Path, precision: GraphPrecision) -> Runtime:
-    # ONNX Runtime has no bfloat16 convolution for the CPU.
-    if not precision.uses_bf16 and importlib.util.find_spec("onnxruntime"):
+def _load_onnx(path: Path) -> Loaded:
+    """ONNX Runtime, or OpenVINO where it cannot load the file; each says whether it can."""
+    from ctct.runtimes.openvino_cpu import OpenVinoRuntime
+
+    candidates: dict[str, Callable[[], Runtime]] = {}
+    if importlib.util.find_spec("onnxruntime"):
         from ctct.runtimes.onnx_runtime import OnnxRuntime
 
-        return OnnxRuntime(path)
-    return _load_openvino(path, precision)
+        candidates["ONNX Runtime on the CPU"] = partial(OnnxRuntime, path)
+    else:
+        log.warning("ONNX Runtime is not installed: OpenVINO alone verifies %s", path.name)
+    candidates["OpenVINO"] = partial(OpenVinoRuntime, path, keep=False)
+    loaded: list[Runtime] = []
+    unloadable_in: dict[str, str] = {}
+    for name, load in candidates.items():
+        try:
+            loaded.append(load())
+        except ModelError as error:
+            unloadable_in[name] = " ".join(str(error).removeprefix(f"{path}: ").split())[:300]
+    if not loaded:
+        raise ModelError(f"{path}: {'; '.join(unloadable_in.values())}")
+    return Loaded(loaded[0], unloadable_in)
 
 
 def _write_openvino(job: ExportJob) -> Path:
@@ -81,10 +110,10 @@ def _write_openvino(job: ExportJob) -> Path:
     return path
 
 
-def _load_openvino(path: Path, precision: GraphPrecision) -> Runtime:
+def _load_openvino(path: Path) -> Loaded:
     from ctct.runtimes.openvino_cpu import OpenVinoRuntime
 
-    return OpenVinoRuntime(path, keep=False)
+    return Loaded(OpenVinoRuntime(path, keep=False))
 
 
 def _write_engine(job: ExportJob) -> Path:
@@ -99,7 +128,7 @@ def _write_engine(job: ExportJob) -> Path:
     return path
 
 
-def _load_engine(path: Path, precision: GraphPrecision) -> Runtime:
+def _load_engine(path: Path) -> Loaded:
     """The engine where it can run; otherwise the ONNX graph it was built from."""
     from ctct.runtimes.cuda import current_gpu
     from ctct.runtimes.tensorrt.compatibility import find_mismatch, load_package
@@ -111,9 +140,9 @@ def _load_engine(path: Path, precision: GraphPrecision) -> Runtime:
     if not reason:
         from ctct.runtimes.tensorrt.runtime import TensorRtRuntime
 
-        return TensorRtRuntime(find_model(path))
+        return Loaded(TensorRtRuntime(find_model(path)))
     log.warning("the engine cannot run here (%s): the ONNX it was built from is verified", reason)
-    return _load_onnx(path.with_suffix(".onnx"), precision)
+    return _load_onnx(path.with_suffix(".onnx"))
 
 
 def _write_triton(job: ExportJob) -> Path:
@@ -139,12 +168,12 @@ def _triton_loads_engines() -> bool:
     return load_package().name == TENSORRT
 
 
-def _load_triton(path: Path, precision: GraphPrecision) -> Runtime:
+def _load_triton(path: Path) -> Loaded:
     """The model that was copied into the repository, from where it was written."""
     engine = path.with_name(f"{STEM}.engine")
     if engine.exists():
-        return _load_engine(engine, precision)
-    return _load_onnx(path.with_name(f"{STEM}.onnx"), precision)
+        return _load_engine(engine)
+    return _load_onnx(path.with_name(f"{STEM}.onnx"))
 
 
 #: By name, see :data:`ctct.exporters.request.FORMAT_NAMES`.
@@ -164,9 +193,13 @@ def convert_to_openvino(onnx_path: Path, path: Path) -> None:
     Raises:
         ModelError: OpenVINO cannot read the graph.
         OutputError: the files cannot be written.
+        RuntimeUnavailableError: OpenVINO is too old.
     """
     import openvino as ov
 
+    from ctct.runtimes.openvino_cpu import check_version
+
+    check_version()
     try:
         model = ov.convert_model(str(onnx_path))
     except Exception as error:  # its front ends raise errors of several kinds

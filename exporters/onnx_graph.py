@@ -22,9 +22,10 @@ from ctct.models.graph import SegmentationGraph
 from ctct.runtimes.base import INPUTS, OUTPUTS
 from ctct.storage import write_atomic
 
-#: The lowest version that has all operators of the graph, so that older runtimes take it; bfloat16
-#: convolutions came with 22.
-OPSET, OPSET_BF16 = 20, 22
+#: The lowest version that has all operators of the graph, so that older runtimes take it. Since 20,
+#: modes of GridSample have other names: OpenVINO before 2026.3 refuses them, and TensorRT up to
+#: 11.1 takes them as "nearest", without a word. But bfloat16 convolutions came with 22.
+OPSET, OPSET_BF16 = 18, 22
 
 #: Under which key torch stores the module that a node comes from.
 _SCOPES = "pkg.torch.onnx.name_scopes"

@@ -17,7 +17,7 @@ LAYERS = (
     ("labels",),
     ("child_process", "storage"),
     ("io", "model_files"),
-    ("measurement", "models"),
+    ("datasets", "measurement", "models"),
     ("report", "synthetic"),
     ("evaluation", "runtimes"),
     ("inference", "training"),

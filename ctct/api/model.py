@@ -80,7 +80,7 @@ class Model:
             series: SeriesInstanceUID to take from a DICOM folder or zip.
             ed: number of the end-diastolic frame, from 0; found from the LV volume where left out.
             es: number of the end-systolic frame, likewise.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
 
         Raises:
             InputError: the scan cannot be read or segmented; the message names the remedy.
@@ -112,7 +112,7 @@ class Model:
 
         Args:
             scans: paths, images or studies, as :meth:`segment` takes them.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
             errors: "raise" stops at a scan that fails; "return" yields its error in its place.
 
         Yields:

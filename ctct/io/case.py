@@ -38,9 +38,17 @@ class Case:
     slices: tuple[Path, ...] = ()
 
     @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Files beside the scan that seem to belong to it and cannot be read."""
+        return self.series.unreadable if self.series else ()
+
+    @property
     def identity(self) -> str:
-        """Distinguishes the case from all others on this machine; holds no UID in plain text."""
-        within = f"#{self.series.digest}" if self.series else ""
+        """Distinguishes the case from all others on this machine; holds no UID in plain text.
+
+        That of a DICOM series changes when images are added: earlier results are not its own.
+        """
+        within = f"#{self.series.digest}-{len(self.series.images)}" if self.series else ""
         within += f"#{self.slices[0].name}" if self.slices else ""
         return str(self.path.absolute()) + within
 

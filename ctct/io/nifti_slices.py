@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS
 from ctct.io.geometry import SAME_SLICE_MM, measure_slice_step
-from ctct.io.nifti import ImageGeometry, make_label_encoder, read_geometry, read_nifti
+from ctct.io.nifti import make_label_encoder, read_geometry, read_nifti
+from ctct.io.nifti_geometry import ImageGeometry
 from ctct.io.study import Study
 
 #: Fewer files are not read as the slices of a stack.
@@ -86,7 +87,7 @@ def read_slices(paths: Sequence[Path], name: str) -> Study:
         label_encoder=make_label_encoder(
             affine, voxels.shape, (*first.spacing_mm[::-1], slice_mm, 0.0)
         ),
-        notes=notes,
+        notes=(*dict.fromkeys(note for study in studies for note in study.notes), *notes),
     )
 
 

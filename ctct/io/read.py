@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ctct.errors import InputError
@@ -14,7 +15,9 @@ from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import read_nifti
 from ctct.io.nifti_slices import read_slices
+from ctct.io.other_formats import explain_format
 from ctct.io.read_apart import DEADLINE_S, read_apart
+from ctct.io.sequences import note_name
 from ctct.io.study import Study
 
 
@@ -52,15 +55,19 @@ def read_here(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     if case.series:
         return read_series(case.series, case.name, max_bytes)
     if case.slices:
-        return read_slices(case.slices, case.name)
-    if is_zip(case.path) or is_dicom(case.path):  # why is there no series?
+        study = read_slices(case.slices, case.name)
+    elif kind := explain_format(case.path):
+        raise InputError(kind)
+    elif is_zip(case.path) or is_dicom(case.path):  # why is there no series?
         read_headers(zip_members(case.path) if is_zip(case.path) else [DicomFile(case.path)])
         raise InputError(
             f"{case.path}: its DICOM headers were not read in time, or make no series; run again, "
             "or export it again"
         )
-    read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
-    return read(case.path, max_bytes)
+    else:
+        read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
+        study = read(case.path, max_bytes)
+    return replace(study, notes=(*study.notes, *note_name(case_name(case.path))))
 
 
 def find_case(path: str | Path, series: str | None = None) -> Case:

@@ -56,17 +56,22 @@ def read_apart(
 
 def read_headers_apart(
     files: Iterable[DicomFile], deadline_s: float = DEADLINE_S
-) -> tuple[list[Image], list[Path]]:
-    """The headers of all images in ``files``, and the files that take too long or crash a process.
+) -> tuple[list[Image], list[DicomFile], list[Path]]:
+    """The headers of all images in ``files``; which cannot be read, or not under the limits.
 
     Args:
         files: those of a zip follow one another.
         deadline_s: seconds that a zip, or another file, may take.
 
+    Returns:
+        The images; the files that cannot be read; and the zips and other files that take too long
+        or crash a process.
+
     Raises:
         RuntimeUnavailableError: pydicom is not installed.
     """
     images: list[Image] = []
+    damaged: list[DicomFile] = []
     unread: list[Path] = []
     for archive, group in groupby(files, lambda file: file.path if file.member else None):
         members = list(group)
@@ -79,11 +84,14 @@ def read_headers_apart(
         while parts:
             part = parts.pop(0)
             try:
-                images += read_apart(part[0].path, read_headers, part, deadline_s=deadline_s)
+                found = read_apart(part[0].path, read_headers, part, deadline_s=deadline_s)
             except InputError as error:
                 log.debug("%s", error)
                 if archive or len(part) == 1:
                     unread.append(part[0].path)
                 else:  # one of them is to blame
                     parts = [[file] for file in part] + parts
-    return images, unread
+            else:
+                images += found[0]
+                damaged += found[1]
+    return images, damaged, unread

@@ -10,7 +10,7 @@ from typing import Any
 
 from ctct.errors import ModelError
 from ctct.model_files.former_names import current_description
-from ctct.model_files.onnx_header import external_locations, read_metadata
+from ctct.model_files.onnx_header import outside_references, read_metadata
 from ctct.model_files.sidecar import read_description, read_engine_record
 from ctct.model_files.variant import heart_crop_path
 
@@ -114,38 +114,55 @@ def _missing(path: Path) -> ModelError:
 
 
 def _describe_onnx(path: Path, content: bytes) -> dict[str, Any]:
+    _check_onnx(path, content)
     try:
         description = current_description(dict(read_metadata(content)))
         if "grid" not in description:
             raise KeyError("grid")
-        locations = sorted(set(external_locations(content)))
-    except (IndexError, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: not a model of ctct ({type(error).__name__}: {error}); "
-            "make one with ctct export"
-        ) from error
-    for location in locations:
-        _check_inside(path, location)
+    except _DAMAGES as error:
+        raise _damaged(path, error) from error
     return description
 
 
-def _check_inside(model: Path, location: str) -> None:
-    """Refuse weights in a file outside the model's folder.
+def read_onnx(path: Path) -> bytes:
+    """The content of an ONNX file that is complete in itself.
+
+    Runtimes load this content and not the path, so that what they load is what was checked.
+
+    Raises:
+        ModelError: the file is missing, no ONNX file, or refers to other files.
+    """
+    content = _read(path)
+    _check_onnx(path, content)
+    return content
+
+
+def _check_onnx(path: Path, content: bytes) -> None:
+    """Refuse a model that refers to other files.
 
     A malicious model could have any file of this machine read as weights and copied into its
-    labels. ONNX Runtime before 1.24 reads such files, and TensorRT-RTX 1.7 follows a link.
+    labels.
     """
-    folder = model.parent.resolve()
     try:
-        file = (folder / location).resolve()
-        inside = file.is_relative_to(folder) and file.is_file()
-    except (OSError, ValueError):  # links in a circle, a name with a zero byte
-        inside = False
-    if not inside:
+        others = sorted(set(outside_references(content)))
+    except _DAMAGES as error:
+        raise _damaged(path, error) from error
+    if others:
+        names = ", ".join(map(repr, filter(None, others[:3]))) or "not named"
         raise ModelError(
-            f"{model}: its weights are in {location!r}, which is no file in its folder; "
-            "if you trust its source, put its weights beside it"
+            f"{path}: refers to other files ({names}); ctct takes models that hold all their "
+            "weights; make one with ctct export"
         )
+
+
+#: How reading a damaged file ends.
+_DAMAGES = (IndexError, KeyError, ValueError, RecursionError)
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path}: not a model of ctct ({type(error).__name__}: {error}); make one with ctct export"
+    )
 
 
 def default_model_path() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
-from ctct.model_files.model_file import ModelFile, find_model
+from ctct.model_files.model_file import ModelFile, find_model, read_onnx
 from ctct.model_files.variant import heart_crop_path
 from ctct.storage import write_atomic
 
@@ -44,7 +44,7 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
         raise RuntimeUnavailableError(
             "each network alone needs the package onnx: pip install 'ctct[demo]'"
         ) from error
-    proto = onnx.load(model.path)
+    proto = onnx.load_model_from_string(read_onnx(model.path))
     graph = proto.graph
     producers = {name: node for node in graph.node for name in node.output}
     pair = _probabilities(graph, producers)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
 from ctct.model_files.former_names import METADATA, current_description
+from ctct.model_files.model_file import read_onnx
 from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.names import TIMM
@@ -182,11 +183,10 @@ def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path}: reading it needs the onnx package; pip install 'ctct[export]', or give the "
             "folder of a run"
         ) from error
+    content = read_onnx(path)
     try:
-        model = onnx.load(path)
+        model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's DecodeError, without importing protobuf for its name
-        if isinstance(error, OSError):
-            raise
         raise ModelError(f"{path}: not an ONNX file ({error})") from error
     tensors = {
         initializer.name: torch.from_numpy(

@@ -44,7 +44,7 @@ class PredictOptions:
     """Options of ``ctct predict``.
 
     Attributes:
-        clean_up: keep only the largest 3-D component of each structure.
+        clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         label_order: numbering of the label maps, a key of ``ctct.labels.ORDERS``.
         pictures: also write a picture of each case: ED and ES with their contours.
         report: also write ``segments.csv`` and ``report.html``.
@@ -52,6 +52,7 @@ class PredictOptions:
         overrides: what the user says of the patients: their bodies, their ED and ES.
         keep_identifiers: copy the patient's name and number and the study date from DICOM headers
             into the tables and the report.
+        de_identify: leave the patient's data out of DICOM segmentations.
         formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
         deadline_s: seconds that reading a scan may take.
     """
@@ -63,6 +64,7 @@ class PredictOptions:
     overwrite: bool = False
     overrides: Overrides = field(default_factory=Overrides)
     keep_identifiers: bool = False
+    de_identify: bool = False
     formats: tuple[str, ...] = (NIFTI,)
     deadline_s: float = DEADLINE_S
 
@@ -71,6 +73,8 @@ class PredictOptions:
             raise ConfigError(
                 f"--label-order {self.label_order}: choose one of {', '.join(label_orders.ORDERS)}"
             )
+        if self.keep_identifiers and self.de_identify:
+            raise ConfigError("--keep-identifiers and --de-identify exclude each other")
         if unknown := set(self.formats) - set(FORMATS):
             raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
         if not 0 < self.deadline_s < math.inf:
@@ -175,6 +179,7 @@ class CaseFiles:
         begun = time.perf_counter()
         if self._is_complete(case) and (result := self._read_result(case)):
             case_status.output = output_path(self.folder, case.name).name
+            case_status.flags = result.indicators.image_reasons if result.indicators else []
             return result
         study = read_case(case, deadline_s=self.options.deadline_s)
         check_segmentable(study)
@@ -242,6 +247,7 @@ class CaseFiles:
         if options.pictures:
             write_atomic(picture_path(self.folder, case.name), result.draw_contours())
         assert result.indicators
+        case_status.flags = result.indicators.image_reasons
         picture = result.disagreement_picture if options.report else b""
         write_indicators(self.folder, case.name, result.indicators, picture)
         target = output_path(self.folder, case.name)
@@ -259,7 +265,9 @@ class CaseFiles:
         if case.series is None:
             log.warning("%s: gets no DICOM-SEG, it is not DICOM", case.path)
             return
-        contents = list(dicom_seg.encode_segmentations(case.series, labels))
+        contents = list(
+            dicom_seg.encode_segmentations(case.series, labels, self.options.de_identify)
+        )
         prepare_folder(self.folder / DICOM_SEG)
         for frame in reversed(range(len(contents))):  # the first one tells that all are there
             write_atomic(segmentation_path(self.folder, case.name, frame), contents[frame])

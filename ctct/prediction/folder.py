@@ -88,6 +88,8 @@ def _predict(
         "label_order": options.label_order,
         "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
+    if options.de_identify:
+        settings["de_identify"] = True
     inputs = {case.name: case.identity for case in cases}
     written = [(case, output_path(folder, case.name)) for case in cases]
     complete = [case for case, path in written if path.exists() and not is_empty(path)]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ctct.inference.segmentation import Segmentation
+from ctct.io.study import Study
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
+from ctct.measurement.stack_flags import stack_flags
 from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
@@ -19,26 +21,37 @@ class CaseIndicators:
     """Quality indicators of a case.
 
     Attributes:
-        image: flags of the image itself.
+        image: flags of the image itself: what reading it raised, ``Study.notes``, and how it
+            differs from the training images.
         frames: indicators of each frame.
     """
 
     image: tuple[Flag, ...]
     frames: tuple[FrameIndicators, ...]
 
+    @property
+    def image_reasons(self) -> list[str]:
+        """The flags of the image, a sentence each."""
+        return [flag.reason for flag in self.image]
+
+
+def study_flags(study: Study) -> tuple[Flag, ...]:
+    """Flags of the image: how it differs from a short-axis cine, and what reading it raised."""
+    return (
+        *image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:]),
+        *stack_flags(study.voxels, study.slice_spacing_mm),
+        *(Flag(REVIEW, note) for note in study.notes),
+    )
+
 
 def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     """Compute the quality indicators of every frame of a case."""
     study = segmentation.study
     removed = segmentation.removed or (0,) * study.frames
-    flags = image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:])
     frames = map(
         frame_indicators, study.voxels, segmentation.labels, segmentation.disagreement, removed
     )
-    return CaseIndicators(
-        (*flags, *(Flag(REVIEW, note) for note in study.notes)),
-        tuple(frames),
-    )
+    return CaseIndicators(study_flags(study), tuple(frames))
 
 
 def indicators_path(folder: Path, case: str) -> Path:

@@ -29,6 +29,8 @@ class CaseStatus:
         slices: number of slices segmented.
         seconds: time by stage: ``read``, ``segment`` (its share of the batches), ``write``.
         mean_disagreement: mean over the voxels labelled as a structure, 0…1.
+        flags: what reading the scan raised, and how it differs from the training scans.
+        unreadable: files beside the scan that seem to belong to it and cannot be read.
     """
 
     case: str
@@ -39,6 +41,8 @@ class CaseStatus:
     slices: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     mean_disagreement: float | None = None
+    flags: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -96,9 +100,10 @@ def check_resume(
     if complete:
         # Separately, because a scan may have the name of a setting.
         for before, now in ((previous_settings, settings), (previous_scans, complete)):
-            for name, value in now.items():
-                if before.get(name) != value:
-                    change = f"{name}: {before.get(name)!r} then, {value!r} now"
+            names = now.keys() if now is complete else before.keys() | now.keys()
+            for name in sorted(names):
+                if before.get(name) != now.get(name):
+                    change = f"{name}: {before.get(name)!r} then, {now.get(name)!r} now"
                     raise ConfigError(
                         f"{folder}: holds label maps of another run ({change}); {_REMEDY}"
                     )

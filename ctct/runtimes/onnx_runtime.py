@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import logging
 import re
@@ -16,8 +17,9 @@ import onnxruntime as ort
 
 from ctct.errors import ModelError
 from ctct.model_files.engine_profile import EngineProfile
+from ctct.model_files.model_file import read_onnx
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
-from ctct.storage import cache_folder
+from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class OnnxRuntime:
     def __init__(
         self, path: Path, device: str = "cpu", with_tensorrt: bool = False, gpu: int = 0
     ) -> None:
+        content = read_onnx(path)  # loaded from memory: what is loaded is what was checked
         self.name = "onnxruntime-trt" if with_tensorrt else "onnxruntime"
         options = ort.SessionOptions()
         options.log_severity_level = 3
@@ -52,7 +55,11 @@ class OnnxRuntime:
         if device == "cuda":
             providers.insert(0, (_CUDA, {"device_id": str(gpu)}))
             if with_tensorrt:
-                cached = tensorrt_options(cache_folder("engines") / "onnxruntime")
+                # A folder for each model: the name of an engine there does not tell its weights.
+                digest = hashlib.sha256(content).hexdigest()[:16]
+                folder = cache_folder("engines") / "onnxruntime" / digest
+                prepare_folder(folder)
+                cached = tensorrt_options(folder)
                 providers.insert(0, (_TENSORRT, {**cached, "device_id": str(gpu)}))
         requested = _TENSORRT if with_tensorrt else _CUDA if device == "cuda" else _CPU
         # ONNX Runtime prints about missing libraries, which must not get into our output.
@@ -60,7 +67,7 @@ class OnnxRuntime:
             try:
                 if device == "cuda":
                     _load_libraries(with_tensorrt)
-                self._session = ort.InferenceSession(str(path), options, providers=providers)
+                self._session = ort.InferenceSession(content, options, providers=providers)
             except Exception as error:  # its exceptions share no public base class
                 raise ModelError(f"{path}: ONNX Runtime cannot load it ({error})") from error
         actual = self._session.get_providers()[0]
@@ -100,6 +107,10 @@ def tensorrt_options(folder: Path, profile: EngineProfile | None = None) -> dict
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "1",
         "trt_timing_cache_path": str(folder),
+        # Its parser may take the GridSample of operator set 20 as "nearest", without a word; see
+        # ctct.runtimes.tensorrt.prepare_graph. ONNX Runtime itself runs these nodes, the first and
+        # the last of the graph, and those that TensorRT is not given by default.
+        "trt_op_types_to_exclude": "GridSample,NonMaxSuppression,NonZero,RoiAlign",
         "trt_profile_min_shapes": text(0),
         "trt_profile_opt_shapes": text(1),
         "trt_profile_max_shapes": text(2),

@@ -10,11 +10,30 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from ctct.errors import ModelError, OutputError
+from ctct.errors import ModelError, OutputError, RuntimeUnavailableError
+from ctct.model_files.model_file import read_onnx
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
+#: The oldest version that reads the bundled model. Earlier ones do not know the names that operator
+#: set 20 gives to modes of GridSample, and end the process while they say so.
+OLDEST = (2026, 3)
+
+
+def check_version() -> None:
+    """Refuse versions that would end the process.
+
+    Raises:
+        RuntimeUnavailableError: OpenVINO is older than :data:`OLDEST`.
+    """
+    if tuple(map(int, ov.__version__.split(".")[:2])) < OLDEST:
+        version = ov.__version__.split("-")[0]
+        needed = ".".join(map(str, OLDEST))
+        raise RuntimeUnavailableError(
+            f"OpenVINO {version} is too old, it crashes on the graphs of ctct; "
+            f"pip install 'openvino>={needed}'"
+        )
 
 
 @cache
@@ -24,7 +43,11 @@ def core() -> ov.Core:
     Each Core sets its own signal stack on CPUs with AMX, and restores the previous one when it
     ends. If two end in the order they began, the second restores a stack that is already freed,
     and the next Ctrl-C is a segmentation fault (OpenVINO 2026.4).
+
+    Raises:
+        RuntimeUnavailableError: OpenVINO is too old.
     """
+    check_version()
     return ov.Core()
 
 
@@ -43,8 +66,12 @@ class OpenVinoRuntime:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if keep and (folder := _writable(cache_folder("openvino"))):
             settings["CACHE_DIR"] = str(folder)
+        here = core()
         try:
-            compiled = core().compile_model(str(path), "CPU", settings)
+            if path.suffix == ".onnx":  # from memory: what is loaded is what was checked
+                compiled = here.compile_model(read_onnx(path), "CPU", settings, weights=b"")
+            else:
+                compiled = here.compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise ModelError(f"{path}: OpenVINO cannot load it ({error})") from error
         self._request = compiled.create_infer_request()

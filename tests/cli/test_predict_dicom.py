@@ -136,6 +136,11 @@ def test_segmentations_as_dicom(
     names = [f"sax_{n:02}.dcm" for n in range(1, 7)]
     assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
     assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments, "--de-identify")
+    assert outcome.code == 2  # or those that are there would keep the names
+    assert "de_identify: None then, True now); use --overwrite" in outcome.err
+    outcome = ctct("predict", tmp_path / "in", "-o", out, "--de-identify", "--keep-identifiers")
+    assert outcome.code == 2
     assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
     monkeypatch.setattr("ctct.io.dicom.segmentation.is_available", lambda: False)
     outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
@@ -177,19 +182,20 @@ def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Pat
     write_cine(tmp_path / "gap", places=7, change=lambda t, z: None if z == 3 else gap)
     write_scan(tmp_path / "x.nii.gz")
     lines = ctct("info", tmp_path).out.splitlines()
-    assert lines == [
+    whole = [line for line in lines if not line.startswith("  ")]
+    assert whole == [
         f"{tmp_path}/x.nii.gz: a file, taken",
         f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
         f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
         "all of the series",
-        "  --series 1.7.1",
         f"{tmp_path}/lge: series 11 'LGE\\x1b', 8 slices of 1 phases, 40×36, not taken: phases: 1, "
         "a cine has at least 6",
-        "  --series 1.6",
-        f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken (slice 3 has 7 phases, "
-        "the others 8: the nearest in time is used)",
-        "  --series 1.2.3",
+        f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken",
     ]
+    after_sax = lines[lines.index(whole[-1]) + 1 :]
+    assert after_sax[0].startswith("  8 frames of 6 slices, 8 mm apart, 40×36 pixels of ")
+    assert "  review: slice 3 has 7 phases, the others 8: the nearest in time is used" in after_sax
+    assert after_sax[-1] == "  --series 1.2.3"
 
 
 @pytest.mark.real_data

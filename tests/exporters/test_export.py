@@ -14,10 +14,10 @@ import torch
 
 from ctct.errors import ConfigError, InputError, ModelError, OutputError, ParityError
 from ctct.exporters import export as export_module
-from ctct.exporters.export import export, verify
+from ctct.exporters.export import Attempt, export, verify
 from ctct.exporters.formats import FORMATS, ExportJob, convert_to_openvino
 from ctct.exporters.onnx_graph import save_onnx
-from ctct.exporters.parity import LIMITS, Limits
+from ctct.exporters.parity import LIMITS, Limits, Parity
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.request import FORMAT_NAMES, PRECISIONS, ExportRequest
 from ctct.exporters.trained_pair import TrainedPair
@@ -156,8 +156,58 @@ def test_without_verification(small_run: Path, tmp_path: Path) -> None:
     sidecar = json.loads((tmp_path / "model.onnx.json").read_text())
     assert sidecar["verification"] == {
         "studies": [],
-        "attempts": [{"precision": "fp32", "runtime": "", "parity": None, "failures": []}],
+        "attempts": [Attempt(GraphPrecision("fp32")).to_dict()],
     }
+
+
+def convolution(path: Path, kind: int, opset: int) -> Path:
+    """A file of one convolution in floats of ``kind``."""
+    tensor, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    weights = onnx.helper.make_tensor("w", kind, [1, 1, 1, 1], [1.0])
+    nodes = [
+        node("Cast", ["x"], ["c"], to=kind),
+        node("Conv", ["c", "w"], ["d"]),
+        node("Cast", ["d"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    x, y = (tensor(name, onnx.TensorProto.FLOAT, [1, 1, 4, 4]) for name in "xy")
+    graph = onnx.helper.make_graph(nodes, "convolution", [x], [y], [weights])
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+class TestRuntimeOfTheGate:
+    def test_onnx_is_loaded_in_onnx_runtime(self, tmp_path: Path) -> None:
+        loaded = FORMATS["onnx"].load(convolution(tmp_path / "m.onnx", onnx.TensorProto.FLOAT, 18))
+        assert (loaded.runtime.name, loaded.unloadable_in) == ("onnxruntime", {})
+
+    def test_where_onnx_runtime_cannot_load_it_openvino_verifies_it_and_says_so(
+        self, tmp_path: Path
+    ) -> None:
+        path = convolution(tmp_path / "m.onnx", onnx.TensorProto.BFLOAT16, 22)
+        loaded = FORMATS["onnx"].load(path)
+        assert loaded.runtime.name == "openvino"
+        (name,) = loaded.unloadable_in
+        assert name == "ONNX Runtime on the CPU"
+        assert "Conv(22)" in loaded.unloadable_in[name]
+        assert str(tmp_path) not in loaded.unloadable_in[name]
+        parity = Parity(1.0, {"LV": 1.0}, 0.0, 0.0, 0.0, 0.0)
+        attempt = Attempt(GraphPrecision("bf16"), "openvino", parity, (), loaded.unloadable_in)
+        assert str(attempt).endswith("passed; ONNX Runtime on the CPU cannot load it")
+        assert attempt.to_dict()["unloadable_in"] == loaded.unloadable_in
+
+    def test_a_file_that_neither_loads_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "m.onnx").write_text("no model")
+        with pytest.raises(ModelError, match=r"m\.onnx: not a model of ctct"):
+            FORMATS["onnx"].load(tmp_path / "m.onnx")
+
+    def test_without_onnx_runtime_openvino_verifies_it_and_a_warning_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        loaded = FORMATS["onnx"].load(convolution(tmp_path / "m.onnx", onnx.TensorProto.FLOAT, 18))
+        assert (loaded.runtime.name, loaded.unloadable_in) == ("openvino", {})
+        assert "ONNX Runtime is not installed" in caplog.text
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import Any
 
 from ctct.errors import CtctError, ModelError, RuntimeUnavailableError
 from ctct.model_files.engine_profile import EngineProfile
-from ctct.model_files.model_file import find_model
+from ctct.model_files.model_file import find_model, read_onnx
 from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_engine_record
 from ctct.runtimes.cuda import Gpu, current_gpu
 from ctct.runtimes.tensorrt.compatibility import (
@@ -22,7 +22,7 @@ from ctct.runtimes.tensorrt.compatibility import (
     check_targets,
     load_package,
 )
-from ctct.runtimes.tensorrt.constant_folding import fold_constants
+from ctct.runtimes.tensorrt.prepare_graph import prepare_graph
 from ctct.storage import cache_folder, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def build_engine(
             f"{INSTALL} brings {RTX}, which needs none"
         )
     prepare_folder(engine_path.parent)  # before minutes of work are lost for want of it
-    content = fold_constants(onnx_path.read_bytes(), str(onnx_path))
+    content = prepare_graph(read_onnx(onnx_path), str(onnx_path))
     build = _Build(tensorrt, gpu, content, profile, tuple(targets), observe, str(onnx_path))
     engine, types = build.run()
     record = EngineRecord(

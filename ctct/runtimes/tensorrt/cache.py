@@ -25,6 +25,7 @@ from ctct.runtimes.tensorrt.compatibility import (
     load_package,
     read_compatible_engine,
 )
+from ctct.runtimes.tensorrt.prepare_graph import REVISION
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def cache_key(
         "targets": list(targets),
         "precision": precision_of(model.description),
         "profile": asdict(profile),
+        "graph": REVISION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

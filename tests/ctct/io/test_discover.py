@@ -53,3 +53,9 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         discover([tmp_path / "nowhere"])
     with pytest.raises(InputError, match="no scan found; expected files ending in"):
         discover([tmp_path])
+
+
+def test_a_folder_of_label_maps_only(tmp_path: Path) -> None:
+    touch(tmp_path, "a_seg.nii.gz", "b_seg.nii.gz")
+    with pytest.raises(InputError, match=r"2 label maps such as .*a_seg\.nii\.gz, which are read"):
+        discover([tmp_path])

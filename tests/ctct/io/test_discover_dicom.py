@@ -84,3 +84,11 @@ def test_the_identity_of_a_case_holds_no_uid(tmp_path: Path) -> None:
     ((case,), _) = discover([write_cine(tmp_path / "cine")])
     assert case.identity.startswith(f"{tmp_path / 'cine'}#")
     assert "1.2.3" not in case.identity
+
+
+def test_a_series_with_more_images_is_another_case(tmp_path: Path) -> None:
+    """Results of an interrupted copy are not taken for those of the whole series."""
+    ((before,), _) = discover([write_cine(tmp_path / "cine", places=6)])
+    ((after,), _) = discover([write_cine(tmp_path / "cine", places=7)])
+    assert before.name == after.name
+    assert before.identity != after.identity

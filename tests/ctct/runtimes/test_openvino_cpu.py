@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ctct.errors import RuntimeUnavailableError
 from ctct.model_files.model_file import ModelFile, find_model
+from ctct.runtimes import openvino_cpu
 from ctct.runtimes.choose import load_runtime, resolve
 
 
@@ -28,6 +30,25 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CTCT_CACHE", str(tmp_path / "file"))
     assert load_runtime(resolve(default_model, "openvino", "cpu", "fp32")).name == "openvino"
+
+
+@pytest.mark.parametrize("version", ["2025.0.0-17942", "2026.2.1-21919-ede283a88e3"])
+def test_a_version_that_would_end_the_process_is_refused(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_cpu.ov, "__version__", version)
+    openvino_cpu.core.cache_clear()
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"2025\.0\.0|2026\.2\.1 is too old.*>=2026\.3"
+    ):
+        openvino_cpu.OpenVinoRuntime(tmp_path / "any.onnx")
+
+
+def test_the_oldest_version_is_that_of_the_requirements() -> None:
+    oldest = ".".join(map(str, openvino_cpu.OLDEST))
+    pyproject = Path(__file__).resolve().parents[3] / "pyproject.toml"
+    assert f'"openvino>={oldest}"' in pyproject.read_text()
+    openvino_cpu.check_version()
 
 
 CTRL_C = """
