@@ -134,7 +134,7 @@ def _is_pocket(piece: Mask, main: Mask) -> bool:
     """Whether a piece (Z, H, W) is small beside the main one, in the slices that hold both."""
     shared = piece.any(axis=(1, 2)) & main.any(axis=(1, 2))
     beside, cavity = np.count_nonzero(piece[shared]), np.count_nonzero(main[shared])
-    return beside <= _MAX_POCKET * cavity
+    return bool(beside <= _MAX_POCKET * cavity)
 
 
 def _fill_ring(slice_: npt.NDArray[np.uint8], removed: Mask, axis: _Axis) -> None:

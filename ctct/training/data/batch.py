@@ -130,9 +130,8 @@ def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
     if processes == 1:
         return batch
     n, labelled = len(batch.images), len(batch.labels)
-    selected = torch.cat(
-        (torch.arange(rank, labelled, processes), torch.arange(labelled + rank, n, processes))
-    ).to(batch.partner.device)
+    numbers = torch.arange(n, device=batch.partner.device)
+    selected = torch.cat((numbers[rank:labelled:processes], numbers[labelled + rank :: processes]))
     return TrainingBatch(
         images=batch.images[selected],
         labels=batch.labels[rank::processes],

@@ -69,6 +69,15 @@ def test_shards_of_two_processes_are_the_batch() -> None:
         assert sorted(part.partner.tolist()) == [0, 1]
 
 
+def test_shards_of_a_batch_with_labels_alone() -> None:
+    one = small_batch()
+    labelled = dataclasses.replace(one, labels=torch.zeros(4, 8, 8, dtype=torch.int64))
+    for rank in range(2):
+        part = shard(labelled, rank, 2)
+        assert torch.equal(part.images, one.images[[rank, 2 + rank]])
+        assert len(part.labels) == 2
+
+
 def test_rectangles() -> None:
     masks = rectangles(300, 40, 0.5, torch.Generator().manual_seed(0))
     used = masks.flatten(1).any(1)
