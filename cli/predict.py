@@ -53,6 +53,14 @@ def predict(
             rich_help_panel=INPUT,
         ),
     ] = "path",
+    deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Longest time to read a scan; one that takes longer fails, and the others go on.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 120,
     model: Annotated[
         str,
         typer.Option(
@@ -236,6 +244,7 @@ def predict(
             keep_identifiers=keep_identifiers,
             de_identify=de_identify,
             overwrite=overwrite,
+            deadline_s=deadline,
             observer=observer,
             on_export=observer.export_stage,
         )

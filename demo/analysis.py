@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ctct.demo.uploads import check_zip
+from ctct.demo.reading import read_upload
 from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
-from ctct.io.read import find_case, read_case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
@@ -27,9 +26,6 @@ from ctct.prediction.patients import find_context, frame_numbers
 from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
-
-#: Largest scan of a visitor, as 32-bit numbers; keeps the server's memory below 2 GB.
-MAX_UNPACKED_BYTES = 3 * 2**26
 
 #: Called with the name of the stage and the share of it that is done.
 OnStage = Callable[[str, float], object]
@@ -132,9 +128,7 @@ def read_scan(path: Path) -> UploadedScan:
         RuntimeUnavailableError: it is DICOM, and pydicom is not installed.
     """
     begun = time.perf_counter()
-    check_zip(path)
-    case = find_case(path)
-    study = read_case(case, MAX_UNPACKED_BYTES)
+    case, study = read_upload(path)
     check_segmentable(study)
     return UploadedScan(case, study, time.perf_counter() - begun)
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("choices", "errors"),
     ("labels",),
-    ("storage",),
+    ("child_process", "storage"),
     ("io", "model_files"),
     ("datasets", "measurement", "models"),
     ("report", "synthetic"),

@@ -24,6 +24,7 @@ from ctct.choices import (
 from ctct.errors import ConfigError, InputError, missing_package
 from ctct.evaluation.summary import Findings, compare_evaluations
 from ctct.io.read import read_study as _read_study
+from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT, ModelFile
 from ctct.model_files.variant import Variant
@@ -127,6 +128,7 @@ def predict(
     keep_identifiers: bool = False,
     de_identify: bool = False,
     overwrite: bool = False,
+    deadline_s: float = DEADLINE_S,
     observer: Observer | None = None,
     on_export: Callable[[str], None] = lambda stage: None,
 ) -> list[CaseStatus]:
@@ -162,6 +164,7 @@ def predict(
         de_identify: leave all that DICOM headers say of patient, study, hospital and staff out of
             the DICOM segmentations; the UIDs stay, for they refer to the images.
         overwrite: segment cases again that an earlier run completed.
+        deadline_s: seconds that reading a scan may take; one that takes longer fails.
         observer: told about the progress.
         on_export: told about the export that ``members`` and ``tta`` may need.
 
@@ -194,7 +197,9 @@ def predict(
 
     if de_identify and name_from == "patient":
         raise ConfigError("--de-identify and --name-from patient exclude each other")
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series), name_from)
+    cases, label_maps = discover(
+        _paths(scans, "scans"), _names(series), name_from, deadline_s=deadline_s
+    )
     if label_maps:
         log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
     overrides, problems = read_overrides(
@@ -212,6 +217,7 @@ def predict(
         keep_identifiers=keep_identifiers,
         de_identify=de_identify,
         formats=_names(formats),
+        deadline_s=deadline_s,
     )
     variant = Variant(_names(members), tta)
     if variant == Variant():

@@ -18,7 +18,6 @@ from ctct.io.case_names import check_unique, name_case
 from ctct.io.dicom.directory import find_missing
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
-from ctct.io.dicom.header import read_headers
 from ctct.io.dicom.series import Series, study_key
 from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
 from ctct.io.dicom.unreadable import assign_unreadable
@@ -26,6 +25,7 @@ from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
 from ctct.io.other_formats import explain_formats
+from ctct.io.read_apart import DEADLINE_S, read_apart, read_headers_apart
 
 log = logging.getLogger(__name__)
 _NO_CINE = (
@@ -61,11 +61,15 @@ class ScanList:
     other_formats: list[str]
 
 
-def list_scans(inputs: Sequence[str | Path]) -> ScanList:
+def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> ScanList:
     """All scans in ``inputs``, and why a DICOM series would not be segmented.
 
     Folders are searched recursively, except hidden ones and links. Hidden files are skipped. A
     DICOMDIR stands for its folder.
+
+    Args:
+        inputs: files and folders.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Raises:
         InputError: an input does not exist.
@@ -82,7 +86,7 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom_files, other_files = _dicom_files(path)
+                    dicom_files, other_files = _dicom_files(path, deadline_s)
                     dicom += dicom_files
                     others += other_files
                     if is_zip(path) and not dicom_files and not other_files:
@@ -95,14 +99,15 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif (found := _dicom_files(item))[0]:
+        elif (found := _dicom_files(item, deadline_s))[0]:
             dicom += found[0]
             others += found[1]
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        images, damaged = read_headers(unique_dicom.values())
+        images, damaged, unread = read_headers_apart(unique_dicom.values(), deadline_s)
+        named += unread  # reading them as scans tells why
     except RuntimeUnavailableError as error:
         if not named and not in_folders:
             raise
@@ -123,7 +128,11 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
 
 
 def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = (), name_from: NameFrom = "path"
+    inputs: Sequence[str | Path],
+    uids: Sequence[str] = (),
+    name_from: NameFrom = "path",
+    *,
+    deadline_s: float = DEADLINE_S,
 ) -> tuple[list[Case], list[Path]]:
     """The cases to segment in ``inputs``: files, and scans in folders and zips.
 
@@ -137,6 +146,7 @@ def discover(
             the parts; a folder that the rest begins with is left out. "file": its file, or its
             folder or zip of DICOM. "study": a hash of its StudyInstanceUID. "patient": its
             PatientID. Of several series in one folder or zip, each name ends in a hash of its UIDs.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Returns:
         The cases, sorted, with unique names, and those of a patient's frames with one ``patient``;
@@ -148,7 +158,7 @@ def discover(
         ConfigError: a scan lacks what it is to be named after.
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
-    scans = list_scans(inputs)
+    scans = list_scans(inputs, deadline_s)
     cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
     rivals = [
         s for s, why in zip(scans.series, scans.rejections, strict=True) if why.startswith(RIVAL)
@@ -279,11 +289,11 @@ def _unique(paths: Iterable[Path]) -> list[Path]:
     return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
-def _dicom_files(path: Path) -> tuple[list[DicomFile], list[DicomFile]]:
+def _dicom_files(path: Path, deadline_s: float) -> tuple[list[DicomFile], list[DicomFile]]:
     """The DICOM files in a zip, or the file itself if it is DICOM; and the other files."""
     try:
         if is_zip(path):
-            return list_zip(path)
+            return read_apart(path, list_zip, path, deadline_s=deadline_s)
     except InputError as error:
         log.debug("%s", error)
         return [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Set
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
 from ctct.io.read import read_case
+from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.measurement.quality_flags import REVIEW, Flag
 from ctct.measurement.volumes import frame_volumes
@@ -67,6 +69,7 @@ class PredictOptions:
             into the tables and the report.
         de_identify: leave the patient's data out of DICOM segmentations.
         formats: of the labels, from :data:`FORMATS`; NIfTI is always written.
+        deadline_s: seconds that reading a scan may take.
     """
 
     clean_up: bool = True
@@ -78,6 +81,7 @@ class PredictOptions:
     keep_identifiers: bool = False
     de_identify: bool = False
     formats: tuple[str, ...] = (NIFTI,)
+    deadline_s: float = DEADLINE_S
 
     def __post_init__(self) -> None:
         if self.label_order not in label_orders.ORDERS:
@@ -88,6 +92,8 @@ class PredictOptions:
             raise ConfigError("--keep-identifiers and --de-identify exclude each other")
         if unknown := set(self.formats) - set(FORMATS):
             raise ConfigError(f"--format {', '.join(unknown)}: choose of {', '.join(FORMATS)}")
+        if not 0 < self.deadline_s < math.inf:
+            raise ConfigError(f"--deadline {self.deadline_s:g}: give seconds, more than 0")
         if DICOM_SEG in self.formats and not dicom_seg.is_available():
             raise RuntimeUnavailableError(
                 "--format dicom-seg needs highdicom; pip install 'ctct[dicom-seg]'"
@@ -110,6 +116,7 @@ def read_case_result(
     label_order: str = "acdc",
     overrides: Overrides | None = None,
     image: bool = True,
+    deadline_s: float = DEADLINE_S,
 ) -> CaseResult:
     """The result of a case that an earlier run wrote into ``folder``.
 
@@ -119,6 +126,7 @@ def read_case_result(
         label_order: numbering of the label map, a key of ``ctct.labels.ORDERS``.
         overrides: what the user says of the patients.
         image: also read the scan, for pictures.
+        deadline_s: seconds that reading the scan may take.
 
     Raises:
         InputError: the label map cannot be used. A scan that cannot be read only costs the picture.
@@ -127,7 +135,7 @@ def read_case_result(
     study = replace(written, name=case.name)
     if overrides:
         overrides.check_frames(study.frames, str(case.path))
-    voxels = _scan_voxels(case) if image else None
+    voxels = _scan_voxels(case, deadline_s) if image else None
     has_image = voxels is not None and voxels.shape == labels.shape
     if voxels is not None and has_image:
         study = replace(study, voxels=voxels)
@@ -152,9 +160,9 @@ def read_case_result(
     )
 
 
-def _scan_voxels(case: Case) -> npt.NDArray[np.float32] | None:
+def _scan_voxels(case: Case, deadline_s: float) -> npt.NDArray[np.float32] | None:
     try:
-        return read_case(case).voxels
+        return read_case(case, deadline_s=deadline_s).voxels
     except InputError as error:
         log.warning("%s: no picture, the scan cannot be read: %s", case.name, error)
         return None
@@ -198,7 +206,7 @@ class CaseFiles:
             return result
         with suppress(OSError):  # reading the scan says why
             case_status.scan = asdict(ScanRecord.of(case))
-        study = read_case(case)
+        study = read_case(case, deadline_s=self.options.deadline_s)
         check_segmentable(study)
         self.options.overrides.check_frames(study.frames, str(case.path))
         case_status.slices = study.frames * study.slices
@@ -246,6 +254,7 @@ class CaseFiles:
                 self.options.label_order,
                 self.options.overrides,
                 image=case.name in self.pictured or self._lacks_picture(case),
+                deadline_s=self.options.deadline_s,
             )
         except InputError:
             path = output_path(self.folder, case.name)
