@@ -30,7 +30,7 @@ _OTHER_VIEW = (
     r"[234] ?(ch|cv)|(two|three|four|[234]) ?chambers?|(?<!de )lax?|long ?axis|[hv]la|[lr]vot|"
     r"axial|coronal|sagittal"
 )
-_VIEW = "another view"
+_VIEW = "a view other than the short axis"
 #: In capitals only: in lower case it is a word of many languages.
 _DELAYED = re.compile(r"(?<![A-Za-z0-9])DE(?![A-Za-z0-9])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -46,7 +46,7 @@ def describe_name(name: str) -> str:
     """What the name of a file or series calls it that is no short-axis cine; "" if nothing.
 
     >>> describe_name("p01_LGE"), describe_name("p01_cine_4ch"), describe_name("p01_cine_sax")
-    ('late enhancement', 'another view', '')
+    ('late enhancement', 'a view other than the short axis', '')
     """
     words = re.sub(r"[\W_]+", " ", _CAMEL.sub(" ", name)).lower()
     is_cine = _says(words, _CINE)

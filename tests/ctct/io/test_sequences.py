@@ -20,7 +20,7 @@ NO_CINES = {
     "a localizer": "localizer 01_scout",
     "flow": "4dflow venc150 cine_flow_sax",
     "tagging": "tagging cine_tag",
-    "another view": "2ch_cine 4CH la_2ch 001_LA_ED LAX01 p2_lvot study_vla 3chamber",
+    "a view other than the short axis": "2ch_cine 4CH la_2ch 1_LA_ED LAX01 p2_lvot p_vla 3chamber",
 }
 SHORT_AXIS_CINES = (
     "patient001_frame01 sbj01_LVED 001_SA_ED A0S9V9_sa sax_5 SCD0000301 cine_trufi_retro cine_0 "
