@@ -86,7 +86,7 @@ def _list_scans(paths: list[Path]) -> None:
         first, path = series.first, series.path
         rows, columns = first.shape
         size = f"{len(series.slices)} slices of {series.phases} phases, {rows}×{columns}"
-        what = f"{path}: series {first.number} {first.description!r}, {size}"
+        what = f"{path}: {series.label} {first.description!r}, {size}"
         if reason:
             typer.echo(one_line(f"{what}, not taken: {reason}"))
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctct.choices import LabelOrder, Precision
+from ctct.choices import LabelOrder, NameFrom, Precision
 from ctct.cli.options import (
     BOTH,
     DEVICE,
@@ -45,6 +45,14 @@ def predict(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    name_from: Annotated[
+        NameFrom,
+        typer.Option(
+            help="What a case is called after: its path below INPUT, its file or folder alone, or "
+            "of DICOM a hash of the study's UID, or the PatientID.",
+            rich_help_panel=INPUT,
+        ),
+    ] = "path",
     deadline: Annotated[
         float,
         typer.Option(
@@ -223,6 +231,7 @@ def predict(
             members=tuple(members.split(",")),
             tta=tta,
             series=series or (),
+            name_from=name_from,
             label_order=label_order,
             clean_up=not keep_all_components,
             pictures=pictures,

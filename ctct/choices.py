@@ -14,6 +14,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 #: A numbering of the structures, a key of :data:`ctct.labels.ORDERS`.
 LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
+#: What the names of cases come from.
+NameFrom = Literal["path", "file", "study", "patient"]
 #: Settings of a training run to start from.
 Preset = Literal["paper", "best", "small"]
 #: A way to learn from unlabelled slices, a key of :data:`ctct.training.methods.METHODS`.

@@ -19,11 +19,11 @@ from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 from ctct.model_files.model_file import ModelFile
-from ctct.prediction.case_files import output_path
 from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.comparison import indices_at_phases
 from ctct.prediction.patient_result import add_phases, join_cases
 from ctct.prediction.patients import find_context, frame_numbers
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
 
@@ -176,7 +176,7 @@ def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:
     """Measure and judge a labelled scan."""
     begun = time.perf_counter()
     case = scan.case
-    context = find_context([case], frame_numbers(case.name, scan.study.frames))
+    context = find_context([case], frame_numbers(case, scan.study.frames))
     result = analyze_case(labelled.segmentation, name=case.name, context=context)
     return Analysis(scan, labelled, result, time.perf_counter() - begun)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ctct.api.inputs import as_path
+from ctct.api.messages import naming_arguments
 from ctct.choices import (
     Device,
     ExportPrecision,
     LabelOrder,
     MethodName,
+    NameFrom,
     Precision,
     Preset,
     RuntimeName,
@@ -54,6 +56,7 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
 
 
+@naming_arguments
 def read_study(path: str | Path, series: str | None = None) -> Study:
     """Read a short-axis scan without segmenting it.
 
@@ -97,6 +100,7 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
     return synthetic_cine(seed, frames, slices)[0]
 
 
+@naming_arguments
 def predict(
     scans: OneOrMore,
     out: str | Path,
@@ -111,6 +115,7 @@ def predict(
     members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
     series: str | Sequence[str] = (),
+    name_from: NameFrom = "path",
     label_order: LabelOrder = "acdc",
     clean_up: bool = True,
     pictures: bool = False,
@@ -144,6 +149,8 @@ def predict(
         members: the networks that run; one alone needs the extra ``export``.
         tta: mean over eight orientations; needs the extra ``export``.
         series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
+        name_from: what a case is called after: "path" (below the folder in ``scans``), "file" (or
+            folder, alone), or of DICOM "study" (a hash of the UID) or "patient" (the PatientID).
         label_order: numbering of the label maps.
         clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         pictures: write a picture of each case.
@@ -166,7 +173,7 @@ def predict(
         why it failed, ``output`` names the label map.
 
     Raises:
-        InputError: there is no scan, or ``subjects`` is not a table.
+        InputError: there is no scan, two have the same name, or ``subjects`` is not a table.
         ConfigError: an argument has an unknown value, or ``out`` holds other results.
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: the runtime, the device or a package is missing.
@@ -188,9 +195,13 @@ def predict(
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series), deadline_s=deadline_s)
+    if de_identify and name_from == "patient":
+        raise ConfigError("--de-identify and --name-from patient exclude each other")
+    cases, label_maps = discover(
+        _paths(scans, "scans"), _names(series), name_from, deadline_s=deadline_s
+    )
     if label_maps:
-        log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
+        log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
     overrides, problems = read_overrides(
         cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
     )
@@ -245,6 +256,7 @@ def _export_variant(
     )
 
 
+@naming_arguments
 def evaluate(
     predictions: str | Path,
     references: str | Path,
@@ -311,6 +323,7 @@ def evaluate(
     return findings
 
 
+@naming_arguments
 def train(
     data: str | Path | None = None,
     out: str | Path = "run",
@@ -380,6 +393,7 @@ def train(
         )
 
 
+@naming_arguments
 def compare_methods(
     data: str | Path,
     out: str | Path = "study",
@@ -451,6 +465,7 @@ def compare_methods(
         return study_markdown(results), failed
 
 
+@naming_arguments
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from ctct.api.inputs import as_path, as_study
+from ctct.api.messages import naming_arguments
 from ctct.api.result import Result
 from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, InputError
@@ -57,6 +58,7 @@ class Model:
         """The model's metadata: network grid, training data, license, validation Dice."""
         return dict(self._segmenter.model.description)
 
+    @naming_arguments
     def segment(
         self,
         scan: object,
@@ -210,6 +212,7 @@ def _load(spec: ModelSpec) -> Model:
     return Model(spec.load())
 
 
+@naming_arguments
 def load_model(
     model: str | Path = DEFAULT,
     runtime: RuntimeName = "auto",

@@ -218,6 +218,8 @@ def _volumes(scan: ScanFiles, values: Mapping[str, int]) -> Iterator[Volume]:
     from ctct.io.nifti import read_nifti
 
     study = read_nifti(scan.image)
+    for note in study.notes:
+        log.warning("%s: %s", scan.image, note)
     labels: npt.NDArray[np.uint8] | None = None
     if scan.labels:
         manual, labels = read_labels(scan.labels, values)

@@ -19,6 +19,7 @@ from ctct.evaluation.score import (
     empty_in,
     metrics_by_structure,
 )
+from ctct.io.case_names import name_below
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
 from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
@@ -85,8 +86,9 @@ def evaluate_folder(
 ) -> Evaluation:
     """Score every prediction that has a reference of the same name.
 
-    Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``; in a folder without
-    such names, every NIfTI file is taken under its own name. Frames of a cine whose reference is
+    Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``, in the folder of the
+    scan that the case is named after, or anywhere; in a folder without such names, every NIfTI
+    file is taken under its own name. Frames of a cine whose reference is
     empty were not contoured and are left out. A pair that cannot be compared is listed with the
     reason, and the others are scored.
 
@@ -101,7 +103,7 @@ def evaluate_folder(
     """
     options = options or EvaluationOptions()
     predicted = _find_by_case(predictions.glob("*"), "_seg")
-    reference = _find_by_case(references.rglob("*"), "_gt")
+    reference = _find_by_case(references.rglob("*"), "_gt", references, predicted)
     cases = sorted(predicted.keys() & reference.keys())
     if not cases:
         raise InputError(
@@ -141,12 +143,19 @@ class _CaseVolumes:
     reference: list[FrameVolumes]
 
 
-def _find_by_case(files: Iterable[Path], suffix: str) -> dict[str, Path]:
+def _find_by_case(
+    files: Iterable[Path], suffix: str, folder: Path | None = None, cases: Iterable[str] = ()
+) -> dict[str, Path]:
+    """Each file under the name of its case: one of ``cases`` by its path below ``folder``, or else
+    its own name without ``suffix``.
+    """
     nifti = sorted(p for p in files if p.name.lower().endswith(ENDINGS))
     with_suffix = [p for p in nifti if case_name(p).endswith(suffix)]
     by_case: dict[str, Path] = {}
     for path in with_suffix or nifti:
         case = case_name(path).removesuffix(suffix)
+        if folder and (below := name_below(path.with_name(case), [folder])) in cases:
+            case = below
         if case in by_case:
             raise InputError(
                 f"{path}: {by_case[case]} has the same name; evaluate each folder by itself"

@@ -13,6 +13,8 @@ from ctct.io.study import Study
 
 #: Pixels per side of the smallest slice that can show a heart.
 MIN_PIXELS = 32
+#: A scan has larger values than this; those of label maps are small.
+MAX_LABEL = 15
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,8 @@ def check_segmentable(study: Study) -> None:
         )
     if low == high:
         raise InputError(f"{where}: every voxel is {low:g}; the image is empty, export it again")
+    if low >= 0 and high <= MAX_LABEL and (study.voxels == study.voxels.round()).all():
+        raise InputError(
+            f"{where}: holds only the whole numbers {low:g} to {high:g}, as a label map does; give "
+            "the scan"
+        )

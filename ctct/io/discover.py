@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.case import Case, case_names
+from ctct.io.case import Case
+from ctct.io.case_names import check_unique, name_case
+from ctct.io.dicom.directory import find_missing
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.series import Series, study_key
 from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
 from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
+from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
 from ctct.io.other_formats import explain_formats
 from ctct.io.read_apart import DEADLINE_S, read_apart, read_headers_apart
@@ -28,8 +33,11 @@ _NO_CINE = (
     "ctct predict --series UID takes any"
 )
 _MAX_SHOWN = 5  # kinds of files that are no scans, in a message
-#: Stems with these endings are label maps. They are skipped in a folder, and read when named.
-LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
+#: Stems that end in one of these words, or hold "gt", are label maps: skipped in a folder, and read
+#: when named.
+_LABEL_MAP = re.compile(
+    r"[_\-.](?:gt(?=[_\-.])|(?:gt|seg|segmentation|labels?|labelmap|mask)$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,7 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
     others: list[DicomFile] = []
     unknown: list[Path] = []
     for item in map(Path, inputs):
-        if item.name.upper() == "DICOMDIR" and item.is_file():
-            item = item.parent
+        item = _without_dicomdir(item)
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
@@ -86,7 +93,7 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
                         named.append(path)  # reading it tells why it cannot be used
                     elif not dicom_files:
                         unknown.append(path)
-                elif case_name(path).endswith(LABEL_SUFFIXES):
+                elif _LABEL_MAP.search(case_name(path)):
                     label_maps.append(path)
                 else:
                     in_folders.append(path)
@@ -106,7 +113,10 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
             raise
         log.warning("%s; skipped", error)
         images, damaged = [], []
-    series = note_doubts(assign_unreadable(find_series(images), damaged, others))
+    missing = find_missing([*dicom, *others]) if images else {}
+    series, lost = assign_unreadable(find_series(images), damaged, others, missing)
+    named += lost  # reading them tells why they cannot be used
+    series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
@@ -118,7 +128,11 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
 
 
 def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = (), *, deadline_s: float = DEADLINE_S
+    inputs: Sequence[str | Path],
+    uids: Sequence[str] = (),
+    name_from: NameFrom = "path",
+    *,
+    deadline_s: float = DEADLINE_S,
 ) -> tuple[list[Case], list[Path]]:
     """The cases to segment in ``inputs``: files, and scans in folders and zips.
 
@@ -128,13 +142,20 @@ def discover(
     Args:
         inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips with DICOM, folders.
         uids: SeriesInstanceUIDs to take instead of the series that look like short-axis cines.
+        name_from: what a case is named after. "path": its path below the input, with ``_`` between
+            the parts; a folder that the rest begins with is left out. "file": its file, or its
+            folder or zip of DICOM. "study": a hash of its StudyInstanceUID. "patient": its
+            PatientID. Of several series in one folder or zip, each name ends in a hash of its UIDs.
         deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Returns:
-        The cases, sorted, with unique names; and the label maps that were skipped.
+        The cases, sorted, with unique names, and those of a patient's frames with one ``patient``;
+        and the label maps that were skipped.
 
     Raises:
-        InputError: an input or a series does not exist, or there is no scan in any input.
+        InputError: an input or a series does not exist, there is no scan in any input, or two scans
+            have the same name.
+        ConfigError: a scan lacks what it is to be named after.
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
     scans = list_scans(inputs, deadline_s)
@@ -170,17 +191,36 @@ def discover(
     cases += [(_series_label(cine, cines), Case(cine.path, "", cine)) for cine in cines]
     cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
     cases.sort(key=lambda item: (item[0], item[1].identity))
-    names = case_names([label for label, _ in cases], [case.identity for _, case in cases])
-    named = [replace(case, name=name) for (_, case), name in zip(cases, names, strict=True)]
-    return named, scans.label_maps
+    roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
+    named = [name_case(case, label, roots, name_from) for label, case in cases]
+    named = check_unique(named)
+    _warn_of_links(named)
+    return join_frames(named), scans.label_maps
+
+
+def _warn_of_links(cases: Sequence[Case]) -> None:
+    """Two links may be of two patients whose scans are equal, so both are segmented."""
+    seen: dict[tuple[int, int], Path] = {}
+    for case in cases:
+        if case.series or case.slices or not case.path.is_file():
+            continue
+        found = case.path.stat()
+        first = seen.setdefault((found.st_dev, found.st_ino), case.path)
+        if first != case.path:
+            log.warning("%s and %s are one file, which is in the results twice", first, case.path)
+
+
+def _without_dicomdir(path: Path) -> Path:
+    """The folder that a DICOMDIR stands for, or the path itself."""
+    return path.parent if path.name.upper() == "DICOMDIR" and path.is_file() else path
 
 
 def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
-    """The series with this UID, one per patient; the most complete part if it has several."""
-    best: dict[str, Series] = {}
+    """The series with this UID, one per study of a patient; of several parts the most complete."""
+    best: dict[tuple[str, str], Series] = {}
     for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
         if uid in series.uids:
-            best[series.first.acquisition.patient] = series
+            best[series.first.study, series.first.acquisition.patient] = series
     if not best:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
     return list(best.values())
@@ -209,20 +249,17 @@ def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[
 
 
 def _series_label(series: Series, cines: Sequence[Series]) -> Path:
-    """The path that a series is named after: its folder or zip, with a number if not the only one.
+    """The path that a series is named after: its folder or zip.
 
-    Where series share their number too, the name has a digest of the UIDs.
+    It ends in a digest of the UIDs where that holds several.
     """
     path = Path(os.path.abspath(series.path))
     if not path.name:  # the root of the file system
         path = path / "dicom"
-    numbers = [cine.first.number for cine in cines if cine.path == series.path]
-    if len(numbers) == 1:
+    if sum(cine.path == series.path for cine in cines) == 1:
         return path
-    number = series.first.number
-    ending = f"series{number}" if numbers.count(number) == 1 else series.digest[:8]
     suffix = path.suffix if series.first.file.member else ""
-    return path.with_name(f"{path.name.removesuffix(suffix)}_{ending}{suffix}")
+    return path.with_name(f"{path.name.removesuffix(suffix)}_{series.digest[:8]}{suffix}")
 
 
 def _stack_label(stack: tuple[Path, ...], stacks: Sequence[tuple[Path, ...]]) -> Path:

@@ -119,6 +119,16 @@ def _to_study(path: Path, array: npt.NDArray[Any], header: dict[str, Any]) -> St
     return replace(study, label_encoder=encoder)
 
 
+def find_files(path: Path) -> list[Path]:
+    """The files that hold a scan: the header, and where they are apart, the voxels."""
+    try:
+        with open_file(path) as stream:
+            voxels, _ = _locate_voxels(path, stream.read(_HEADER_BYTES))
+    except (OSError, InputError):  # reading the scan will say why
+        return [path]
+    return [path] if voxels == path else [path, voxels]
+
+
 def _locate_voxels(path: Path, head: bytes) -> tuple[Path, int]:
     """The file that holds the voxels, and the byte at which they begin.
 

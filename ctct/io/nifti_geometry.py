@@ -69,7 +69,7 @@ def find_geometry(header: nib.Nifti1Header, stored: nib.Nifti1Header) -> ImageGe
     form_mm = _measure_along_normal(affine, lengths_mm, shape)
     if agree(form_mm, pixdim_mm):
         form_mm = pixdim_mm
-    elif agree(lengths_mm, np.full(3, to_mm)) and (pixdim_mm[axes] > 0).all():
+    elif agree(lengths_mm, np.full(3, to_mm)):  # an impossible pixdim is refused later
         form_mm = pixdim_mm
         affine[:3, axes] *= pixdim_mm[axes] / lengths_mm[axes]
     elif not agree(lengths_mm, pixdim_mm):

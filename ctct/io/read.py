@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ctct.errors import InputError
 from ctct.io.case import Case
-from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
-from ctct.io.dicom.header import read_headers
+from ctct.io.dicom.files import is_dicom, is_zip, zip_members
 from ctct.io.dicom.read import read_series
 from ctct.io.discover import discover
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
@@ -58,11 +57,13 @@ def read_here(case: Case, max_bytes: int = MAX_BYTES) -> Study:
         study = read_slices(case.slices, case.name)
     elif kind := explain_format(case.path):
         raise InputError(kind)
-    elif is_zip(case.path) or is_dicom(case.path):  # why is there no series?
-        read_headers(zip_members(case.path) if is_zip(case.path) else [DicomFile(case.path)])
+    elif case.path.is_dir():
+        raise InputError(f"{case.path}: its files cannot be read as DICOM; copy them again")
+    elif is_zip(case.path) or is_dicom(case.path):
+        if is_zip(case.path):
+            zip_members(case.path)  # raises what is wrong with the zip
         raise InputError(
-            f"{case.path}: its DICOM headers were not read in time, or make no series; run again, "
-            "or export it again"
+            f"{case.path}: its files cannot be read as DICOM, or not in time; copy them again"
         )
     else:
         read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Set
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,35 @@ from ctct.io.nifti import read_nifti
 from ctct.io.read import read_case
 from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
+from ctct.measurement.quality_flags import REVIEW, Flag
 from ctct.measurement.volumes import frame_volumes
 from ctct.prediction.case_result import CaseResult, analyze_case, judge_case
 from ctct.prediction.patients import Overrides, find_context, frame_numbers
 from ctct.prediction.quality_record import (
     disagreement_path,
     indicators_path,
+    output_path,
     read_indicators,
     write_indicators,
 )
 from ctct.prediction.run_manifest import CaseStatus
+from ctct.prediction.scan_record import (
+    ScanRecord,
+    describe,
+    is_corrected,
+    is_scan_newer,
+    read_record,
+)
 from ctct.storage import is_empty, prepare_folder, write_atomic
 
 log = logging.getLogger(__name__)
 
 FORMATS = NIFTI, DICOM_SEG = "nifti", "dicom-seg"
+_NEWER = Flag(
+    REVIEW,
+    "the scan was written after its label map, by which this was measured; segment it again if it "
+    "is another scan",
+)
 
 
 @dataclass(frozen=True)
@@ -85,11 +100,6 @@ class PredictOptions:
             )
 
 
-def output_path(folder: Path, case: str) -> Path:
-    """Where the label map of the case of that name goes."""
-    return folder / f"{case}_seg.nii.gz"
-
-
 def picture_path(folder: Path, case: str) -> Path:
     """Where the picture of the case of that name goes."""
     return folder / f"{case}.png"
@@ -123,15 +133,19 @@ def read_case_result(
     """
     written, labels = read_labels(output_path(folder, case.name), label_order)
     study = replace(written, name=case.name)
+    if overrides:
+        overrides.check_frames(study.frames, str(case.path))
     voxels = _scan_voxels(case, deadline_s) if image else None
     has_image = voxels is not None and voxels.shape == labels.shape
     if voxels is not None and has_image:
         study = replace(study, voxels=voxels)
-    context = find_context([case], frame_numbers(case.name, study.frames), overrides)
+    context = find_context([case], frame_numbers(case, study.frames), overrides)
     measurements = context.measure(frame_volumes(labels, study.voxel_ml, case.name))
     indicators = read_indicators(folder, case.name)
     if indicators and len(indicators.frames) != study.frames:
         indicators = None
+    if indicators and is_scan_newer(folder, case):
+        indicators = replace(indicators, image=(*indicators.image, _NEWER))
     stored = disagreement_path(folder, case.name)
     return CaseResult(
         name=case.name,
@@ -162,43 +176,70 @@ class CaseFiles:
         folder: where results go.
         options: of the run.
         pictured: names of the cases whose pictures the report shows.
+        refused: name of each case that must not be segmented again, to the reason.
     """
 
     folder: Path
     options: PredictOptions
     pictured: Set[str] = frozenset()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, case: Case, case_status: CaseStatus) -> Study | CaseResult:
         """The scan; or, where an earlier run has completed the case, its result.
 
-        A case with a file that is empty, or a label map that cannot be read, is not complete.
+        A case with a file that is empty, a label map that cannot be read, or without a picture or
+        DICOM segmentation that is asked for, is not complete. But a label map that was corrected
+        by hand is kept, and the latter are made from it.
 
         Raises:
             InputError: the scan, or the label map, cannot be used.
         """
         begun = time.perf_counter()
+        if reason := self.refused.get(case.name):
+            raise InputError(reason)
         if self._is_complete(case) and (result := self._read_result(case)):
+            self._add_missing(case, result)
             case_status.output = output_path(self.folder, case.name).name
+            record, _ = read_record(self.folder, case.name)
+            case_status.scan = asdict(record) if record else {}
             case_status.flags = result.indicators.image_reasons if result.indicators else []
             return result
+        with suppress(OSError):  # reading the scan says why
+            case_status.scan = asdict(ScanRecord.of(case))
         study = read_case(case, deadline_s=self.options.deadline_s)
         check_segmentable(study)
+        self.options.overrides.check_frames(study.frames, str(case.path))
         case_status.slices = study.frames * study.slices
         case_status.seconds["read"] = round(time.perf_counter() - begun, 3)
         return study
 
     def _is_complete(self, case: Case) -> bool:
-        expected = [output_path(self.folder, case.name)]
-        if self.options.pictures:
-            expected.append(picture_path(self.folder, case.name))
-        if DICOM_SEG in self.options.formats and case.series:
-            expected.append(segmentation_path(self.folder, case.name, 0))
-        made = [*expected, indicators_path(self.folder, case.name)]
+        labels = output_path(self.folder, case.name)
+        picture = picture_path(self.folder, case.name)
+        dicom = segmentation_path(self.folder, case.name, 0)
+        asked = [picture] * self.options.pictures + [dicom] * self._has_dicom_seg(case)
+        made = [labels, *asked, indicators_path(self.folder, case.name)]
         made.append(disagreement_path(self.folder, case.name))
         for path in filter(is_empty, made):
             log.warning("%s: empty; the scan is segmented again", path)
             return False
-        return all(path.exists() for path in expected)
+        return labels.exists() and (
+            all(path.exists() for path in asked) or is_corrected(self.folder, case.name)
+        )
+
+    def _has_dicom_seg(self, case: Case) -> bool:
+        return DICOM_SEG in self.options.formats and case.series is not None
+
+    def _lacks_picture(self, case: Case) -> bool:
+        return self.options.pictures and not picture_path(self.folder, case.name).exists()
+
+    def _add_missing(self, case: Case, result: CaseResult) -> None:
+        """Write the picture and the DICOM segmentations that an earlier result lacks."""
+        if self._lacks_picture(case) and result.has_image:
+            write_atomic(picture_path(self.folder, case.name), result.draw_contours())
+        is_written = segmentation_path(self.folder, case.name, 0).exists()
+        if self._has_dicom_seg(case) and not is_written:
+            self._write_dicom_seg(case, result.labels)
 
     def _read_result(self, case: Case) -> CaseResult | None:
         """The result of an earlier run; None if its label map is damaged.
@@ -212,7 +253,7 @@ class CaseFiles:
                 case,
                 self.options.label_order,
                 self.options.overrides,
-                image=case.name in self.pictured,
+                image=case.name in self.pictured or self._lacks_picture(case),
                 deadline_s=self.options.deadline_s,
             )
         except InputError:
@@ -235,7 +276,7 @@ class CaseFiles:
         begun = time.perf_counter()
         options = self.options
         segmentation = clean_components(raw) if options.clean_up else raw
-        numbers = frame_numbers(case.name, segmentation.study.frames)
+        numbers = frame_numbers(case, segmentation.study.frames)
         context = find_context([case], numbers, options.overrides)
         result = analyze_case(segmentation, name=case.name, context=context)
         disagreement = result.mean_disagreement
@@ -249,7 +290,8 @@ class CaseFiles:
         assert result.indicators
         case_status.flags = result.indicators.image_reasons
         picture = result.disagreement_picture if options.report else b""
-        write_indicators(self.folder, case.name, result.indicators, picture)
+        record = describe(case_status.scan, label_map)
+        write_indicators(self.folder, case.name, result.indicators, picture, record)
         target = output_path(self.folder, case.name)
         write_atomic(target, label_map)
         case_status.output = target.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     return CaseIndicators(study_flags(study), tuple(frames))
 
 
+def output_path(folder: Path, case: str) -> Path:
+    """Where the label map of the case of that name goes."""
+    return folder / f"{case}_seg.nii.gz"
+
+
 def indicators_path(folder: Path, case: str) -> Path:
     """Where the indicators of the case of that name are stored."""
     return folder / "quality" / f"{case}.json"
@@ -65,12 +71,19 @@ def disagreement_path(folder: Path, case: str) -> Path:
 
 
 def write_indicators(
-    folder: Path, case: str, indicators: CaseIndicators, picture: bytes = b""
+    folder: Path,
+    case: str,
+    indicators: CaseIndicators,
+    picture: bytes = b"",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store the indicators of a case and, where there is one, its disagreement picture (JPEG)."""
+    """Store the indicators of a case and, where there is one, its disagreement picture (JPEG).
+
+    ``more`` is stored with them; see :mod:`ctct.prediction.scan_record`.
+    """
     path = indicators_path(folder, case)
     prepare_folder(path.parent)
-    write_atomic(path, strict_json(asdict(indicators)))
+    write_atomic(path, strict_json({**asdict(indicators), **(more or {})}))
     if picture:
         write_atomic(disagreement_path(folder, case), picture)
 

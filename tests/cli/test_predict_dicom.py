@@ -96,6 +96,42 @@ def test_a_second_run_keeps_the_data_of_the_header(
     assert "holds label maps of another run" in outcome.err
 
 
+def test_a_series_that_lost_an_image_is_segmented_again_and_a_copy_is_not(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder, out = write_cine(tmp_path / "a" / "sax"), tmp_path / "out"
+    assert ctct("predict", folder, "-o", out, "--no-report").code == 0
+    shutil.copytree(folder, tmp_path / "b" / "sax", copy_function=shutil.copyfile)
+    outcome = ctct("predict", tmp_path / "b" / "sax", "-o", out, "--no-report")
+    assert "1 skipped" in outcome.out, outcome.err
+    min((tmp_path / "b" / "sax").iterdir()).unlink()
+    outcome = ctct("predict", tmp_path / "b" / "sax", "-o", out, "--no-report")
+    assert "1 done" in outcome.out
+    assert (
+        f"{tmp_path / 'b' / 'sax'}: overwritten since it was segmented; done again" in outcome.err
+    )
+    assert "the others 8" in rows(out / "measurements.csv")["sax"]["flags"]
+
+
+def test_values_of_the_header_fill_the_empty_cells_of_a_table(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
+    header = {"PatientSex": "M", "PatientSize": "1.80", "PatientWeight": "90", "HeartRate": "60"}
+    folder = write_cine(tmp_path / "sax", change=lambda t, z: header)
+    (tmp_path / "s.csv").write_text("id,sex,height_cm,weight_kg,heart_rate_bpm\nsax,,,80,\n")
+    outcome = ctct(
+        *("predict", folder, "-o", tmp_path / "out", "--no-report"),
+        *("--subjects", tmp_path / "s.csv"),
+    )
+    assert outcome.code == 0, outcome.err
+    (patient,) = json.loads((tmp_path / "out" / "measurements.json").read_text())[
+        "patients"
+    ].values()
+    assert patient["subject"] == {
+        **{"sex": "M", "height_cm": 180, "weight_kg": 80, "heart_rate_bpm": 60}
+    }
+
+
 def test_other_scans_are_segmented_despite_a_bad_zip(
     ctct: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -18,7 +18,9 @@ from ctct.io.dicom.series import MIN_SLICES, Series
 from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
 
 #: Slices of one stack lie further apart than this fraction of their thickness.
-_MIN_GAP = 0.95
+_MIN_GAP = 0.85
+#: Below this fraction, slices of two stacks may be mixed.
+_DOUBTFUL_GAP = 0.7
 #: Assumed where the header does not give the thickness.
 _THICKNESS_MM = 6.0
 #: Slices nearer than this fraction of the usual gap show the same part of the heart.
@@ -36,7 +38,7 @@ def split_stacks(series: Series) -> list[Series]:
     heart. A slice or two that were acquired again make no stack; they become a series too, if
     there are stacks.
     """
-    for key in (_series_pass, _number, _time, _restart, _rank, _folder, _file):
+    for key in (_pass, _number, _time, _restart, _rank, _folder, _file):
         values = key(series)
         groups: dict[Any, list[Image]] = defaultdict(list)
         for n, image in enumerate(series.images):
@@ -97,21 +99,24 @@ def _order(image: Image) -> tuple[Any, ...]:
     return image.number, acquisition.number or 0, acquisition.time, image.instance
 
 
-def _series_pass(series: Series) -> Mapping[int, Any]:
-    """Of a stack with one series per slice: how often its part of the heart was passed before."""
-    if len(series.uids) == 1:
-        return {}
-    positions: dict[str, float] = {}
-    for image in sorted(series.images, key=_order):
-        positions.setdefault(image.series, float(series.normal @ np.array(image.position)))
+def _pass(series: Series) -> Mapping[int, Any]:
+    """How often the part of the heart that a slice shows was passed before its acquisition.
+
+    It was if a slice acquired earlier, in the same series or another one, overlaps the slice.
+    """
+    slices: dict[tuple[str, int], list[Image]] = defaultdict(list)
+    for z, images in enumerate(series.slices):
+        for image in images:
+            slices[image.series, z].append(image)
     gap_mm = max(SAME_SLICE_MM, _MIN_GAP * _thickness_mm(series))
-    number, passed, passes = 0, list[float](), {}
-    for uid, position in positions.items():
+    number, passed, passes = 0, list[float](), dict[int, int]()
+    for images in sorted(slices.values(), key=lambda images: min(map(_order, images))):
+        position = _position(series, images)
         if any(abs(position - other) < gap_mm for other in passed):
             number, passed = number + 1, []
         passed.append(position)
-        passes[uid] = number
-    return {n: passes[image.series] for n, image in enumerate(series.images)}
+        passes |= {id(image): number for image in images}
+    return {n: passes.get(id(image)) for n, image in enumerate(series.images)}
 
 
 def _number(series: Series) -> Mapping[int, Any]:
@@ -197,6 +202,13 @@ def drop_repeated_slices(series: Series) -> tuple[Series, tuple[str, ...]]:
                 "one of each is used"
             )
             series = replace(series, images=kept)
+    gaps = np.diff(series.positions_mm)
+    thick_mm = series.first.acquisition.thickness_mm or 0.0
+    if len(gaps) and np.median(gaps) < _DOUBTFUL_GAP * thick_mm:
+        notes.append(
+            f"slices {thick_mm:g} mm thick lie {np.median(gaps):.1f} mm apart, as if two stacks "
+            "were mixed"
+        )
     return series, tuple(notes)
 
 

@@ -73,7 +73,11 @@ def decode_frame(packed: bytes, runner: Any) -> bytes:
     import imagecodecs
 
     pixels = getattr(imagecodecs, _FUNCTIONS[runner.transfer_syntax])(packed)
-    runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
+    bits = 8 * pixels.dtype.itemsize
+    if runner.pixel_representation == 1 and bits > runner.bits_stored:  # the sign may be cut off
+        shift = bits - runner.bits_stored
+        pixels = (pixels.view(f"i{pixels.dtype.itemsize}") << shift) >> shift
+    runner.set_option("bits_allocated", bits)
     return bytes(pixels.tobytes())
 
 

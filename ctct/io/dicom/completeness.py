@@ -17,7 +17,7 @@ def find_losses(series: Series) -> list[str]:
     losses = []
     if series.unreadable:
         losses.append(
-            f"files beside the images that cannot be read: {len(series.unreadable)}, named in "
+            f"files that are missing or cannot be read: {len(series.unreadable)}, named in "
             "run.json; copy them again"
         )
     if not series.part and (missing := _missing_numbers([*series.images, *series.others])):

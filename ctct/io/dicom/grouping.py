@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -52,14 +53,13 @@ def find_series(images: Iterable[Image]) -> list[Series]:
     Some scanners store every slice, or every phase, as a DICOM series.
     """
     by_series: dict[tuple[object, ...], list[Image]] = defaultdict(list)
-    patients: dict[tuple[object, str], set[str]] = defaultdict(set)
+    owners: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for image in images:
         by_series[*study_key(image), image.series].append(image)
-        patients[image.study, image.series].add(image.acquisition.patient)
+        owners[image.series].add((image.study, image.acquisition.patient))
     studies: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     for (*study, _), members in by_series.items():
-        key = members[0].study, members[0].series
-        studies[tuple(study)] += _split_series(members, len(patients[key]) > 1)
+        studies[tuple(study)] += _split_series(members, len(owners[members[0].series]) > 1)
     joined = [series for study in studies.values() for series in _join_parts(study)]
     return sorted(joined, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
 
@@ -69,7 +69,7 @@ def _split_series(members: Sequence[Image], is_shared: bool) -> list[Series]:
 
     Args:
         members: the images, of one patient.
-        is_shared: whether images of another patient have the same UID.
+        is_shared: whether images of another study or patient have the same UID.
     """
     geometries = _Geometries()
     by_geometry: dict[int, list[Image]] = defaultdict(list)
@@ -80,8 +80,9 @@ def _split_series(members: Sequence[Image], is_shared: bool) -> list[Series]:
         others = [i for n, images in by_geometry.items() if n != geometry for i in images]
         series = Series(tuple(part), tuple(others))
         if is_shared:
-            digest = part[0].acquisition.patient[:8]
-            note = "images of another patient have the same SeriesInstanceUID"
+            owner = f"{part[0].study} {part[0].acquisition.patient}"
+            digest = hashlib.sha256(owner.encode()).hexdigest()[:8]
+            note = "images of another patient or study have the same SeriesInstanceUID"
             series = replace(series, part=f"patient {digest}", notes=(note,))
         result += split_stacks(series)
     return result

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,29 +30,14 @@ log = logging.getLogger(__name__)
 
 #: The attributes that are read.
 _TAGS = [
-    *("PatientID", "PatientName", "AcquisitionNumber", "SliceThickness", "ImagesInAcquisition"),
-    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime"),
-    *("CardiacNumberOfImages", "NumberOfTemporalPositions"),
-    *(
-        "NumberOfFrames",
-        "BitsAllocated",
-        "SOPClassUID",
-        "ImageType",
-        "Modality",
-        "SeriesDescription",
-        "SeriesNumber",
-    ),
-    *("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "TemporalPositionIdentifier"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"),
-    *(
-        "SamplesPerPixel",
-        "PhotometricInterpretation",
-        "TriggerTime",
-        "NominalInterval",
-        "HeartRate",
-    ),
-    *("AcquisitionDateTime", "AcquisitionTime", "ContentTime"),
-    *("PatientSex", "PatientSize", "PatientWeight", "DimensionIndexSequence"),
+    *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight"),
+    *("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "ImageType"),
+    *("Modality", "SeriesDescription", "SeriesNumber", "ImagesInAcquisition", "AcquisitionNumber"),
+    *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime", "TriggerTime"),
+    *("CardiacNumberOfImages", "NumberOfTemporalPositions", "TemporalPositionIdentifier"),
+    *("NominalInterval", "HeartRate", "SliceThickness", "PixelSpacing", "Rows", "Columns"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames", "BitsAllocated"),
+    *("SamplesPerPixel", "PhotometricInterpretation", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 
@@ -81,12 +67,13 @@ CLOCKS: Mapping[str, str] = {
 #: Attributes by which a dimension of an enhanced file is one of time.
 _TIME_DIMENSIONS = {*TIMES, *PHASES, *CLOCKS, "TemporalPositionTimeOffset"}
 
-#: Most items of sequences in a file; a frame has about 20.
-_MAX_ITEMS = 100_000
+#: Most items of sequences in a file, and the least size of one. A frame has about 20 items, a cine
+#: some hundred frames, and flow in three directions some thousand.
+_MAX_ITEMS, _ITEM_BYTES = 300_000, 8
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")  # little and big endian
 #: Most frames of a file, and those that are read although they are more than the file can hold: a
 #: file that was cut is refused when its pixels are read, with a message of its own.
-_MAX_FRAMES, _CHECKED_FRAMES = 5000, 1000
+_MAX_FRAMES, _CHECKED_FRAMES = 10_000, 1000
 #: Size of the smallest compressed image.
 _MIN_PACKED_BYTES = 64
 
@@ -246,15 +233,15 @@ def _check_items(stream: BinaryIO) -> int:
 
     The pixels may hold the bytes of a tag too, by chance.
     """
+    size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     count, tail = 0, b""
-    while chunk := stream.read(2**20):
+    while size > _ITEM_BYTES * _MAX_ITEMS and (chunk := stream.read(2**20)):
         part = tail + chunk
         count += max(part.count(tag) for tag in _ITEM_TAGS)
         tail = part[-3:]
     if count > _MAX_ITEMS:
         raise ValueError(f"{count} items of sequences, the limit is {_MAX_ITEMS}")
-    size = stream.tell()
     stream.seek(0)
     return size
 
@@ -355,17 +342,29 @@ def frame_value(header: Any, index: int, name: str, group: str) -> Any:
     None where it is missing or has a value of another type.
     """
     try:
-        frames = header.get("PerFrameFunctionalGroupsSequence") or ()
-        for part in (
-            *frames[index : index + 1],
-            *(header.get("SharedFunctionalGroupsSequence") or ()),
-        ):
-            items = part.get(group) if group else None
-            if items and name in items[0]:
-                return items[0][name].value
-        return header.get(name)
+        if group:
+            frames = _value(header, "PerFrameFunctionalGroupsSequence") or ()
+            shared = _value(header, "SharedFunctionalGroupsSequence") or ()
+            for part in (*frames[index : index + 1], *shared):
+                items = _value(part, group)
+                if items and _tag(name) in items[0]:
+                    return _value(items[0], name)
+        return _value(header, name)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _value(dataset: Any, name: str) -> Any:
+    """Like ``dataset.get(name)``, which looks the name up each time and takes twice as long."""
+    tag = _tag(name)
+    return dataset[tag].value if tag in dataset else None
+
+
+@cache
+def _tag(name: str) -> Any:
+    from pydicom.tag import Tag
+
+    return Tag(name)
 
 
 def _order(header: Any, index: int) -> dict[str, tuple[float, ...]]:

@@ -13,20 +13,37 @@ _HALF_DAY_S = 43_200
 
 
 def choose_attribute(slices: Sequence[Sequence[Image]]) -> str | None:
-    """The most reliable attribute that tells the images of every slice apart, or None.
+    """The most reliable attribute that tells the images of every slice apart, or None."""
+    names = (*TIMES, *PHASES, "InstanceNumber", *CLOCKS)
+    return next((name for name in names if _tells_apart(name, slices)), None)
+
+
+def find_contradiction(slices: Sequence[Sequence[Image]], name: str) -> str | None:
+    """A time of day by which the images of a slice are in another order than by an attribute."""
+    return next(
+        (
+            clock
+            for clock in CLOCKS
+            if _tells_apart(clock, slices)
+            and any(sort_phases(images, clock) != sort_phases(images, name) for images in slices)
+        ),
+        None,
+    )
+
+
+def _tells_apart(name: str, slices: Sequence[Sequence[Image]]) -> bool:
+    """Whether an attribute tells the images of every slice apart.
 
     An image that is there twice shares its value with another one. Times of day may be those of an
     export and must all differ.
     """
-
-    def tells_apart(name: str, images: Sequence[Image]) -> bool:
+    for images in slices:
         if any(name not in image.order for image in images):
             return False
         distinct = len(sort_phases(images, name))
-        return distinct == len(images) or (distinct >= MIN_PHASES and name not in CLOCKS)
-
-    names = (*TIMES, *PHASES, "InstanceNumber", *CLOCKS)
-    return next((n for n in names if all(tells_apart(n, images) for images in slices)), None)
+        if distinct < len(images) and (distinct < MIN_PHASES or name in CLOCKS):
+            return False
+    return True
 
 
 def sort_phases(images: Sequence[Image], name: str) -> list[Image]:

@@ -32,7 +32,7 @@ class Series:
         part: distinguishes it from others of the same DICOM series: another patient's, or those of
             another acquisition; "" where there are none.
         notes: what was irregular when the images were grouped, a sentence each.
-        unreadable: names of files beside the images that cannot be read.
+        unreadable: names of its files that are missing or cannot be read.
     """
 
     images: tuple[Image, ...]

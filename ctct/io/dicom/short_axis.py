@@ -33,7 +33,8 @@ _SHORT_AXIS = re.compile(
 )
 _LONG_AXIS_VIEW = re.compile(
     r"(?<![a-z])(lax|long ?ax(is|e)?|lang(e )?achse|grand axe|eje largo|asse lungo|eixo longo|"
-    r"lange as|[vh]la|lvot|[234] ?(ch|chambers?|kammer|cv|cav\w*|cam\w*))(?![a-z])|长轴|長軸"
+    r"lange as|[vh]la|lvot|([234]|two|three|four) ?(ch|chambers?|kammer|cv|cav\w*|cam\w*))"
+    r"(?![a-z])|长轴|長軸"
 )
 _OTHER_VIEW = re.compile(
     r"(?<![a-z])(rvot|rvla|aorta|ax|axial|tra|trans|transvers\w*|cor|coronal\w*|sag|sagittal\w*)"

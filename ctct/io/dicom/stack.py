@@ -12,7 +12,7 @@ from ctct.errors import InputError
 from ctct.io.dicom.acquisitions import drop_repeated_slices
 from ctct.io.dicom.completeness import find_losses
 from ctct.io.dicom.header import CLOCKS, PHASES, TIMES, Image
-from ctct.io.dicom.phase_order import choose_attribute, sort_phases
+from ctct.io.dicom.phase_order import choose_attribute, find_contradiction, sort_phases
 from ctct.io.dicom.series import Series
 from ctct.io.geometry import measure_slice_step
 
@@ -61,6 +61,8 @@ def arrange(series: Series) -> Stack:
     slices, duplicates = _sort_phases(series, attribute, where)
     if attribute in CLOCKS:
         notes.append(f"only {attribute} tells the phases apart; check their order")
+    elif attribute == "InstanceNumber" and (clock := find_contradiction(series.slices, attribute)):
+        notes.append(f"{attribute} and {clock} give the phases different orders; check them")
     if duplicates:
         notes.append(f"images that were there twice: {duplicates}; the later ones are used")
     frames = max(set(map(len, slices)), key=lambda n: (sum(len(s) == n for s in slices), n))

@@ -275,3 +275,15 @@ def test_the_real_patients(acdc: Path, request: pytest.FixtureRequest) -> None:
     assert collection.layout == "acdc"
     assert len(collection.volumes) == 160
     assert len({v.patient for v in collection.volumes}) == 80
+
+
+def test_a_header_that_contradicts_itself_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, labels = phantom()
+    scan = nib.Nifti1Image(image, np.diag([1.5, 1.5, 10, 1]))
+    scan.header.set_zooms((1.5, 1.5, 8))
+    nib.save(scan, tmp_path / "a.nii.gz")
+    save(tmp_path / "a_gt.nii.gz", labels)
+    read_collection(tmp_path)
+    assert "a.nii.gz: the header contradicts itself" in caplog.text

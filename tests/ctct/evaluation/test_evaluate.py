@@ -53,6 +53,17 @@ def test_files_without_a_suffix_go_by_their_names(tmp_path: Path) -> None:
     assert evaluate_folder(tmp_path / "out", tmp_path / "in").scores[0].case == "a"
 
 
+def test_references_are_found_in_the_folders_of_the_scans(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        save(tmp_path / "out" / f"{patient}_sax_seg.nii.gz")
+        save(tmp_path / "in" / patient / "sax_gt.nii.gz")
+    save(tmp_path / "out" / "p3_frame01_seg.nii.gz")
+    save(tmp_path / "in" / "p3" / "p3_frame01_gt.nii.gz")
+    found = evaluate_folder(tmp_path / "out", tmp_path / "in")
+    assert [score.case for score in found.scores] == ["p1_sax", "p2_sax", "p3_frame01"]
+    assert not found.unpredicted + found.unreferenced
+
+
 def test_two_references_of_one_name(tmp_path: Path) -> None:
     for folder in "ab":
         save(tmp_path / folder / "x_gt.nii.gz")

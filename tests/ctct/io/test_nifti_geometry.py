@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from ctct.errors import InputError
 from ctct.io.nifti import encode_labels, read_nifti, study_from_nibabel
 
 #: A slice of 1.4 × 1.2 mm pixels, 8.7 mm from the next, oblique (RAS+).
@@ -110,6 +111,14 @@ def test_a_form_of_one_millimeter_is_none_beside_another_pixdim(tmp_path: Path) 
     np.testing.assert_allclose(np.linalg.norm(study.affine[:3, :3], axis=0), SIZES_MM, rtol=1e-6)
     # One millimeter each way by pixdim too is no exception.
     assert read(tmp_path, scan(np.eye(4), pixdim=(1, 1, 1))) == ((1, 1, 1), ())
+
+
+@pytest.mark.parametrize("pixdim", [(0.0, 1.2, 8.7), (1.4, 1.2, 0.0), (np.nan, 1.2, 8.7)])
+def test_a_form_of_one_millimeter_beside_an_impossible_pixdim_is_refused(
+    tmp_path: Path, pixdim: tuple[float, ...]
+) -> None:
+    with pytest.raises(InputError, match=r"spacing is .*(0|nan)"):
+        read(tmp_path, scan(np.eye(4), pixdim=pixdim))
 
 
 def test_an_impossible_form_is_replaced_by_the_next(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from ctct.inference.segmentation import Segmentation
 from ctct.io.case import Case
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
-from ctct.prediction.case_files import CaseFiles, PredictOptions, output_path, read_case_result
+from ctct.prediction.case_files import CaseFiles, PredictOptions, read_case_result
 from ctct.prediction.case_result import CaseResult
 from ctct.prediction.patients import Overrides
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.run_manifest import CaseStatus
 
 

@@ -84,6 +84,27 @@ class TestStacks:
         write_again(tmp_path / "b")
         np.testing.assert_array_equal(read_study(tmp_path).voxels, SECOND)
 
+    @pytest.mark.parametrize("away_mm", [0.0, 4.0])
+    def test_a_time_per_slice_tells_them_apart(self, tmp_path: Path, away_mm: float) -> None:
+        def timed(z: int, hour: int) -> dict[str, Any]:
+            return {"AcquisitionTime": f"{hour}{10 + z}00", "SliceThickness": 8}
+
+        write_cine(tmp_path, change=lambda t, z: timed(z, 10))
+        for z in range(PLACES):
+            write_again(tmp_path, 15, away_mm, range(z, z + 1), **timed(z, 11))
+        study = read_study(tmp_path)
+        np.testing.assert_array_equal(study.voxels, SECOND)
+        assert "acquisition 2 is used" in study.notes[0]
+
+    def test_overlapping_slices_are_noted(self, tmp_path: Path) -> None:
+        write_first(tmp_path, SliceThickness=8)
+        for z in range(PLACES):  # every slice of the second stack after its neighbor of the first
+            numbers = {"InstanceNumber": 100 * z + 50, "SliceThickness": 8}
+            write_again(tmp_path, 0, 4, range(z, z + 1), **numbers)
+        assert read_study(tmp_path).notes[-1] == (
+            "slices 8 mm thick lie 4.0 mm apart, as if two stacks were mixed"
+        )
+
     def test_enhanced_files_of_one_series(self, tmp_path: Path) -> None:
         for n in (1, 2):
             save(enhanced(), tmp_path / f"{n}.dcm")
@@ -237,8 +258,16 @@ def test_two_patients_under_one_study_are_two_cases(tmp_path: Path, uid: str) ->
     if uid == "1.2.3":
         for case in (*cases, *discover([tmp_path], [uid])[0]):
             assert read_case(case).notes == (
-                "images of another patient have the same SeriesInstanceUID",
+                "images of another patient or study have the same SeriesInstanceUID",
             )
+
+
+def test_one_series_in_two_studies_is_noted(tmp_path: Path) -> None:
+    """As where an anonymizer gives the images of a series different StudyInstanceUIDs."""
+    write_cine(tmp_path, change=lambda t, z: {"StudyInstanceUID": f"1.2.{z == 5:d}"})
+    study = read_study(tmp_path)
+    assert study.slices == 5
+    assert study.notes == ("images of another patient or study have the same SeriesInstanceUID",)
 
 
 def test_every_part_of_a_series_is_listed(tmp_path: Path) -> None:

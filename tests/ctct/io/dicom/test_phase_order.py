@@ -103,6 +103,17 @@ def test_the_order_of_files_is_never_that_of_phases(
         read_study(tmp_path)
 
 
+def test_instance_numbers_against_the_time_of_day_are_noted(tmp_path: Path) -> None:
+    def change(t: int, z: int) -> dict[str, Any]:
+        time = clock(3600 + 60 * z + 0.04 * (t if z != 2 else 7 - t))
+        return {"TriggerTime": "0", "ContentTime": time, "AcquisitionTime": clock(3600)}
+
+    write_cine(tmp_path, change=change)
+    assert read_study(tmp_path).notes == (
+        "InstanceNumber and ContentTime give the phases different orders; check them",
+    )
+
+
 def test_a_single_phase_needs_no_order(tmp_path: Path) -> None:
     missing = {"TriggerTime": None, "InstanceNumber": None}
     write_cine(tmp_path, phases=1, change=lambda t, z: missing)

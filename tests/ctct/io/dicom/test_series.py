@@ -63,7 +63,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
         9: "lies 80° from where the short axis of a heart is expected",
     }
     ((case,), _) = discover([tmp_path])
-    assert case.name == "sax"
+    assert case.name == "study_sax"
     ((other,), _) = discover([tmp_path], ["1.9.4"])
     assert read_case(other).voxels.shape[:2] == (20, 3)
     with pytest.raises(InputError, match="lack ImagePositionPatient"):

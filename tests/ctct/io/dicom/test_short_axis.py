@@ -146,7 +146,11 @@ class TestLongAxes:
         (("SSFP-CINE SAx", "cine_SA_12", "tfi2d1 sa", "cineSAX", "SHORT_AXIS"), True, False),
         (("Short Axis", "shortaxis", "SHAX", "KURZE ACHSE", "Kurzachse", "petit axe"), True, False),
         (("sax_ao", "短轴", "eje corto"), True, False),
-        (("4CH", "cine 4 chamber", "2-chamber", "3ch_lvot", "LAX", "HLA", "VLA"), False, True),
+        (
+            ("4CH", "cine 4 chamber", "2-chamber", "two chamber", "3ch_lvot", "LAX", "HLA", "VLA"),
+            False,
+            True,
+        ),
         (
             ("long axis", "Lange Achse", "2 Kammer", "4cav", "axial", "cine_tra", "RVOT"),
             False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,15 @@ pytest.importorskip("pydicom")
 from dicom_support import frame, image, save, write_cine, zip_folder
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.fileset import FileSet
 from pydicom.uid import ImplicitVRLittleEndian
 
+from ctct.errors import InputError
 from ctct.io.discover import discover
 from ctct.io.read import read_case, read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
-NOTE = "files beside the images that cannot be read: 8, named in run.json; copy them again"
+NOTE = "files that are missing or cannot be read: 8, named in run.json; copy them again"
 
 
 def end_slice(folder: Path) -> list[Path]:
@@ -56,17 +59,18 @@ def test_files_without_preamble_and_meta_information_are_read(
     )
 
 
-DAMAGE: list[Callable[[bytes], bytes]] = [
-    lambda content: b"",
-    lambda content: bytes(len(content)),  # a sparse copy
-    lambda content: content[:300],  # within the header
-    lambda content: b"<html>404 not found</html>",
-    lambda content: content[60:],
-]
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("ending", ["", ".dcm", ".part"])
+@pytest.mark.parametrize(
+    ("damage", "ending"),
+    [
+        (lambda content: b"", ""),
+        (lambda content: b"", ".dcm"),
+        (lambda content: b"", ".gz"),
+        (lambda content: bytes(len(content)), ".dcm"),  # a sparse copy
+        (lambda content: content[:300], ""),  # within the header
+        (lambda content: content[60:], ".dcm"),
+        (lambda content: b"<html>404 not found</html>", ".part"),
+    ],
+)
 def test_files_of_an_end_slice_are_counted_and_named(
     tmp_path: Path, damage: Callable[[bytes], bytes], ending: str
 ) -> None:
@@ -75,7 +79,7 @@ def test_files_of_an_end_slice_are_counted_and_named(
     for path in list(folder.iterdir()):
         content = path.read_bytes()
         path.unlink()
-        name = path.name + (ending if ending != ".part" or path in lost else "")
+        name = path.name + (ending if ending in ("", ".dcm") or path in lost else "")
         (folder / name).write_bytes(damage(content) if path in lost else content)
     ((case,), _) = discover([folder])
     assert sorted(case.unreadable) == sorted(f"{path}{ending}" for path in lost)
@@ -135,8 +139,28 @@ def test_damage_at_one_patient_is_no_note_at_others(
     (tmp_path / "p3" / "sax" / "IM1").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "p2" / "sax" / "IM500").write_bytes(b"")
     cases, _ = discover([tmp_path])
-    assert [len(case.unreadable) for case in cases] == [0, 1]
+    assert [case.name for case in cases] == ["p1_sax", "p2_sax", "p3_sax"]
+    assert [len(case.unreadable) for case in cases] == [0, 1, 0]
     assert f"{tmp_path / 'p3' / 'sax'}: 1 files cannot be read as DICOM" in caplog.text
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_scan_whose_files_are_all_lost_is_a_case_that_fails(tmp_path: Path, packed: bool) -> None:
+    for n in (0, 1):
+        uids = {"StudyInstanceUID": f"1.3.{n}", "SeriesInstanceUID": f"1.4.{n}"}
+        write_cine(tmp_path / f"p{n}", change=lambda t, z, u=uids: u)
+    lost = tmp_path / "p2"
+    lost.mkdir()
+    (lost / "IM1").write_bytes(bytes(128) + b"DICM")
+    (lost / "IM2.dcm").write_bytes(b"")
+    if packed:
+        lost = zip_folder(lost, tmp_path / "a.zip")
+        shutil.rmtree(tmp_path / "p2")
+    cases, _ = discover([tmp_path])
+    assert [read_case(case).notes for case in cases if case.series] == [(), ()]
+    (failing,) = (case for case in cases if not case.series)
+    with pytest.raises(InputError, match=f"{lost.name}: its files cannot be read as DICOM"):
+        read_case(failing)
 
 
 def test_a_damaged_zip_in_a_folder_is_a_case_that_fails(tmp_path: Path) -> None:
@@ -144,5 +168,27 @@ def test_a_damaged_zip_in_a_folder_is_a_case_that_fails(tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-300])
     cases, _ = discover([tmp_path])
     assert [case.name for case in cases] == ["a", "b", "cine"]
-    with pytest.raises(Exception, match="not a usable zip"):
+    with pytest.raises(InputError, match="not a usable zip"):
         read_case(cases[1])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_that_a_dicomdir_lists_and_that_are_not_there(tmp_path: Path, packed: bool) -> None:
+    write_cine(tmp_path / "cine")
+    files = FileSet()
+    for path in (tmp_path / "cine").iterdir():
+        files.add(path)
+    disc = tmp_path / "disc"
+    files.write(disc)
+    images = [path for path in disc.rglob("*") if path.is_file() and path.name != "DICOMDIR"]
+    for path in images:
+        if dcmread(path).InstanceNumber > 500:
+            path.unlink()
+        else:
+            path.rename(path.with_name(path.name.lower()))
+    scan = zip_folder(disc, tmp_path / "a.zip") if packed else disc / "DICOMDIR"
+    ((case,), _) = discover([scan])
+    assert len(case.unreadable) == 8
+    assert read_case(case).notes == (NOTE,)
+    ((part,), _) = discover([images[0].parent])
+    assert part.unreadable == ()
