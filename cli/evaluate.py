@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctct.choices import LabelOrder
+from ctct.cli.messages import count_of
 from ctct.cli.options import OUTPUT
 
 if TYPE_CHECKING:
@@ -91,10 +92,12 @@ def _print(findings: Findings, distances: bool) -> None:
     from ctct.evaluation.score import DICE, METRICS
     from ctct.evaluation.summary import ALL, MEAN, Quantity
     from ctct.labels import STRUCTURES
+    from ctct.measurement.regions import REGIONS
 
     evaluation = findings.evaluation
     say = typer.echo
-    say(f"Dice of {len(evaluation.scores)} frames, mean ± standard deviation over frames")
+    frames = count_of(len(evaluation.scores), "frame")
+    say(f"Dice of {frames}, mean ± standard deviation over frames")
     for structure in (*STRUCTURES, MEAN):
         average = findings.averages[Quantity(ALL, structure, DICE)]
         worst = min(
@@ -102,6 +105,18 @@ def _print(findings: Findings, distances: bool) -> None:
             for score in evaluation.scores
         )
         say(f"  {structure:5} {average.mean:.4f} ± {average.sd:.4f}   worst {worst:.4f}")
+    for structure in STRUCTURES:
+        places = {
+            region: findings.slices[ALL, region, structure]
+            for region in REGIONS
+            if (ALL, region, structure) in findings.slices
+        }
+        if places:
+            text = "; ".join(
+                f"{region} missed {c.missed} of {c.present}, false {c.false} of {c.absent}"
+                for region, c in places.items()
+            )
+            say(f"slices of {structure}: {text}")
     if distances:
         for metric in METRICS[2:]:
             say(f"{metric} in {evaluation.unit}, mean ± standard deviation, frames without")
@@ -110,7 +125,8 @@ def _print(findings: Findings, distances: bool) -> None:
                 say(f"  {structure:5} {average.mean:.2f} ± {average.sd:.2f}   {average.undefined}")
         for column, a in findings.agreements.items():
             limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}, r {a.correlation:.4f}"
-            say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {a.count} patients")
+            patients = count_of(a.count, "patient")
+            say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {patients}")
     for quantity, c in findings.comparisons.items():
         if quantity.group == ALL:
             say(
@@ -118,10 +134,11 @@ def _print(findings: Findings, distances: bool) -> None:
                 f"{c.difference.mean:+.4f} ({c.difference.low:+.4f} to {c.difference.high:+.4f}), "
                 f"p {c.p:.3g}"
             )
-    for names, side in (
-        (evaluation.unpredicted, "references without a prediction"),
-        (evaluation.unreferenced, "predictions without a reference"),
+    for names, kind, lack in (
+        (evaluation.unpredicted, "reference", "without a prediction"),
+        (evaluation.unreferenced, "prediction", "without a reference"),
     ):
         if names:
             more = ", …" if len(names) > 5 else ""
-            say(f"{len(names)} {side}: {', '.join(names[:5])}{more}", err=True)
+            count = count_of(len(names), kind)
+            say(f"{count} {lack}: {', '.join(names[:5])}{more}", err=True)

@@ -12,7 +12,9 @@ FORMER_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "train": {
         "--window": "--heart-crop-size",
         "--start-from": "--init-from",
-        "--cross-weight": "--cross-teaching-weight",
+        "--cross-weight": "--unlabelled-weight",
+        "--cross-teaching-weight": "--unlabelled-weight",
+        "--labelled-only": "--method=labelled_only",
     },
     "export": {"--licence": "--license"},
 }

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.io.dicom.series import Series
+    from ctct.io.case import Case
+    from ctct.io.study import Study
 
 
 def info(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH", help="List the scans there instead."),
+        typer.Argument(metavar="PATH", help="Describe the scans there instead."),
     ] = None,
     model: Annotated[
         str,
@@ -28,8 +29,8 @@ def info(
 ) -> None:
     """Print versions, runtimes, devices and the model's description.
 
-    Given PATH, lists its scans and DICOM series instead, and says why ctct predict would not
-    segment a series.
+    Given PATH, describes its scans instead: size, spacing, orientation, the flags that ctct
+    predict would raise before it segments them, and why it would not take a file or DICOM series.
     """
     if paths:
         _list_scans(paths)
@@ -68,32 +69,66 @@ def info(
 
 def _list_scans(paths: list[Path]) -> None:
     from ctct.cli.messages import one_line
+    from ctct.io.case import Case
     from ctct.io.discover import list_scans
 
     scans = list_scans(paths)
     for path in scans.files:
-        typer.echo(one_line(f"{path}: a file, taken"))
+        _show(f"{path}: a file", Case(path, path.name))
     for stack in scans.stacks:
-        typer.echo(one_line(f"{stack[0].parent}: {len(stack)} NIfTI slices, taken as one scan"))
+        folder = stack[0].parent
+        _show(f"{folder}: {len(stack)} NIfTI slices, one scan", Case(folder, "", slices=stack))
     for path in scans.label_maps:
         typer.echo(one_line(f"{path}: label map, not taken"))
+    for kind in scans.other_formats:
+        typer.echo(one_line(f"{kind} (not taken)"))
     for series, reason in zip(scans.series, scans.rejections, strict=True):
-        verdict = f"not taken: {reason}" if reason else f"taken{_irregularities(series)}"
         first, path = series.first, series.path
         rows, columns = first.shape
         size = f"{len(series.slices)} slices of {series.phases} phases, {rows}×{columns}"
-        typer.echo(
-            one_line(f"{path}: series {first.number} {first.description!r}, {size}, {verdict}")
-        )
+        what = f"{path}: {series.label} {first.description!r}, {size}"
+        if reason:
+            typer.echo(one_line(f"{what}, not taken: {reason}"))
+        else:
+            _show(what, Case(path, "", series))
         typer.echo(f"  --series {series.uids[0]}")
 
 
-def _irregularities(series: Series) -> str:
+def _show(what: str, case: Case) -> None:
+    """Print what a scan is, its size and position, and its flags; or why it cannot be used."""
+    from ctct.cli.messages import one_line
     from ctct.errors import InputError
-    from ctct.io.dicom.stack import arrange
+    from ctct.inference.segmentation import check_segmentable
+    from ctct.io.read import read_case
+    from ctct.prediction.quality_record import study_flags
 
     try:
-        notes = arrange(series).notes
+        study = read_case(case)
+        check_segmentable(study)
     except InputError as error:
-        return f", but cannot be used: {error}"
-    return f" ({'; '.join(notes)})" if notes else ""
+        typer.echo(one_line(f"{what}, taken, but cannot be used: {error}"))
+        return
+    typer.echo(one_line(f"{what}, taken"))
+    for line in (
+        *_describe(study),
+        *(f"{flag.level}: {flag.reason}" for flag in study_flags(study)),
+    ):
+        typer.echo(one_line(f"  {line}"))
+
+
+def _describe(study: Study) -> tuple[str, str]:
+    """Size and orientation of a scan."""
+    from nibabel import aff2axcodes
+
+    frames = "1 frame" if study.frames == 1 else f"{study.frames} frames"
+    slices = "1 slice" if study.slices == 1 else f"{study.slices} slices"
+    rows, columns = study.voxels.shape[2:]
+    row_mm, column_mm = study.spacing_mm
+    sizes = f"{rows}×{columns} pixels of {row_mm:.4g}×{column_mm:.4g} mm"
+    apart = f"{study.slice_spacing_mm:.4g} mm apart".replace("nan mm", "an unknown distance")
+    names = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "S": "head", "I": "feet"}
+    ways = [names.get(code, "an unknown side") for code in aff2axcodes(study.affine)]
+    return (
+        f"{frames} of {slices}, {apart}, {sizes}",
+        "by the header, columns go to {}, rows to {}, slices to {}".format(*ways),
+    )

@@ -59,7 +59,7 @@ def run() -> None:
     except CtctError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        typer.echo(f"ctct: {one_line(error)}", err=True)
+        typer.echo(f"ctct: {one_line(error.with_options or error)}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # typer's exit code for Ctrl-C

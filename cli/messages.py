@@ -14,6 +14,11 @@ def one_line(text: object) -> str:
     )
 
 
+def count_of(number: int, noun: str) -> str:
+    """The number and the noun, as in "1 frame" and "2 frames"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 class OneLineFormatter(logging.Formatter):
     """Formats each message as one line; a traceback follows unchanged."""
 

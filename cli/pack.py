@@ -23,9 +23,9 @@ def pack(
 
     ctct train takes it on machines that have neither the scans nor nibabel.
     """
+    from ctct.datasets.layouts import PACK, read_collection
+    from ctct.datasets.pack import write_pack
     from ctct.errors import ConfigError
-    from ctct.training.data.layouts import PACK, read_collection
-    from ctct.training.data.pack import write_pack
 
     if out.suffix != PACK:
         raise ConfigError(f"--out {out}: must end in {PACK}")

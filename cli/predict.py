@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctct.choices import LabelOrder, Precision
+from ctct.choices import LabelOrder, NameFrom, Precision
 from ctct.cli.options import (
     BOTH,
     DEVICE,
@@ -45,6 +45,22 @@ def predict(
             rich_help_panel=INPUT,
         ),
     ] = None,
+    name_from: Annotated[
+        NameFrom,
+        typer.Option(
+            help="What a case is called after: its path below INPUT, its file or folder alone, or "
+            "of DICOM a hash of the study's UID, or the PatientID.",
+            rich_help_panel=INPUT,
+        ),
+    ] = "path",
+    deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Longest time to read a scan; one that takes longer fails, and the others go on.",
+            rich_help_panel=INPUT,
+        ),
+    ] = 120,
     model: Annotated[
         str,
         typer.Option(
@@ -122,7 +138,7 @@ def predict(
         bool,
         typer.Option(
             "--keep-all-components",
-            help="Keep every component of each structure, not only the largest.",
+            help="Keep the networks' labels as they are: parts that lie apart, holes in the heart.",
             rich_help_panel=LABEL_MAPS,
         ),
     ] = False,
@@ -160,6 +176,15 @@ def predict(
             "--keep-identifiers",
             help="Write the patient's name, ID and study date of DICOM into tables and report.",
             rich_help_panel=REPORT,
+        ),
+    ] = False,
+    de_identify: Annotated[
+        bool,
+        typer.Option(
+            "--de-identify",
+            help="Leave patient, study, hospital and staff out of DICOM segmentations; the UIDs of "
+            "study and images stay.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     overwrite: Annotated[
@@ -206,6 +231,7 @@ def predict(
             members=tuple(members.split(",")),
             tta=tta,
             series=series or (),
+            name_from=name_from,
             label_order=label_order,
             clean_up=not keep_all_components,
             pictures=pictures,
@@ -216,7 +242,9 @@ def predict(
             es=es,
             compare=compare or (),
             keep_identifiers=keep_identifiers,
+            de_identify=de_identify,
             overwrite=overwrite,
+            deadline_s=deadline,
             observer=observer,
             on_export=observer.export_stage,
         )

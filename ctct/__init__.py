@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ctct import errors, labels
     from ctct.api.functions import (
+        compare_methods,
         evaluate,
         export,
         predict,
@@ -41,6 +42,7 @@ _HOMES = {
     "Result": "ctct.api.result",
     "Study": "ctct.io.study",
     "__version__": "",
+    "compare_methods": "ctct.api.functions",
     "errors": "",
     "evaluate": "ctct.api.functions",
     "export": "ctct.api.functions",
@@ -58,6 +60,7 @@ __all__ = [
     "Result",
     "Study",
     "__version__",
+    "compare_methods",
     "errors",
     "evaluate",
     "export",

@@ -14,5 +14,20 @@ Precision = Literal["auto", "fp32", "bf16"]
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 #: A numbering of the structures, a key of :data:`ctct.labels.ORDERS`.
 LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
+#: What the names of cases come from.
+NameFrom = Literal["path", "file", "study", "patient"]
 #: Settings of a training run to start from.
 Preset = Literal["paper", "best", "small"]
+#: A way to learn from unlabelled slices, a key of :data:`ctct.training.methods.METHODS`.
+MethodName = Literal[
+    "cross_teaching",
+    "labelled_only",
+    "mean_teacher",
+    "entropy_minimization",
+    "deep_adversarial",
+    "uncertainty_aware_mean_teacher",
+    "interpolation_consistency",
+    "cross_pseudo_supervision",
+    "cross_consistency",
+    "deep_co_training",
+]

@@ -12,9 +12,14 @@ EXIT_INTERRUPTED = 130
 
 
 class CtctError(Exception):
-    """Base of all errors that a user can cause or correct."""
+    """Base of all errors that a user can cause or correct.
+
+    Attributes:
+        with_options: the message for the command line, where it differs from that for Python.
+    """
 
     exit_code = EXIT_INTERNAL
+    with_options = ""
 
 
 class ConfigError(CtctError):

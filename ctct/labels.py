@@ -45,14 +45,16 @@ ORDERS: Mapping[str, Mapping[str, int]] = {
 
 
 def remap(
-    label_map: npt.NDArray[np.integer], source: str = "acdc", target: str = "acdc"
+    label_map: npt.NDArray[np.integer],
+    source: str | Mapping[str, int] = "acdc",
+    target: str | Mapping[str, int] = "acdc",
 ) -> npt.NDArray[np.uint8]:
     """Renumber a label map from one order to another.
 
     Args:
         label_map: integers, any shape.
-        source: the order of ``label_map``, a key of :data:`ORDERS`.
-        target: the order of the result, a key of :data:`ORDERS`.
+        source: the order of ``label_map``, a key of :data:`ORDERS` or the value of each structure.
+        target: the order of the result, likewise.
 
     Returns:
         uint8 array of the same shape.
@@ -60,27 +62,34 @@ def remap(
     Raises:
         InputError: an order is unknown, or the map holds a value that its order does not have.
     """
-    for order in (source, target):
-        if order not in ORDERS:
-            raise InputError(f"unknown label order {order!r}; choose one of {', '.join(ORDERS)}")
+    old, new = (_values(order) for order in (source, target))
     lookup = np.zeros(256, np.uint8)
     known = np.zeros(256, bool)
     known[0] = True
-    for structure, value in ORDERS[source].items():
-        lookup[value] = ORDERS[target][structure]
+    for structure, value in old.items():
+        lookup[value] = new[structure]
         known[value] = True
     low, high = (int(label_map.min()), int(label_map.max())) if label_map.size else (0, 0)
     if low < 0 or high > 255 or not known[low : high + 1].all():
         values = np.unique(label_map)
         unknown = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
         if unknown:
+            name = repr(source) if isinstance(source, str) else str(dict(source))
             raise InputError(
-                f"label map holds {unknown}, which the {source!r} order does not name; "
-                f"expected 0 and {sorted(ORDERS[source].values())}"
+                f"label map holds {unknown}, which the {name} order does not name; "
+                f"expected 0 and {sorted(old.values())}"
             )
-    if ORDERS[source] == ORDERS[target]:
+    if old == new:
         return label_map.astype(np.uint8)
     return np.take(lookup, label_map)
+
+
+def _values(order: str | Mapping[str, int]) -> Mapping[str, int]:
+    if not isinstance(order, str):
+        return order
+    if order not in ORDERS:
+        raise InputError(f"unknown label order {order!r}; choose one of {', '.join(ORDERS)}")
+    return ORDERS[order]
 
 
 def bounding_box(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[slice, slice]:

@@ -11,25 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ctct.demo.uploads import check_zip
+from ctct.demo.reading import read_upload
 from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
-from ctct.io.read import find_case, read_case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames
 from ctct.model_files.model_file import ModelFile
-from ctct.prediction.case_files import output_path
 from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.comparison import indices_at_phases
 from ctct.prediction.patient_result import add_phases, join_cases
 from ctct.prediction.patients import find_context, frame_numbers
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
-
-#: Largest scan of a visitor, as 32-bit numbers; keeps the server's memory below 2 GB.
-MAX_UNPACKED_BYTES = 3 * 2**26
 
 #: Called with the name of the stage and the share of it that is done.
 OnStage = Callable[[str, float], object]
@@ -132,9 +128,7 @@ def read_scan(path: Path) -> UploadedScan:
         RuntimeUnavailableError: it is DICOM, and pydicom is not installed.
     """
     begun = time.perf_counter()
-    check_zip(path)
-    case = find_case(path)
-    study = read_case(case, MAX_UNPACKED_BYTES)
+    case, study = read_upload(path)
     check_segmentable(study)
     return UploadedScan(case, study, time.perf_counter() - begun)
 
@@ -182,7 +176,7 @@ def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:
     """Measure and judge a labelled scan."""
     begun = time.perf_counter()
     case = scan.case
-    context = find_context([case], frame_numbers(case.name, scan.study.frames))
+    context = find_context([case], frame_numbers(case, scan.study.frames))
     result = analyze_case(labelled.segmentation, name=case.name, context=context)
     return Analysis(scan, labelled, result, time.perf_counter() - begun)
 

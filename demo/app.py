@@ -9,11 +9,14 @@ from typing import Any
 
 import gradio as gr
 
+from ctct.demo.analysis import read_scan
 from ctct.demo.engines import Engines
 from ctct.demo.handlers import Request, fill, give_back_memory, segment
 from ctct.demo.panels import describe_error, message_html
-from ctct.demo.samples import FIRST, SAMPLES, write_sample
+from ctct.demo.samples import FIRST, SAMPLES, sample_file
 from ctct.demo.uploads import Uploads
+from ctct.demo.visits import COOKIE
+from ctct.errors import InputError
 from ctct.model_files.single_network import can_cut
 
 log = logging.getLogger(__name__)
@@ -23,9 +26,6 @@ MAX_UPLOAD_MB = 256
 
 #: Length of the queue of visitors.
 MAX_WAITING = 30
-
-#: Seconds after which an upload that was not labelled is deleted.
-UNUSED_S = 900
 
 #: Entry of the list of engines to compare with.
 NOTHING = "nothing"
@@ -38,11 +38,9 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
 
     Args:
         engines: label the visitors' scans, one at a time.
-        scans: keeps each scan until it is labelled.
+        scans: keeps each scan until it is read.
     """
-    with gr.Blocks(
-        title="ctct demo", analytics_enabled=False, delete_cache=(UNUSED_S // 3, UNUSED_S)
-    ) as page:
+    with gr.Blocks(title="ctct demo", analytics_enabled=False) as page:
         gr.HTML(
             '<div class="ctct-head"><h1>Heart segmentation of a short-axis cine</h1>'
             "<p>Research use only: not a medical device. Scans are deleted once they are labelled."
@@ -81,7 +79,7 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                 info="As layers, and as a range of every index; takes twice as long",
                 interactive=can_cut(),
             )
-        scan = gr.State("", time_to_live=UNUSED_S, delete_callback=scans.discard)
+        scan = gr.State("")  # its path on the server, which the browser does not get
         with gr.Row():
             with gr.Column(scale=8, min_width=340):
                 viewer = gr.HTML(elem_id="viewer")
@@ -111,13 +109,21 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             "commands": commands,
         }
 
-        def take(new: str, earlier: str) -> tuple[str, None]:
+        def take(new: str, earlier: str, http: gr.Request) -> tuple[str, None]:
             scans.discard(earlier)
-            return scans.take(new), None
+            return take_upload(new, http), None
 
-        def take_sample(name: str, earlier: str) -> str:
+        def take_upload(path: str, http: gr.Request) -> str:
+            try:
+                return scans.take(path, http.cookies.get(COOKIE, ""), http.session_hash or "")
+            except InputError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+
+        def take_sample(name: str, earlier: str, http: gr.Request) -> str:
+            if name not in list(SAMPLES):  # a client may send a value of any type
+                raise gr.Error("no such sample", print_exception=False)
             scans.discard(earlier)
-            return str(write_sample(name, scans.new_folder()))
+            return scans.add(*sample_file(name), http.session_hash or "")
 
         def show(
             path: str,
@@ -127,41 +133,50 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             http: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
         ) -> Iterator[Events]:
-            """Fill the page, the viewer first; the scan is deleted in any case."""
-            if not Path(path).is_file():  # its visitor uploaded another one while it waited
-                return
+            """Fill the page, the viewer first; the scan is deleted as soon as it is read."""
             request = Request(engine, "" if compare in (NOTHING, engine) else compare, alone)
-            with scans.in_use(path) as file:
-                try:
-                    yield {more: gr.update(visible=False)}
-                    url = str(http.request.base_url)
-                    for filled in fill(
-                        file, request, engines, url, lambda s, n: progress(n, desc=s)
-                    ):
-                        yield {parts[name]: html for name, html in filled.items()}
-                    yield {
-                        compared: gr.update(visible=bool(request.compare)),
-                        more: gr.update(visible=True),
-                    }
-                except Exception as error:
-                    log.debug("a scan failed", exc_info=error)
-                    message = message_html(describe_error(error, file))
-                    yield {viewer: message, beside: "", more: gr.update(visible=False)}
-                finally:
-                    give_back_memory()
 
-        def segment_for_program(scan: str | None, engine: str) -> dict[str, Any]:
+            def on_stage(stage: str, share: float) -> None:
+                progress(share, desc=stage)
+
+            try:
+                on_stage("reading", 0)
+                with scans.claim(path) as file:
+                    if file is None:  # its visitor has left, or has uploaded another one
+                        return
+                    scan = read_scan(file)
+                yield {more: gr.update(visible=False)}
+                for filled in fill(scan, request, engines, str(http.request.base_url), on_stage):
+                    yield {parts[name]: html for name, html in filled.items()}
+                yield {
+                    compared: gr.update(visible=bool(request.compare)),
+                    more: gr.update(visible=True),
+                }
+            except Exception as error:
+                log.debug("a scan failed", exc_info=error)
+                message = message_html(describe_error(error, Path(path)))
+                yield {viewer: message, beside: "", more: gr.update(visible=False)}
+            finally:
+                give_back_memory()
+
+        def segment_for_program(scan: str | None, engine: str, http: gr.Request) -> dict[str, Any]:
             """Segment a scan; returns its verdict, indices and files (base64), and keeps none."""
             if not scan:
                 raise gr.Error("no file was given", print_exception=False)
-            with scans.in_use(scans.take(scan)) as file:
-                try:
-                    return segment(file, engine, engines)
-                except Exception as error:
-                    log.debug("a scan failed", exc_info=error)
-                    raise gr.Error(describe_error(error, file), print_exception=False) from None
-                finally:
-                    give_back_memory()
+            path = take_upload(scan, http)
+            try:
+                with scans.claim(path) as file:
+                    if file is None:
+                        raise InputError(f"{path}: its sender has left")
+                    engines.segmenter(engine)  # a name that is wrong is told at once
+                    read = read_scan(file)
+                return segment(read, engine, engines)
+            except Exception as error:
+                log.debug("a scan failed", exc_info=error)
+                text = describe_error(error, Path(path))
+                raise gr.Error(text, print_exception=False) from None
+            finally:
+                give_back_memory()
 
         names = ", ".join(engines.options)
         one_at_a_time: Events = {"concurrency_id": "segmenter", "concurrency_limit": 1}

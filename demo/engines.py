@@ -28,6 +28,7 @@ class Engines:
     Attributes:
         options: name shown to the options of ``ctct predict`` that give the same; the one to start
             with is the first.
+        folder: where the networks of a pair go; None for a temporary folder.
 
     Raises:
         ModelError: a model is missing or is not one of ctct's.
@@ -57,7 +58,7 @@ class Engines:
                 self._plans[shown] = plan
         self._loaded = ("", "")
         self._segmenter: Segmenter | None = None
-        self._networks = tempfile.TemporaryDirectory(prefix="ctct-networks-")
+        self.folder: Path | None = None
         self.segmenter(self.first)
 
     @property
@@ -86,7 +87,10 @@ class Engines:
             plan = self._plans[name]
             if network:
                 number = list(self.options).index(name)
-                path = Path(self._networks.name) / f"{number}.{network}.onnx"
+                if self.folder is None:
+                    self._temporary = tempfile.TemporaryDirectory(prefix="ctct-networks-")
+                    self.folder = Path(self._temporary.name)
+                path = self.folder / f"{number}.{network}.onnx"
                 plan = replace(plan, model=network_alone(plan.model, network, path))
             self._segmenter, self._loaded = Segmenter.load(plan), (name, network)
         return self._segmenter

@@ -7,7 +7,6 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ctct.demo.analysis import (
@@ -19,7 +18,6 @@ from ctct.demo.analysis import (
     label_first_frame,
     label_scan,
     measure_labels,
-    read_scan,
 )
 from ctct.demo.engines import Engines
 from ctct.demo.panels import (
@@ -52,22 +50,20 @@ class Request:
 
 
 def fill(
-    path: Path, request: Request, engines: Engines, url: str, on_stage: OnStage
+    scan: UploadedScan, request: Request, engines: Engines, url: str, on_stage: OnStage
 ) -> Iterator[Parts]:
     """The parts of the page for a scan: its first frame, then all of it, then the answers.
 
     Args:
-        path: the scan.
+        scan: the scan.
         request: what the visitor chose.
         engines: all engines.
         url: of this page, for the commands.
         on_stage: told of the progress.
 
     Raises:
-        CtctError: the scan cannot be used, or an engine cannot be loaded.
+        CtctError: an engine cannot be loaded.
     """
-    on_stage("reading", 0)
-    scan = read_scan(path)
     if scan.study.frames > 1:
         first = label_first_frame(scan.study, engines.segmenter(request.engine))
         words = f"Phase 0 is ready; all {scan.study.frames} follow…"
@@ -91,8 +87,10 @@ def fill(
     yield {
         "beside": answers_html(answer, labelled),
         "montage": montage_html(answer),
-        "comparison": comparison_html(labelled, second) if second else "",
-        "commands": commands_text(path.name, options, url, request.engine),
+        "comparison": comparison_html(labelled, second, analysis.result.measurements)
+        if second
+        else "",
+        "commands": commands_text(scan.case.path.name, options, url, request.engine),
     }
 
 
@@ -127,14 +125,13 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def segment(path: Path, engine: str, engines: Engines) -> dict[str, Any]:
+def segment(scan: UploadedScan, engine: str, engines: Engines) -> dict[str, Any]:
     """Verdict, indices and files of a scan, for a program.
 
     Raises:
-        CtctError: the scan cannot be used, or an engine cannot be loaded.
+        CtctError: an engine cannot be loaded.
     """
     segmenter = engines.segmenter(engine)
-    scan = read_scan(path)
     labelled = label_scan(scan.study, segmenter, engine)
     answer = answer_scan(analyze_scan(scan, labelled))
     result = answer.result

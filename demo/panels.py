@@ -15,6 +15,7 @@ from markupsafe import Markup
 from ctct.demo.analysis import Answer, Labelled, measure_labels
 from ctct.errors import CtctError
 from ctct.evaluation.overlap import dice_by_structure
+from ctct.measurement.volumes import Measurements
 from ctct.report.html import render
 from ctct.report.patient_page import describe_phases, indices_table
 
@@ -65,15 +66,27 @@ def _describe_engine(labelled: Labelled) -> str:
     return f"{labelled.runtime}, model {labelled.model.path.name}"
 
 
-def comparison_html(first: Labelled, second: Labelled) -> Markup:
-    """Times and indices of two engines on the same scan, and the agreement of their labels."""
+def comparison_html(
+    first: Labelled, second: Labelled, measured: Measurements | None = None
+) -> Markup:
+    """Times and indices of two engines on the same scan, and the agreement of their labels.
+
+    Args:
+        first: the labels of one engine.
+        second: those of the other.
+        measured: the measurements of the first, where they are known already.
+    """
     both = (first, second)
     rows = {
         "with": [_describe_engine(labelled) for labelled in both],
         "segmenting (s)": [f"{labelled.seconds:.2f}" for labelled in both],
         "slices/s": [f"{labelled.slices_per_second:.0f}" for labelled in both],
     }
-    indices = [measure_labels(labelled.segmentation).indices for labelled in both]
+    measurements = (
+        measured or measure_labels(first.segmentation),
+        measure_labels(second.segmentation),
+    )
+    indices = [found.indices for found in measurements]
     for index in ("LVEDV (mL)", "LVESV (mL)", "LVEF (%)"):
         if index in indices[0]:
             rows[index] = [f"{values[index]:.2f}" for values in indices]

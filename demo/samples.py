@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -26,16 +25,8 @@ FIRST = next(iter(SAMPLES))
 _lock = Lock()
 
 
-def write_sample(name: str, folder: Path) -> Path:
-    """Write a sample into ``folder``, and return its path."""
-    stem, content = sample_file(name)
-    path = folder / f"{stem}.nii.gz"
-    path.write_bytes(content)
-    return path
-
-
 def sample_file(name: str) -> tuple[str, bytes]:
-    """Stem and content of the file of a sample, made on first use."""
+    """Name and content of the file of a sample, made on first use."""
     with _lock:
         return _make(name)
 
@@ -46,4 +37,4 @@ def _make(name: str) -> tuple[str, bytes]:
     study, labels = DAMAGES[damage](*synthetic_cine(seed), np.random.default_rng(seed))
     if damage != "none":
         study = replace(study, name=f"{study.name}_noisy")
-    return study.name, encode_study(study, labels)[study.name]
+    return f"{study.name}.nii.gz", encode_study(study, labels)[study.name]

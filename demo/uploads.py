@@ -1,4 +1,4 @@
-"""Uploaded scans: each in a private folder, deleted after use.
+"""Uploaded scans: each in a private folder, deleted once it is read or its visitor has left.
 
 Gradio keeps more data, and for longer, than a server of patients' scans should. This module changes
 that.
@@ -6,34 +6,28 @@ that.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
-import tempfile
+import stat
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from gradio import route_utils
+from gradio import processing_utils
 from gradio.state_holder import SessionState
 
+from ctct.demo.visits import ANYONE, Visits, owner_of
 from ctct.errors import InputError
-from ctct.io.dicom.files import Opener, is_zip
 
-#: Largest unpacked size and largest number of files of a zip.
-MAX_ZIP_BYTES, MAX_MEMBERS = 2**30, 20_000
+#: Largest size of all uploads that are not read yet, in bytes.
+MAX_WAITING_BYTES = 4 * 2**30
 
-
-class _Upload(route_utils.GradioUploadFile):  # type: ignore[misc]
-    """An upload with a path of its own.
-
-    Gradio names the folder of an upload after its content. Two visitors with the same file would
-    share a path, and the first to finish would delete the other's file.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sha.update(secrets.token_bytes(16))
+#: Seconds after which what is not read is deleted: in any case, and where its visitor has left.
+UNUSED_S, ABANDONED_S = 1800, 30
 
 
 def _forget(session: SessionState, key: int, value: object) -> None:
@@ -43,64 +37,142 @@ def _forget(session: SessionState, key: int, value: object) -> None:
     """
 
 
-route_utils.GradioUploadFile = _Upload
+async def _refuse_to_download(url: str, *_: object, **__: object) -> NoReturn:
+    """Fetch nothing: a client may name an address in place of an upload."""
+    raise ValueError("give a file, not an address")
+
+
 SessionState._update_value_in_config = _forget
+processing_utils.async_ssrf_protected_download = _refuse_to_download
 
 
 class Uploads:
-    """The scans of all visitors until they are labelled.
+    """The scans of all visitors until they are read; safe to use from several threads.
+
+    Only paths that this class has made are ever deleted, whatever a client names.
 
     Args:
-        folder: a folder that no other user can read.
+        folder: a folder that no other user can read, without links in its path.
+
+    Attributes:
+        arrived: the folder into which Gradio writes what arrives; each upload has a folder of its
+            own there, which begins with :func:`ctct.demo.visits.owner_of` its visitor.
+        visits: who is on the page.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._in_use: set[str] = set()
+        self.arrived = folder / "uploads"
+        self.arrived.mkdir()
+        self.visits = Visits(on_end=self._end_visit)
+        self._waiting = folder / "waiting"
+        self._waiting.mkdir()
+        self._tabs: dict[str, str] = {}  # scan to the tab that waits for it
+        self._announced = 0  # bytes that are arriving
+        self._lock = threading.Lock()
 
-    def take(self, upload: str | Path) -> str:
-        """Move an upload into a folder of its own, and return its path there."""
-        upload = Path(upload)
-        path = shutil.move(upload, self.new_folder() / upload.name)
-        shutil.rmtree(upload.parent, ignore_errors=True)
-        return str(path)
+    def take(self, upload: str | Path, visitor: str, tab: str = "") -> str:
+        """Move an upload into a folder of its own, and return its path there.
 
-    def new_folder(self) -> Path:
-        """Make a folder for one scan."""
-        return Path(tempfile.mkdtemp(dir=self._folder))
+        Args:
+            upload: the path that the client names.
+            visitor: value of the client's cookie.
+            tab: session of the page that waits for the scan.
 
-    def discard(self, path: str) -> None:
-        """Delete a scan, unless it is being labelled; it is deleted afterwards then."""
-        if path and path not in self._in_use:
-            shutil.rmtree(Path(path).parent, ignore_errors=True)
+        Raises:
+            InputError: it is no regular file in an upload folder of this visitor.
+        """
+        path = Path(upload)
+        try:
+            own = path.parent.parent == self.arrived and path.parent.name.startswith(
+                f"{owner_of(visitor)}-"
+            )
+            if not own or not stat.S_ISREG(path.lstat().st_mode) or path.resolve() != path:
+                raise FileNotFoundError
+            with self._new_scan(path.name, tab) as scan:
+                path.rename(scan)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path.name}: not among your uploads; upload it again") from error
+        shutil.rmtree(path.parent, ignore_errors=True)
+        return str(scan)
+
+    def add(self, name: str, content: bytes, tab: str) -> str:
+        """Write a scan into a folder of its own, and return its path there."""
+        with self._new_scan(name, tab) as scan:
+            scan.write_bytes(content)
+        return str(scan)
 
     @contextmanager
-    def in_use(self, path: str) -> Iterator[Path]:
-        """Keep a scan inside a context; delete it at the end, also after an error."""
-        self._in_use.add(path)
+    def _new_scan(self, name: str, tab: str) -> Iterator[Path]:
+        """The path of a new scan, which is kept once the context has put a file there."""
+        folder = self._waiting / secrets.token_hex(16)
+        folder.mkdir(mode=0o700)
+        scan = folder / name
         try:
-            yield Path(path)
+            yield scan
+            os.utime(folder)  # its age counts from now on
+            self._tabs[str(scan)] = tab
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    @contextmanager
+    def claim(self, scan: str) -> Iterator[Path | None]:
+        """The scan inside a context, at whose end it is deleted; None if it is gone."""
+        found = self._tabs.pop(scan, None) is not None
+        try:
+            yield Path(scan) if found else None
         finally:
-            self._in_use.remove(path)
-            self.discard(path)
+            if found:
+                shutil.rmtree(Path(scan).parent, ignore_errors=True)
+
+    def discard(self, scan: str) -> None:
+        """Delete a scan, unless someone has claimed it, who deletes it."""
+        with self.claim(scan):
+            pass
+
+    def _end_visit(self, tab: str) -> None:
+        for scan in [scan for scan, its_tab in list(self._tabs.items()) if its_tab == tab]:
+            self.discard(scan)
+
+    def sweep(self) -> None:
+        """Delete what nobody waits for any more."""
+        for scan, tab in list(self._tabs.items()):
+            if self._is_due(Path(scan).parent, tab):
+                self.discard(scan)
+        for path in self.arrived.iterdir():
+            if not path.is_dir():
+                if _age_s(path) > UNUSED_S:
+                    path.unlink(missing_ok=True)
+            elif self._is_due(path, path.name.partition("-")[0]):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _is_due(self, folder: Path, key: str) -> bool:
+        """Whether a folder of the visitor, or tab, of that key is to be deleted."""
+        may_wait = key == ANYONE or self.visits.is_here(key)
+        return _age_s(folder) > (UNUSED_S if may_wait else ABANDONED_S)
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[bool]:
+        """Whether an upload of that many bytes fits; it is counted inside the context."""
+        with self._lock:
+            stored = sum(_sizes(self.arrived)) + sum(_sizes(self._waiting))
+            fits = stored + self._announced + size <= MAX_WAITING_BYTES
+            self._announced += size if fits else 0
+        try:
+            yield fits
+        finally:
+            with self._lock:
+                self._announced -= size if fits else 0
 
 
-def check_zip(path: Path) -> None:
-    """Refuse a zip that is too large for this machine; accept any other file.
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # deleted meanwhile
+            yield path.lstat().st_size
 
-    A zip is never unpacked to the disk, so that the paths in it are harmless.
 
-    Raises:
-        InputError: the zip is damaged or too large.
-    """
-    if not is_zip(path):
-        return
-    with Opener() as opener:
-        members = opener.archive(path).infolist()
-    size = sum(member.file_size for member in members)
-    if size > MAX_ZIP_BYTES or len(members) > MAX_MEMBERS:
-        raise InputError(
-            f"{path}: unpacks to {size / 2**20:.0f} MB in {len(members)} files, this page takes "
-            f"{MAX_ZIP_BYTES / 2**20:.0f} MB in {MAX_MEMBERS}; zip only the short-axis cine, "
-            "or use ctct predict"
-        )
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0

@@ -37,6 +37,15 @@ def scd() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def dicom_studies() -> Path:
+    """Zips of whole DICOM studies."""
+    folder = SHARED / "dicom"
+    if not folder.is_dir():
+        pytest.skip(f"needs the DICOM studies in {folder}")
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _separate_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep compiled models of tests out of the user's cache folder."""

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("choices", "errors"),
     ("labels",),
-    ("storage",),
+    ("child_process", "storage"),
     ("io", "model_files"),
-    ("measurement", "models"),
+    ("datasets", "measurement", "models"),
     ("report", "synthetic"),
     ("evaluation", "runtimes"),
     ("inference", "training"),

@@ -7,23 +7,33 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ctct.api.inputs import as_path
-from ctct.choices import Device, ExportPrecision, LabelOrder, Precision, Preset, RuntimeName
+from ctct.api.messages import naming_arguments
+from ctct.choices import (
+    Device,
+    ExportPrecision,
+    LabelOrder,
+    MethodName,
+    NameFrom,
+    Precision,
+    Preset,
+    RuntimeName,
+)
 from ctct.errors import ConfigError, InputError, missing_package
+from ctct.evaluation.summary import Findings, compare_evaluations
 from ctct.io.read import read_study as _read_study
+from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
-from ctct.model_files.model_file import DEFAULT
+from ctct.model_files.model_file import DEFAULT, ModelFile
+from ctct.model_files.variant import Variant
+from ctct.prediction.pipeline import Observer
+from ctct.prediction.run_manifest import CaseStatus
 from ctct.synthetic import synthetic_cine
 
-if TYPE_CHECKING:
-    from ctct.evaluation.summary import Findings
+if TYPE_CHECKING:  # it imports torch
     from ctct.exporters.export import Artifact
-    from ctct.model_files.model_file import ModelFile
-    from ctct.model_files.variant import Variant
-    from ctct.prediction.pipeline import Observer
-    from ctct.prediction.run_manifest import CaseStatus
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +56,7 @@ def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
 
 
+@naming_arguments
 def read_study(path: str | Path, series: str | None = None) -> Study:
     """Read a short-axis scan without segmenting it.
 
@@ -89,6 +100,7 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
     return synthetic_cine(seed, frames, slices)[0]
 
 
+@naming_arguments
 def predict(
     scans: OneOrMore,
     out: str | Path,
@@ -103,6 +115,7 @@ def predict(
     members: str | Sequence[str] = ("cnn", "transformer"),
     tta: bool = False,
     series: str | Sequence[str] = (),
+    name_from: NameFrom = "path",
     label_order: LabelOrder = "acdc",
     clean_up: bool = True,
     pictures: bool = False,
@@ -113,7 +126,9 @@ def predict(
     es: int | None = None,
     compare: OneOrMore = (),
     keep_identifiers: bool = False,
+    de_identify: bool = False,
     overwrite: bool = False,
+    deadline_s: float = DEADLINE_S,
     observer: Observer | None = None,
     on_export: Callable[[str], None] = lambda stage: None,
 ) -> list[CaseStatus]:
@@ -134,8 +149,10 @@ def predict(
         members: the networks that run; one alone needs the extra ``export``.
         tta: mean over eight orientations; needs the extra ``export``.
         series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
+        name_from: what a case is called after: "path" (below the folder in ``scans``), "file" (or
+            folder, alone), or of DICOM "study" (a hash of the UID) or "patient" (the PatientID).
         label_order: numbering of the label maps.
-        clean_up: keep only the largest 3-D component of each structure.
+        clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
         pictures: write a picture of each case.
         report: write ``report.html`` and ``segments.csv``.
         formats: of the label maps: "nifti", and "dicom-seg" for scans from DICOM.
@@ -144,7 +161,10 @@ def predict(
         es: number of the ES frame, likewise.
         compare: folders of results of other models on the same scans.
         keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
+        de_identify: leave all that DICOM headers say of patient, study, hospital and staff out of
+            the DICOM segmentations; the UIDs stay, for they refer to the images.
         overwrite: segment cases again that an earlier run completed.
+        deadline_s: seconds that reading a scan may take; one that takes longer fails.
         observer: told about the progress.
         on_export: told about the export that ``members`` and ``tta`` may need.
 
@@ -153,7 +173,7 @@ def predict(
         why it failed, ``output`` names the label map.
 
     Raises:
-        InputError: there is no scan, or ``subjects`` is not a table.
+        InputError: there is no scan, two have the same name, or ``subjects`` is not a table.
         ConfigError: an argument has an unknown value, or ``out`` holds other results.
         OutputError: ``out`` cannot be written.
         RuntimeUnavailableError: the runtime, the device or a package is missing.
@@ -170,15 +190,18 @@ def predict(
     """
     from ctct.inference.segmenter import Segmenter
     from ctct.io.discover import discover
-    from ctct.model_files.variant import Variant
     from ctct.prediction.case_files import PredictOptions
     from ctct.prediction.folder import predict_folder
     from ctct.prediction.patients import read_overrides
     from ctct.runtimes.choose import resolve
 
-    cases, label_maps = discover(_paths(scans, "scans"), _names(series))
+    if de_identify and name_from == "patient":
+        raise ConfigError("--de-identify and --name-from patient exclude each other")
+    cases, label_maps = discover(
+        _paths(scans, "scans"), _names(series), name_from, deadline_s=deadline_s
+    )
     if label_maps:
-        log.info("skipping %d label maps (*_gt, *_seg)", len(label_maps))
+        log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
     overrides, problems = read_overrides(
         cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
     )
@@ -192,7 +215,9 @@ def predict(
         overwrite=overwrite,
         overrides=overrides,
         keep_identifiers=keep_identifiers,
+        de_identify=de_identify,
         formats=_names(formats),
+        deadline_s=deadline_s,
     )
     variant = Variant(_names(members), tta)
     if variant == Variant():
@@ -231,6 +256,7 @@ def _export_variant(
     )
 
 
+@naming_arguments
 def evaluate(
     predictions: str | Path,
     references: str | Path,
@@ -276,7 +302,6 @@ def evaluate(
     """
     from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
     from ctct.evaluation.files import evaluation_files
-    from ctct.evaluation.summary import Findings, compare_evaluations
     from ctct.storage import prepare_folder, write_atomic
 
     folders = (predictions, references) if compare is None else (predictions, references, compare)
@@ -298,6 +323,7 @@ def evaluate(
     return findings
 
 
+@naming_arguments
 def train(
     data: str | Path | None = None,
     out: str | Path = "run",
@@ -367,6 +393,79 @@ def train(
         )
 
 
+@naming_arguments
+def compare_methods(
+    data: str | Path,
+    out: str | Path = "study",
+    *,
+    methods: Sequence[MethodName] = (),
+    labelled: Sequence[int] = (3, 7),
+    seeds: Sequence[int] = (0,),
+    test: str | Path | None = None,
+    preset: Preset | None = None,
+    config: str | Path | None = None,
+    device: Device = "auto",
+    devices: int = 1,
+    observe: Callable[[int, int], None] = lambda step, steps: None,
+    on_run: Callable[[str, int, int], None] = lambda name, number, runs: None,
+    **settings: Any,
+) -> tuple[str, dict[str, str]]:
+    """Train and compare methods of learning from unlabelled scans; what ``ctct study`` does.
+
+    Call it again to continue where it stopped, or to add methods, labelled patients and seeds.
+
+    Args:
+        data: as for :func:`train`, as are ``preset``, ``config`` and ``device`` to ``observe``.
+        out: folder of the study: a folder per run, ``study.csv``, ``study.md``, ``curves.png``.
+        methods: names of :data:`ctct.choices.MethodName`; all of them where left out.
+        labelled: numbers of labelled patients.
+        seeds: of the runs.
+        test: folder of labelled patients on which each finished run is scored once.
+        preset: see there.
+        config: see there.
+        device: see there.
+        devices: see there.
+        observe: see there.
+        on_run: told the name of each run that begins, its number, from 1, and how many there are.
+        settings: of all runs.
+
+    Returns:
+        The table as Markdown, and the reason of each run that failed, by name.
+
+    Raises:
+        ConfigError: a setting makes no sense, or ``out`` holds a study with other settings.
+        InputError: the data cannot be used.
+        RuntimeUnavailableError: PyTorch is not installed, or there is no such device.
+
+    >>> import ctct
+    >>> table, failed = ctct.compare_methods(  # doctest: +SKIP
+    ...     "ACDC", "study", labelled=(3,), seeds=(0, 1, 2)
+    ... )
+    """
+    from ctct.training.config import make_config
+
+    settings["data"] = as_path(data, "data")
+    with _needs("train"):
+        from ctct.training.devices import default_preset
+        from ctct.training.study import run_study
+        from ctct.training.study_tables import study_markdown
+
+        results, failed = run_study(
+            make_config(preset or default_preset(device), settings, config),
+            as_path(out, "out"),
+            methods or get_args(MethodName),
+            labelled,
+            seeds,
+            test=_optional_path(test),
+            device=device,
+            devices=devices,
+            observe=observe,
+            on_run=on_run,
+        )
+        return study_markdown(results), failed
+
+
+@naming_arguments
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",
@@ -420,7 +519,6 @@ def export(
     """
     from ctct.exporters.request import ExportRequest
     from ctct.model_files.engine_profile import EngineProfile
-    from ctct.model_files.variant import Variant
 
     request = ExportRequest(
         formats=_names(formats),

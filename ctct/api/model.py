@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from ctct.api.inputs import as_path, as_study
+from ctct.api.messages import naming_arguments
 from ctct.api.result import Result
 from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, InputError
@@ -57,6 +58,7 @@ class Model:
         """The model's metadata: network grid, training data, license, validation Dice."""
         return dict(self._segmenter.model.description)
 
+    @naming_arguments
     def segment(
         self,
         scan: object,
@@ -80,7 +82,7 @@ class Model:
             series: SeriesInstanceUID to take from a DICOM folder or zip.
             ed: number of the end-diastolic frame, from 0; found from the LV volume where left out.
             es: number of the end-systolic frame, likewise.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
 
         Raises:
             InputError: the scan cannot be read or segmented; the message names the remedy.
@@ -112,7 +114,7 @@ class Model:
 
         Args:
             scans: paths, images or studies, as :meth:`segment` takes them.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
             errors: "raise" stops at a scan that fails; "return" yields its error in its place.
 
         Yields:
@@ -210,6 +212,7 @@ def _load(spec: ModelSpec) -> Model:
     return Model(spec.load())
 
 
+@naming_arguments
 def load_model(
     model: str | Path = DEFAULT,
     runtime: RuntimeName = "auto",

@@ -31,15 +31,16 @@ from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.crop import centered_crop
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
-from ctct.io.files import ENDINGS
+from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study
 from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import locate_model
-from ctct.prediction.case_files import PredictOptions, output_path
+from ctct.prediction.case_files import PredictOptions
 from ctct.prediction.folder import predict_folder
 from ctct.prediction.pipeline import Observer
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.run_manifest import FAILED, MANIFEST
 from ctct.runtimes.choose import resolve
 from ctct.runtimes.machine import Machine, installed_version
@@ -214,7 +215,7 @@ def _slices(case: Case) -> int:
 def _dice(cases: Sequence[Case], out: Path) -> float | None:
     scores: list[float] = []
     for case in cases:
-        manual = case.path.with_name(f"{case.name}_gt.nii.gz")
+        manual = case.path.with_name(f"{case_name(case.path)}_gt.nii.gz")
         if manual.exists():
             predicted, truth = (read_labels(p)[1] for p in (output_path(out, case.name), manual))
             dice = dice_by_structure(predicted, truth)

@@ -18,15 +18,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ctct.benchmark.timing import Timing, time_in_turns
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
 from ctct.training.data.batch import draw_batch
-from ctct.training.data.collection import Volume
-from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import make_fabric, should_compile
 from ctct.training.losses import segmentation_loss
+from ctct.training.methods.cross_teaching import CrossTeaching
 from ctct.training.split import TrainingData, split_patients, training_data
 from ctct.training.step import batch_losses
 
@@ -38,8 +39,8 @@ PUBLISHED = {
         *("confidence", "pseudo_loss", "clip"),
     )
 }
-#: Weight of cross teaching and learning rate, which cost nothing to change.
-CROSS_TEACHING_WEIGHT = PRESETS["paper"]["cross_teaching_weight"]
+#: Weight of unlabelled slices and learning rate, which cost nothing to change.
+UNLABELLED_WEIGHT = PRESETS["paper"]["unlabelled_weight"]
 RATE = PRESETS["paper"]["cnn_rate"]
 
 
@@ -101,6 +102,7 @@ def _ctct_steps(
         graph.cnn.compile()
         graph.transformer.compile()
     networks = (graph.cnn, graph.transformer)
+    method = CrossTeaching(networks, config.unlabelled_slices)
     labelled, unlabelled = SliceSet(data.labelled, device), SliceSet(data.unlabelled, device)
     optimizer = torch.optim.SGD(
         graph.parameters(), RATE, 0.9, weight_decay=config.optimization.weight_decay
@@ -110,9 +112,7 @@ def _ctct_steps(
         optimizer.zero_grad(set_to_none=True)
         batch = draw_batch(labelled, unlabelled, config.batches, graph.grid, generator)
         with autocast():  # type: ignore[attr-defined]
-            losses = batch_losses(
-                batch, networks, networks, config.cross_teaching, CROSS_TEACHING_WEIGHT
-            )
+            losses = batch_losses(batch, networks, networks, method, UNLABELLED_WEIGHT, generator)
         losses.total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         yield losses.total.detach()
@@ -145,7 +145,7 @@ def _reference_steps(
             loss = (
                 loss
                 + supervised
-                + CROSS_TEACHING_WEIGHT * segmentation_loss(student[labelled:], taught, kind="dice")
+                + UNLABELLED_WEIGHT * segmentation_loss(student[labelled:], taught, kind="dice")
             )
         for optimizer in optimizers:
             optimizer.zero_grad()

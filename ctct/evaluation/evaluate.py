@@ -12,17 +12,24 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.evaluation.overlap import dice
-from ctct.evaluation.score import VolumeScore, dice_by_region, empty_in, metrics_by_structure
+from ctct.evaluation.score import (
+    VolumeScore,
+    count_slices,
+    dice_by_region,
+    empty_in,
+    metrics_by_structure,
+)
+from ctct.io.case_names import name_below
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
 from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
-from ctct.labels import LV, RV, STRUCTURES, VALUE
+from ctct.labels import ORDERS, STRUCTURES, VALUE
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
 LabelMap = npt.NDArray[np.uint8]
 
-#: RV and LV are taken to be exchanged where the Dice of both is below the first value as they are,
-#: and above the second once one is compared with the other.
+#: A structure has the label of another where its Dice is below the first value, and above the
+#: second once it is compared with the other.
 _MAX_DICE_AS_IS, _MIN_DICE_EXCHANGED = 0.1, 0.5
 
 
@@ -79,8 +86,9 @@ def evaluate_folder(
 ) -> Evaluation:
     """Score every prediction that has a reference of the same name.
 
-    Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``; in a folder without
-    such names, every NIfTI file is taken under its own name. Frames of a cine whose reference is
+    Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``, in the folder of the
+    scan that the case is named after, or anywhere; in a folder without such names, every NIfTI
+    file is taken under its own name. Frames of a cine whose reference is
     empty were not contoured and are left out. A pair that cannot be compared is listed with the
     reason, and the others are scored.
 
@@ -95,7 +103,7 @@ def evaluate_folder(
     """
     options = options or EvaluationOptions()
     predicted = _find_by_case(predictions.glob("*"), "_seg")
-    reference = _find_by_case(references.rglob("*"), "_gt")
+    reference = _find_by_case(references.rglob("*"), "_gt", references, predicted)
     cases = sorted(predicted.keys() & reference.keys())
     if not cases:
         raise InputError(
@@ -135,12 +143,19 @@ class _CaseVolumes:
     reference: list[FrameVolumes]
 
 
-def _find_by_case(files: Iterable[Path], suffix: str) -> dict[str, Path]:
+def _find_by_case(
+    files: Iterable[Path], suffix: str, folder: Path | None = None, cases: Iterable[str] = ()
+) -> dict[str, Path]:
+    """Each file under the name of its case: one of ``cases`` by its path below ``folder``, or else
+    its own name without ``suffix``.
+    """
     nifti = sorted(p for p in files if p.name.lower().endswith(ENDINGS))
     with_suffix = [p for p in nifti if case_name(p).endswith(suffix)]
     by_case: dict[str, Path] = {}
     for path in with_suffix or nifti:
         case = case_name(path).removesuffix(suffix)
+        if folder and (below := name_below(path.with_name(case), [folder])) in cases:
+            case = below
         if case in by_case:
             raise InputError(
                 f"{path}: {by_case[case]} has the same name; evaluate each folder by itself"
@@ -155,7 +170,6 @@ def _score_case(
     study, prediction = read_labels(prediction_path, options.label_order)
     reference_study, reference = read_labels(reference_path, options.reference_order)
     check_same_grid(study, reference_study)
-    _check_order(prediction_path, prediction, reference)
     spacing = (1.0, 1.0, 1.0)
     if not options.voxel_units:
         # The spacing of a single slice may be unknown, and enters no distance.
@@ -166,6 +180,8 @@ def _score_case(
         raise InputError(
             f"{reference_path}: holds no label at all; there is nothing to compare with"
         )
+    for t in contoured:
+        _check_order(prediction_path, prediction[t], reference[t])
     patient, _ = patient_and_frame(case)
     scores = [
         VolumeScore(
@@ -177,6 +193,7 @@ def _score_case(
                 prediction[t], reference[t], spacing if options.distances else None
             ),
             regions=dice_by_region(prediction[t], reference[t]),
+            slices=count_slices(prediction[t], reference[t]),
             empty={s: empty_in(prediction[t], reference[t], VALUE[s]) for s in STRUCTURES},
         )
         for t in contoured
@@ -193,16 +210,43 @@ def _score_case(
 
 
 def _check_order(path: Path, prediction: LabelMap, reference: LabelMap) -> None:
-    def dice_of(predicted: str, expected: str) -> float:
-        return dice(prediction == VALUE[predicted], reference == VALUE[expected])
+    """Refuse a label map (Z, H, W) whose structures have the labels of others.
 
-    as_is = max(dice_of(RV, RV), dice_of(LV, LV))
-    exchanged = min(dice_of(LV, RV), dice_of(RV, LV))
-    if as_is < _MAX_DICE_AS_IS and exchanged > _MIN_DICE_EXCHANGED:
-        raise InputError(
-            f"{path}: RV and LV are exchanged against the reference; name the order of each with "
-            "--label-order and --reference-order"
-        )
+    Raises:
+        InputError: names them, and the order of labels that fits if there is one.
+    """
+    exchanged = find_exchanged(prediction, reference)
+    if not exchanged:
+        return
+    pairs = ", ".join(f"{a} is {b} of the reference" for a, b in exchanged.items())
+    fitting = [
+        name
+        for name, order in ORDERS.items()
+        if name != "acdc" and all(order[b] == VALUE[a] for a, b in exchanged.items())
+    ]
+    remedy = f", e.g. {fitting[0]} for one of them" if fitting else "; no known order fits"
+    raise InputError(
+        f"{path}: the labels are exchanged: {pairs}; name the order of each with "
+        f"--label-order and --reference-order{remedy}"
+    )
+
+
+def find_exchanged(prediction: LabelMap, reference: LabelMap) -> dict[str, str]:
+    """For each predicted structure that has the label of another, that other one.
+
+    Structures that do not overlap with the same one of the reference, but cover another, are taken
+    to be exchanged.
+    """
+    exchanged: dict[str, str] = {}
+    for structure in STRUCTURES:
+        mask = prediction == VALUE[structure]
+        if not mask.any():
+            continue
+        overlap = {other: dice(mask, reference == VALUE[other]) for other in STRUCTURES}
+        best = max(overlap, key=lambda other: overlap[other])
+        if overlap[structure] < _MAX_DICE_AS_IS and overlap[best] > _MIN_DICE_EXCHANGED:
+            exchanged[structure] = best
+    return exchanged
 
 
 def _measure(

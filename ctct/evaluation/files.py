@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from importlib.metadata import version
+from typing import Any
 
 from ctct.evaluation.evaluate import Evaluation
 from ctct.evaluation.page import evaluation_html, metric_name
-from ctct.evaluation.score import METRICS
+from ctct.evaluation.score import METRICS, VolumeScore
 from ctct.evaluation.summary import Findings
 from ctct.labels import STRUCTURES
 from ctct.measurement.regions import REGIONS
@@ -28,13 +29,19 @@ def evaluation_files(findings: Findings) -> dict[str, bytes]:
 
 
 def scores_csv(evaluation: Evaluation) -> bytes:
-    """One row per frame: all metrics of each structure, and which of its masks is empty."""
+    """One row per frame: metrics, wrong slices and empty masks of each structure."""
     unit = evaluation.unit
     rows = (
         [
             *(score.patient, score.case, score.frame, score.phase, f"{score.mean_dice:.4f}"),
             *(_format(score.metrics[s][m]) for s in STRUCTURES for m in METRICS),
             *(_format(score.regions.get(r, {}).get(s)) for r in REGIONS for s in STRUCTURES),
+            *(
+                getattr(score.slices[r][s], kind) if r in score.slices else ""
+                for r in REGIONS
+                for s in STRUCTURES
+                for kind in ("missed", "false")
+            ),
             *(score.empty[s] for s in STRUCTURES),
         ]
         for score in evaluation.scores
@@ -43,6 +50,12 @@ def scores_csv(evaluation: Evaluation) -> bytes:
         *("patient", "case", "frame", "phase", "mean Dice"),
         *(f"{s} {metric_name(m, unit)}" for s in STRUCTURES for m in METRICS),
         *(f"{s} Dice {region}" for region in REGIONS for s in STRUCTURES),
+        *(
+            f"{s} {kind} slices {region}"
+            for region in REGIONS
+            for s in STRUCTURES
+            for kind in ("missed", "false")
+        ),
         *(f"{s} empty in" for s in STRUCTURES),
     ]
     return csv_bytes(header, rows)
@@ -68,18 +81,35 @@ def evaluation_json(findings: Findings) -> bytes:
         "ctct": version("ctct"),
         "unit": evaluation.unit,
         "averages": [{**q._asdict(), **asdict(s)} for q, s in findings.averages.items()],
+        "slices": [
+            {
+                **dict(zip(("group", "region", "structure"), place, strict=True)),
+                **counts._asdict(),
+                "missed_rate": counts.missed_rate,
+                "false_rate": counts.false_rate,
+            }
+            for place, counts in findings.slices.items()
+        ],
         "agreement": {column: asdict(a) for column, a in findings.agreements.items()},
         "compared_with": findings.compared_with or None,
         "comparison": [
             {**q._asdict(), **asdict(c.difference), "p": c.p}
             for q, c in findings.comparisons.items()
         ],
-        "scores": [asdict(score) for score in evaluation.scores],
+        "scores": [_score_values(score) for score in evaluation.scores],
         "references_without_prediction": evaluation.unpredicted,
         "predictions_without_reference": evaluation.unreferenced,
         "failed": evaluation.failed,
     }
     return strict_json(content)
+
+
+def _score_values(score: VolumeScore) -> dict[str, Any]:
+    slices = {
+        region: {structure: counts._asdict() for structure, counts in by_structure.items()}
+        for region, by_structure in score.slices.items()
+    }
+    return {**asdict(score), "slices": slices}
 
 
 def _format(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,41 @@ import numpy.typing as npt
 from ctct.evaluation.overlap import dice, dice_by_structure, jaccard
 from ctct.evaluation.surface import assd, hd95, surface_distances
 from ctct.labels import STRUCTURES, VALUE
-from ctct.measurement.regions import REGIONS, region_of_slices
+from ctct.measurement.regions import REGIONS, extend_regions, region_of_slices
 
 LabelMap = npt.NDArray[np.uint8]
 
 DICE, JACCARD, HD95, ASSD = METRICS = ("Dice", "Jaccard", "HD95", "ASSD")
+
+
+class SliceCounts(NamedTuple):
+    """In how many slices a structure is labelled wrongly, whatever the overlap elsewhere.
+
+    Attributes:
+        missed: slices in which the reference has it and the prediction does not.
+        present: slices in which the reference has it.
+        false: slices in which the prediction has it and the reference does not.
+        absent: slices in which the reference does not have it.
+    """
+
+    missed: int = 0
+    present: int = 0
+    false: int = 0
+    absent: int = 0
+
+    @property
+    def missed_rate(self) -> float:
+        """False negatives among the slices with the structure; NaN without any."""
+        return self.missed / self.present if self.present else float("nan")
+
+    @property
+    def false_rate(self) -> float:
+        """False positives among the slices without the structure; NaN without any."""
+        return self.false / self.absent if self.absent else float("nan")
+
+    def add(self, other: SliceCounts) -> SliceCounts:
+        """The counts of both together."""
+        return SliceCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -29,6 +60,8 @@ class VolumeScore:
         phase: "ED", "ES" or "".
         metrics: for each structure, the value of each of :data:`METRICS`.
         regions: for each region (base, mid, apex) that has a slice, the Dice of each structure.
+        slices: for each of these regions, the slices of each structure that are missed or false;
+            slices beyond an end of the reference's ventricle count as base or apex.
         empty: for each structure, see :func:`empty_in`.
     """
 
@@ -38,6 +71,7 @@ class VolumeScore:
     phase: str
     metrics: dict[str, dict[str, float]]
     regions: dict[str, dict[str, float]]
+    slices: dict[str, dict[str, SliceCounts]]
     empty: dict[str, str]
 
     @property
@@ -82,6 +116,37 @@ def dice_by_region(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[
         for region in REGIONS
         if (regions == region).any()
     }
+
+
+def count_slices(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[str, SliceCounts]]:
+    """Missed and false slices of each structure in each third of the left ventricle.
+
+    Slices beyond either end of the reference's ventricle belong to the third at that end, for
+    there a segmentation runs on too far. A third without a slice is left out; all are, without a
+    ventricle in the reference.
+    """
+    regions = np.array(extend_regions(region_of_slices(reference)))
+    counts: dict[str, dict[str, SliceCounts]] = {}
+    for region in REGIONS:
+        inside = regions == region
+        if inside.any():
+            counts[region] = {
+                structure: _count(
+                    (prediction[inside] == VALUE[structure]).any((1, 2)),
+                    (reference[inside] == VALUE[structure]).any((1, 2)),
+                )
+                for structure in STRUCTURES
+            }
+    return counts
+
+
+def _count(predicted: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> SliceCounts:
+    return SliceCounts(
+        missed=int((present & ~predicted).sum()),
+        present=int(present.sum()),
+        false=int((predicted & ~present).sum()),
+        absent=int((~present).sum()),
+    )
 
 
 def empty_in(prediction: LabelMap, reference: LabelMap, value: int) -> str:

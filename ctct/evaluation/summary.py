@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import Evaluation
-from ctct.evaluation.score import DICE, VolumeScore
+from ctct.evaluation.score import DICE, SliceCounts, VolumeScore
 from ctct.evaluation.statistics import (
     Agreement,
     Comparison,
@@ -18,6 +19,7 @@ from ctct.evaluation.statistics import (
     summarize,
 )
 from ctct.labels import STRUCTURES
+from ctct.measurement.regions import REGIONS
 from ctct.measurement.volumes import INDEX_COLUMNS
 
 ALL, MEAN = "all", "mean"
@@ -108,6 +110,22 @@ def compare_evaluations(first: Evaluation, second: Evaluation) -> dict[Quantity,
     return comparisons
 
 
+def sum_slices(evaluation: Evaluation) -> dict[tuple[str, str, str], SliceCounts]:
+    """Missed and false slices by group of frames ("all", "ED", "ES"), region and structure."""
+    sums: dict[tuple[str, str, str], SliceCounts] = {}
+    for group in (ALL, "ED", "ES"):
+        for region in REGIONS:
+            for structure in STRUCTURES:
+                counts = [
+                    score.slices[region][structure]
+                    for score in evaluation.scores
+                    if group in (ALL, score.phase) and region in score.slices
+                ]
+                if counts:
+                    sums[group, region, structure] = reduce(SliceCounts.add, counts)
+    return sums
+
+
 @dataclass(frozen=True)
 class Findings:
     """An evaluation and its statistics.
@@ -115,6 +133,7 @@ class Findings:
     Attributes:
         evaluation: scores and indices.
         averages: statistics of each quantity.
+        slices: missed and false slices by group of frames, region and structure.
         agreements: agreement of each index with the reference.
         compared_with: name of the other predictions; "" without any.
         comparisons: paired differences from the other predictions.
@@ -122,6 +141,7 @@ class Findings:
 
     evaluation: Evaluation
     averages: Mapping[Quantity, Summary]
+    slices: Mapping[tuple[str, str, str], SliceCounts]
     agreements: Mapping[str, Agreement]
     compared_with: str
     comparisons: Mapping[Quantity, Comparison]
@@ -137,6 +157,7 @@ class Findings:
         return cls(
             evaluation,
             averages=summarize_scores(evaluation),
+            slices=sum_slices(evaluation),
             agreements=assess_indices(evaluation),
             compared_with=compared_with,
             comparisons=comparisons or {},

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.inference.crop import Crop
+from ctct.inference.segmentation import Segmentation
+from ctct.io.orientation import Orientation, find_orientation
 from ctct.io.study import Study
 from ctct.runtimes.base import Prediction
 
@@ -19,10 +21,13 @@ Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 @dataclass(eq=False)
 class Job:
-    """A study being segmented.
+    """A study being segmented, in the usual orientation of its slices.
 
     Attributes:
-        study: the study.
+        study: the study, as it is stored.
+        orientation: how that is.
+        slices: (T·Z, H, W) intensities in the usual orientation.
+        spacing_mm: (row, column) of ``slices``.
         labels: (T·Z, H, W) so far.
         disagreement: (T·Z, H, W) so far.
         answered: (T·Z,) whether a slice has an answer.
@@ -32,6 +37,9 @@ class Job:
     """
 
     study: Study
+    orientation: Orientation = field(init=False)
+    slices: npt.NDArray[np.float32] = field(init=False)
+    spacing_mm: tuple[float, float] = field(init=False)
     labels: npt.NDArray[np.uint8] = field(init=False)
     disagreement: npt.NDArray[np.float16] = field(init=False)
     answered: npt.NDArray[np.bool_] = field(init=False)
@@ -40,15 +48,30 @@ class Job:
     error: Exception | None = None
 
     def __post_init__(self) -> None:
-        t, z, h, w = self.study.voxels.shape
-        self.labels = np.zeros((t * z, h, w), np.uint8)
-        self.disagreement = np.zeros((t * z, h, w), np.float16)
-        self.answered = np.zeros(t * z, np.bool_)
+        self.orientation = find_orientation(self.study.affine)
+        voxels = np.ascontiguousarray(self.orientation.to_usual(self.study.voxels))
+        row_mm, column_mm = self.study.spacing_mm
+        self.spacing_mm = (
+            (column_mm, row_mm) if self.orientation.transposed else (row_mm, column_mm)
+        )
+        self.slices = voxels.reshape(-1, *voxels.shape[2:])
+        self.labels = np.zeros(self.slices.shape, np.uint8)
+        self.disagreement = np.zeros(self.slices.shape, np.float16)
+        self.answered = np.zeros(len(self.slices), np.bool_)
 
     @property
     def nbytes(self) -> int:
-        """Memory of its voxels and answers, in bytes."""
-        return self.study.voxels.nbytes + self.labels.nbytes + self.disagreement.nbytes
+        """Memory of its slices and answers, in bytes."""
+        return self.slices.nbytes + self.labels.nbytes + self.disagreement.nbytes
+
+    def segmentation(self) -> Segmentation:
+        """The answers as the study is stored, (T, Z, H, W)."""
+        shape = (self.study.frames, self.study.slices, *self.slices.shape[1:])
+        labels, disagreement = (
+            np.ascontiguousarray(self.orientation.to_stored(answers.reshape(shape)))
+            for answers in (self.labels, self.disagreement)
+        )
+        return Segmentation(self.study, labels, disagreement, removed=(0,) * self.study.frames)
 
 
 @dataclass(frozen=True)
@@ -99,8 +122,9 @@ class Batch:
         """Intensities (N, 1, H, W) and spacing (N, 2), as the networks take them."""
         pairs = []
         for part in self.parts:
-            slices, spacing_mm = part.job.study.as_batch()
-            pairs.append((part.crop.cut(slices[part.span]), spacing_mm[part.span]))
+            slices = part.crop.cut(part.job.slices[part.span, None])  # (N, 1, H, W)
+            spacing_mm = np.array([part.job.spacing_mm] * len(part), np.float32)  # (N, 2)
+            pairs.append((slices, spacing_mm))
         if len(pairs) == 1:
             return np.ascontiguousarray(pairs[0][0]), pairs[0][1]
         return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))  # type: ignore[return-value]

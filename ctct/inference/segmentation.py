@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.inference.clean_up import keep_largest_components
+from ctct.inference.clean_up import clean_up
 from ctct.io.study import Study
 
 #: Pixels per side of the smallest slice that can show a heart.
 MIN_PIXELS = 32
+#: A scan has larger values than this; those of label maps are small.
+MAX_LABEL = 15
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Segmentation:
         labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
         disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
             probabilities of the CNN and the Transformer.
-        removed: number of voxels of each frame that the clean-up removed.
+        removed: number of voxels of each frame that the clean-up removed or changed.
     """
 
     study: Study
@@ -51,8 +53,8 @@ class Outcome:
 
 
 def clean_components(raw: Segmentation) -> Segmentation:
-    """Keep only the largest 3-D component of each structure in each frame."""
-    labels = keep_largest_components(raw.labels)
+    """Remove what is not part of the heart and fill the ring; see :func:`clean_up`."""
+    labels = clean_up(raw.labels)
     removed = np.count_nonzero(raw.labels != labels, axis=(1, 2, 3))
     return replace(raw, labels=labels, removed=tuple(removed.tolist()))
 
@@ -79,3 +81,8 @@ def check_segmentable(study: Study) -> None:
         )
     if low == high:
         raise InputError(f"{where}: every voxel is {low:g}; the image is empty, export it again")
+    if low >= 0 and high <= MAX_LABEL and (study.voxels == study.voxels.round()).all():
+        raise InputError(
+            f"{where}: holds only the whole numbers {low:g} to {high:g}, as a label map does; give "
+            "the scan"
+        )

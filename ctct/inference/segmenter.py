@@ -191,7 +191,7 @@ class Segmenter:
 
         Args:
             study: any number of frames, slices, rows and columns.
-            clean_up: keep only the largest 3-D component of each structure.
+            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
             on_slices: told the number of slices finished so far.
 
         Raises:
@@ -321,13 +321,5 @@ class Segmenter:
 
 
 def _outcome(job: Job) -> Outcome:
-    if job.error is not None:
-        return Outcome(job.study, None, job.error, job.seconds)
-    shape = job.study.voxels.shape
-    segmentation = Segmentation(
-        job.study,
-        job.labels.reshape(shape),
-        job.disagreement.reshape(shape),
-        removed=(0,) * job.study.frames,
-    )
-    return Outcome(job.study, segmentation, None, job.seconds)
+    segmentation = None if job.error else job.segmentation()
+    return Outcome(job.study, segmentation, job.error, job.seconds)

@@ -29,7 +29,7 @@ def stages(
         heart_crop_grid: the same of the smaller grid; None without a graph for heart crops.
     """
     study = job.study
-    size, spacing_mm = study.voxels.shape[2:], study.spacing_mm
+    size, spacing_mm = job.slices.shape[1:], job.spacing_mm
     visible = visible_crop(size, spacing_mm, grid)
     z, every = study.slices, slice(0, study.frames * study.slices)
     if heart_crop_grid is None:

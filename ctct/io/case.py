@@ -1,103 +1,70 @@
-"""A scan to segment, and the name of its results."""
+"""A scan to segment, the name of its results and the patient that it belongs to."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import category
 
-from ctct.io.dicom.files import is_zip
 from ctct.io.dicom.series import Series
-from ctct.io.files import case_name
+from ctct.io.files import ITK_ENDINGS
+from ctct.io.itk_files import find_files
+from ctct.io.patient_info import parse_name
 
 #: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
 MAX_NAME_BYTES = 244
-#: Unicode categories of characters that cannot be printed: control characters, line ends, bytes of
-#: a file name that are not UTF-8, and invisible characters, some of which reorder the text.
-_UNPRINTABLE = {"Cc", "Zl", "Zp", "Cs", "Cf"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan to segment: its place and the stem of its results.
+    """A scan to segment: its place, the stem of its results, and whose it is.
 
     Attributes:
         path: the file; for DICOM the folder or zip, for one NIfTI file per slice the folder.
         name: unique among the cases of a run.
         series: the DICOM series in ``path``; None for other scans.
         slices: the NIfTI files of the slices; empty for other scans.
+        patient: name of the patient in tables; unique, and the same for all frames of a patient.
+            That in ``name`` where left out.
+        number: number of the frame in the name of its file; None for any other scan.
+        phase: "ED" or "ES" where the name of the file says so.
     """
 
     path: Path
     name: str
     series: Series | None = None
     slices: tuple[Path, ...] = ()
+    patient: str = ""
+    number: int | None = None
+    phase: str = ""
+
+    def __post_init__(self) -> None:
+        if self.patient:
+            return
+        parts = parse_name(self.name)
+        is_frame = parts.is_frame and bool(parts.patient) and self.series is None
+        object.__setattr__(self, "patient", parts.patient if is_frame else self.name)
+        if is_frame:
+            object.__setattr__(self, "number", parts.number)
+            object.__setattr__(self, "phase", parts.phase)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Files of the scan that are missing or cannot be read."""
+        return self.series.unreadable if self.series else ()
 
     @property
     def identity(self) -> str:
         """Distinguishes the case from all others on this machine; holds no UID in plain text."""
         within = f"#{self.series.digest}" if self.series else ""
         within += f"#{self.slices[0].name}" if self.slices else ""
-        return str(self.path.absolute()) + within
+        return os.path.abspath(self.path) + within
 
-
-def case_names(paths: Sequence[Path], identities: Sequence[str]) -> list[str]:
-    """A unique name for each path: its stem, preceded by names of its folders where necessary.
-
-    All files of a folder get the same number of parent folders, as few as make the names unique.
-    So the names of a patient's frames keep a common beginning.
-    """
-    folders = [Path(os.path.abspath(path)).parent for path in paths]
-    counts = Counter((folder, _stem(p)) for p, folder in zip(paths, folders, strict=True))
-    stems = [  # x.nii and x.nii.gz in one folder keep their endings
-        _stem(p) if counts[folder, _stem(p)] == 1 else p.name.replace(".", "_")
-        for p, folder in zip(paths, folders, strict=True)
-    ]
-    depth = dict.fromkeys(folders, 0)
-    while True:
-        names = [
-            "_".join([*folder.parts[len(folder.parts) - depth[folder] :], stem])
-            for stem, folder in zip(stems, folders, strict=True)
-        ]
-        count = Counter(names)
-        ambiguous = {
-            folder
-            for name, folder in zip(names, folders, strict=True)
-            if count[name] > 1 and depth[folder] < len(folder.parts) - 1
-        }
-        if not ambiguous:
-            return _make_valid(names, identities)
-        for folder in ambiguous:
-            depth[folder] += 1
-
-
-def _stem(path: Path) -> str:
-    return path.stem if is_zip(path) else case_name(path)
-
-
-def _make_valid(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """Names that are unique, printable and short enough for a file.
-
-    Any other name is cut and ends in a digest of the case's identity.
-    """
-    printable = [
-        "".join("_" if category(character) in _UNPRINTABLE else character for character in name)
-        for name in names
-    ]
-    count = Counter(printable)
-    return [
-        name
-        if name == shown and count[name] == 1 and len(name.encode()) <= MAX_NAME_BYTES
-        else _with_digest(shown, identity)
-        for name, shown, identity in zip(names, printable, identities, strict=True)
-    ]
-
-
-def _with_digest(name: str, identity: str) -> str:
-    ending = "_" + hashlib.sha256(os.fsencode(identity)).hexdigest()[:12]
-    stem = name.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
-    return stem + ending
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the scan, sorted; a zip is one."""
+        if self.series:
+            return sorted({image.file.path for image in self.series.images})
+        if self.path.name.lower().endswith(ITK_ENDINGS):
+            return find_files(self.path)
+        return sorted(self.slices) or [self.path]

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.case import Case, case_names
-from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, zip_members
-from ctct.io.dicom.header import read_headers
-from ctct.io.dicom.series import Series, explain_rejections, find_series, study_key
+from ctct.io.case import Case
+from ctct.io.case_names import check_unique, name_case
+from ctct.io.dicom.directory import find_missing
+from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
+from ctct.io.dicom.grouping import find_series
+from ctct.io.dicom.series import Series, study_key
+from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
+from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
+from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
+from ctct.io.other_formats import explain_formats
+from ctct.io.read_apart import DEADLINE_S, read_apart, read_headers_apart
 
 log = logging.getLogger(__name__)
 _NO_CINE = (
     "none of the DICOM series (%d) is a short-axis cine; ctct info PATH says why of each, "
     "ctct predict --series UID takes any"
 )
-#: Stems with these endings are label maps. They are skipped in a folder, and read when named.
-LABEL_SUFFIXES = ("_gt", "_seg", ".seg")
+_MAX_SHOWN = 5  # kinds of files that are no scans, in a message
+#: Stems that end in one of these words, or hold "gt", are label maps: skipped in a folder, and read
+#: when named.
+_LABEL_MAP = re.compile(
+    r"[_\-.](?:gt(?=[_\-.])|(?:gt|seg|segmentation|labels?|labelmap|mask)$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class ScanList:
         label_maps: label maps that were skipped.
         series: DICOM series.
         rejections: for each of ``series`` why it is no short-axis cine to segment, or "".
+        other_formats: what other files in folders are, and what to do with them.
     """
 
     files: list[Path]
@@ -44,13 +58,18 @@ class ScanList:
     label_maps: list[Path]
     series: list[Series]
     rejections: list[str]
+    other_formats: list[str]
 
 
-def list_scans(inputs: Sequence[str | Path]) -> ScanList:
+def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> ScanList:
     """All scans in ``inputs``, and why a DICOM series would not be segmented.
 
     Folders are searched recursively, except hidden ones and links. Hidden files are skipped. A
     DICOMDIR stands for its folder.
+
+    Args:
+        inputs: files and folders.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Raises:
         InputError: an input does not exist.
@@ -60,40 +79,60 @@ def list_scans(inputs: Sequence[str | Path]) -> ScanList:
     in_folders: list[Path] = []
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
+    others: list[DicomFile] = []
+    unknown: list[Path] = []
     for item in map(Path, inputs):
-        if item.name.upper() == "DICOMDIR" and item.is_file():
-            item = item.parent
+        item = _without_dicomdir(item)
         if item.is_dir():
             for path in _walk(item):
                 if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom += _dicom_files(path)
-                elif case_name(path).endswith(LABEL_SUFFIXES):
+                    dicom_files, other_files = _dicom_files(path, deadline_s)
+                    dicom += dicom_files
+                    others += other_files
+                    if is_zip(path) and not dicom_files and not other_files:
+                        named.append(path)  # reading it tells why it cannot be used
+                    elif not dicom_files:
+                        unknown.append(path)
+                elif _LABEL_MAP.search(case_name(path)):
                     label_maps.append(path)
                 else:
                     in_folders.append(path)
         elif not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif dicom_files := _dicom_files(item):
-            dicom += dicom_files
+        elif (found := _dicom_files(item, deadline_s))[0]:
+            dicom += found[0]
+            others += found[1]
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
     try:
-        series = find_series(read_headers(unique_dicom.values()))
+        images, damaged, unread = read_headers_apart(unique_dicom.values(), deadline_s)
+        named += unread  # reading them as scans tells why
     except RuntimeUnavailableError as error:
         if not named and not in_folders:
             raise
         log.warning("%s; skipped", error)
-        series = []
+        images, damaged = [], []
+    missing = find_missing([*dicom, *others]) if images else {}
+    series, lost = assign_unreadable(find_series(images), damaged, others, missing)
+    named += lost  # reading them tells why they cannot be used
+    series = note_doubts(series)
     stacks = find_stacks(_unique(in_folders))
     slices = {path for stack in stacks for path in stack}
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
     readable = _readable(files, has_others=bool(stacks or series))
-    return ScanList(readable, stacks, label_maps, series, explain_rejections(series))
+    formats = explain_formats(unknown, pictures=not (readable or stacks or series))
+    if dicom and not series:
+        formats.append(_explain_no_images(dicom))
+    return ScanList(readable, stacks, label_maps, series, explain_rejections(series), formats)
 
 
 def discover(
-    inputs: Sequence[str | Path], uids: Sequence[str] = ()
+    inputs: Sequence[str | Path],
+    uids: Sequence[str] = (),
+    name_from: NameFrom = "path",
+    *,
+    deadline_s: float = DEADLINE_S,
 ) -> tuple[list[Case], list[Path]]:
     """The cases to segment in ``inputs``: files, and scans in folders and zips.
 
@@ -103,28 +142,44 @@ def discover(
     Args:
         inputs: NIfTI, MetaImage or NRRD files, DICOM files, zips with DICOM, folders.
         uids: SeriesInstanceUIDs to take instead of the series that look like short-axis cines.
+        name_from: what a case is named after. "path": its path below the input, with ``_`` between
+            the parts; a folder that the rest begins with is left out. "file": its file, or its
+            folder or zip of DICOM. "study": a hash of its StudyInstanceUID. "patient": its
+            PatientID. Of several series in one folder or zip, each name ends in a hash of its UIDs.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
 
     Returns:
-        The cases, sorted, with unique names; and the label maps that were skipped.
+        The cases, sorted, with unique names, and those of a patient's frames with one ``patient``;
+        and the label maps that were skipped.
 
     Raises:
-        InputError: an input or a series does not exist, or there is no scan in any input.
+        InputError: an input or a series does not exist, there is no scan in any input, or two scans
+            have the same name.
+        ConfigError: a scan lacks what it is to be named after.
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
-    scans = list_scans(inputs)
+    scans = list_scans(inputs, deadline_s)
     cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
+    rivals = [
+        s for s, why in zip(scans.series, scans.rejections, strict=True) if why.startswith(RIVAL)
+    ]
     if uids:
-        requested = (_series_with(uid, scans.series) for uid in uids)
-        cines = list({series.digest: series for series in requested}.values())
+        requested = [series for uid in uids for series in _series_with(uid, scans.series)]
+        cines, rivals = list({series.digest: series for series in requested}.values()), []
+    cines = [_name_unused(cine, rivals, scans.series) for cine in cines]
     where = ", ".join(map(str, inputs))
     if not scans.files and not scans.stacks:
         if not scans.series:
-            expected = ", ".join(ENDINGS + ITK_ENDINGS)
-            raise InputError(
-                f"{where}: no scan found; expected files ending in {expected}, or DICOM"
-            )
+            expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
+            found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
+            if scans.label_maps:
+                count, first = len(scans.label_maps), scans.label_maps[0]
+                found = f"{count} label maps such as {first}, which are read when named; {found}"
+            raise InputError(f"{where}: no scan found; {found}")
         if not cines:
             raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    for kind in scans.other_formats:
+        log.warning("%s; skipped", kind)
     if not uids:
         _warn_of_studies_without_cine(scans.series, cines)
     # Each case with the path that it is named after.
@@ -136,17 +191,53 @@ def discover(
     cases += [(_series_label(cine, cines), Case(cine.path, "", cine)) for cine in cines]
     cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
     cases.sort(key=lambda item: (item[0], item[1].identity))
-    names = case_names([label for label, _ in cases], [case.identity for _, case in cases])
-    named = [replace(case, name=name) for (_, case), name in zip(cases, names, strict=True)]
-    return named, scans.label_maps
+    roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
+    named = [name_case(case, label, roots, name_from) for label, case in cases]
+    named = check_unique(named)
+    _warn_of_links(named)
+    return join_frames(named), scans.label_maps
 
 
-def _series_with(uid: str, all_series: Sequence[Series]) -> Series:
-    """The series with this UID; the largest part if parts of it differ in geometry."""
-    matching = [series for series in all_series if uid in series.uids]
-    if not matching:
+def _warn_of_links(cases: Sequence[Case]) -> None:
+    """Two links may be of two patients whose scans are equal, so both are segmented."""
+    seen: dict[tuple[int, int], Path] = {}
+    for case in cases:
+        if case.series or case.slices or not case.path.is_file():
+            continue
+        found = case.path.stat()
+        first = seen.setdefault((found.st_dev, found.st_ino), case.path)
+        if first != case.path:
+            log.warning("%s and %s are one file, which is in the results twice", first, case.path)
+
+
+def _without_dicomdir(path: Path) -> Path:
+    """The folder that a DICOMDIR stands for, or the path itself."""
+    return path.parent if path.name.upper() == "DICOMDIR" and path.is_file() else path
+
+
+def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
+    """The series with this UID, one per study of a patient; of several parts the most complete."""
+    best: dict[tuple[str, str], Series] = {}
+    for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
+        if uid in series.uids:
+            best[series.first.study, series.first.acquisition.patient] = series
+    if not best:
         raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
-    return max(matching, key=lambda series: len(series.images))
+    return list(best.values())
+
+
+def _name_unused(cine: Series, rivals: Sequence[Series], all_series: Sequence[Series]) -> Series:
+    """The cine with a note on what is not used: ``rivals`` of its study, and its other parts."""
+    parts = [series for series in all_series if not set(series.uids).isdisjoint(cine.uids)]
+    unused = dict.fromkeys(
+        f"{series.label}, {len(series.slices)} slices of {series.phases} phases"
+        for series in [*rivals, *(part for part in parts if part.part != cine.part)]
+        if study_key(series.first) == study_key(cine.first)
+    )
+    if not unused:
+        return cine
+    note = f"{cine.label} is used; of the same kind and not used: {'; '.join(unused)}"
+    return replace(cine, notes=(*cine.notes, note))
 
 
 def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[Series]) -> None:
@@ -158,20 +249,17 @@ def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[
 
 
 def _series_label(series: Series, cines: Sequence[Series]) -> Path:
-    """The path that a series is named after: its folder or zip, with a number if not the only one.
+    """The path that a series is named after: its folder or zip.
 
-    Where series share their number too, the name has a digest of the UIDs.
+    It ends in a digest of the UIDs where that holds several.
     """
     path = Path(os.path.abspath(series.path))
     if not path.name:  # the root of the file system
         path = path / "dicom"
-    numbers = [cine.first.number for cine in cines if cine.path == series.path]
-    if len(numbers) == 1:
+    if sum(cine.path == series.path for cine in cines) == 1:
         return path
-    number = series.first.number
-    ending = f"series{number}" if numbers.count(number) == 1 else series.digest[:8]
     suffix = path.suffix if series.first.file.member else ""
-    return path.with_name(f"{path.name.removesuffix(suffix)}_{ending}{suffix}")
+    return path.with_name(f"{path.name.removesuffix(suffix)}_{series.digest[:8]}{suffix}")
 
 
 def _stack_label(stack: tuple[Path, ...], stacks: Sequence[tuple[Path, ...]]) -> Path:
@@ -201,15 +289,24 @@ def _unique(paths: Iterable[Path]) -> list[Path]:
     return sorted({Path(os.path.abspath(path)): path for path in paths}.values())
 
 
-def _dicom_files(path: Path) -> list[DicomFile]:
-    """The DICOM files in a zip, or the file itself if it is DICOM."""
+def _dicom_files(path: Path, deadline_s: float) -> tuple[list[DicomFile], list[DicomFile]]:
+    """The DICOM files in a zip, or the file itself if it is DICOM; and the other files."""
     try:
         if is_zip(path):
-            return zip_members(path)
-        return [DicomFile(path)] if is_dicom(path) else []
+            return read_apart(path, list_zip, path, deadline_s=deadline_s)
     except InputError as error:
         log.debug("%s", error)
-        return []
+        return [], []
+    file = [DicomFile(path)]
+    return (file, []) if is_dicom(path) else ([], [] if path.name.upper() == "DICOMDIR" else file)
+
+
+def _explain_no_images(dicom: Sequence[DicomFile]) -> str:
+    """Why there is no series in ``dicom``, and what to do."""
+    where = f"{dicom[0].path}{f' and {len(dicom) - 1} more' if len(dicom) > 1 else ''}"
+    if all(file.path.name.upper() == "DICOMDIR" for file in dicom):
+        return f"{where}: a list of DICOM files, without the files; copy the whole disc or folder"
+    return f"{where}: DICOM without an image that can be read; export the images again"
 
 
 def _walk(folder: Path) -> Iterable[Path]:

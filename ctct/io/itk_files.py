@@ -1,12 +1,9 @@
-"""MetaImage and NRRD files, read as :class:`Study` by SimpleITK in a process of its own."""
+"""MetaImage and NRRD files, read as :class:`Study` by SimpleITK."""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import subprocess
-import sys
 import zlib
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,6 +15,7 @@ import numpy.typing as npt
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, open_file
+from ctct.io.itk_voxels import read
 from ctct.io.nifti import make_label_encoder, study_from_array
 from ctct.io.study import Study
 
@@ -28,8 +26,6 @@ METAIMAGE, NRRD = ITK_ENDINGS[:2], ITK_ENDINGS[2:]
 #: Largest size of a header; most have one or two kilobytes.
 _HEADER_BYTES = 2**20
 _CHUNK = 2**20
-#: Longest time that reading a file may take.
-_MAX_S = 300
 #: The line of a header that names the file of the voxels.
 _DATA_FILE = {
     METAIMAGE: re.compile(rb"^ElementDataFile *[=:] *([^\r\n]*?) *\r?\n", re.MULTILINE),
@@ -45,7 +41,8 @@ def read_itk(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     """Read a ``.mha``, ``.mhd``, ``.nrrd`` or ``.nhdr`` file of two, three or four dimensions.
 
     Phases are the fourth dimension, or the components of each voxel ("list" in NRRD). The slice
-    axis is found as in :func:`ctct.io.nifti.read_nifti`.
+    axis is found as in :func:`ctct.io.nifti.read_nifti`. A damaged header can crash the process:
+    use :func:`ctct.io.read.read_case`, which calls this in another one.
 
     Args:
         path: the file.
@@ -65,19 +62,14 @@ def read_itk(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
         with open_file(path) as stream:
             head = stream.read(_HEADER_BYTES)
         data_path, offset = _locate_voxels(path, head)
-        answer = run_itk_process(path, max_bytes)
-        begin = answer.index(b"\n") + 1
-        header = json.loads(answer[:begin])
-        if "refused" in header:
-            raise InputError(f"{path}: {header['refused']}")
-        array = np.frombuffer(answer, header["dtype"], offset=begin).reshape(header["shape"])
+        header, array = read(path, max_bytes)
         if path.suffix.lower() in METAIMAGE and _COMPRESSED.search(head):
             _check_compressed(data_path, offset, array.nbytes)
     except FileNotFoundError as error:
         raise InputError(f"{path}: {error.filename or path} is not there") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (subprocess.SubprocessError, ValueError, KeyError, zlib.error) as error:
+    except (RuntimeError, ValueError, KeyError, zlib.error) as error:
         log.debug("%s: %s", path, error)
         raise InputError(
             f"{path}: damaged, cut short or not what it is called; copy or download it again"
@@ -127,21 +119,14 @@ def _to_study(path: Path, array: npt.NDArray[Any], header: dict[str, Any]) -> St
     return replace(study, label_encoder=encoder)
 
 
-def run_itk_process(path: Path, limit: int) -> bytes:
-    """The output of :mod:`ctct.io.itk_process`.
-
-    Raises:
-        SubprocessError: the process failed or took too long.
-    """
-    command = [sys.executable, "-P", "-m", "ctct.io.itk_process", str(path), str(limit)]
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        timeout=_MAX_S,
-        check=True,
-    ).stdout
+def find_files(path: Path) -> list[Path]:
+    """The files that hold a scan: the header, and where they are apart, the voxels."""
+    try:
+        with open_file(path) as stream:
+            voxels, _ = _locate_voxels(path, stream.read(_HEADER_BYTES))
+    except (OSError, InputError):  # reading the scan will say why
+        return [path]
+    return [path] if voxels == path else [path, voxels]
 
 
 def _locate_voxels(path: Path, head: bytes) -> tuple[Path, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ ROUNDING = 1e-3
 _FLOAT32_INTEGERS = 2**24
 
 
-def read_labels(path: Path, order: str = "acdc") -> tuple[Study, npt.NDArray[np.uint8]]:
+def read_labels(
+    path: Path, order: str | Mapping[str, int] = "acdc"
+) -> tuple[Study, npt.NDArray[np.uint8]]:
     """A label map as a study, and its labels (T, Z, H, W) in the ACDC order.
 
     A voxel within :data:`ROUNDING` of an integer has that label.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import struct
 import zlib
@@ -21,16 +20,14 @@ from nibabel.wrapstruct import WrapStructError
 
 from ctct.errors import InputError
 from ctct.io.files import GZIP_MAGIC, MAX_BYTES, case_name, open_file
-from ctct.io.study import SLICE_MM, Study
-
-log = logging.getLogger(__name__)
+from ctct.io.nifti_geometry import ImageGeometry, find_geometry, find_slice_axis
+from ctct.io.study import Study
 
 _CHUNK = 4 * 2**20  # bytes or voxels
 
 _HEADER_ERRORS = (HeaderDataError, ImageFileError, WrapStructError, ValueError)
 _IMAGE_CLASSES = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by size of the header in bytes
 _CODES = {"magic", "regular"}  # fields of text that are no text of the user
-_TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; every other code is read as mm
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,9 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
 
     Voxels may be integers or floats; scl_slope and scl_inter are applied. The slice axis is the
     third, unless another axis has a spacing at least 1.5 times that of both others, as in a volume
-    whose axes were reordered. Label maps of the study have the axis order of the file.
+    whose axes were reordered. Label maps of the study have the axis order of the file. Voxel size
+    and position are those of the sform, else of the qform, else of pixdim; see
+    :mod:`ctct.io.nifti_geometry`.
 
     Args:
         path: the file.
@@ -122,8 +121,7 @@ def read_nifti(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     """
     path = Path(path)
     try:
-        image, pixdim = _load(path, max_bytes)
-        return _to_study(path, image, pixdim)
+        return _to_study(path, *_load(path, max_bytes))
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -148,7 +146,7 @@ def study_from_nibabel(image: SpatialImage, name: str = "study") -> Study:
         raise InputError(f"{name}: {type(image).__name__} of nibabel is not an image")
     try:
         nifti = _copy_image(image)
-        study = _to_study(Path(name), nifti, nifti.header["pixdim"])
+        study = _to_study(Path(name), nifti, nifti.header)
     except InputError:
         raise
     except (OSError, EOFError, zlib.error, *_HEADER_ERRORS) as error:
@@ -180,7 +178,7 @@ def encode_labels(study: Study, labels: npt.NDArray[np.uint8]) -> bytes:
     return encoder.encode_labels(labels)
 
 
-def _to_study(path: Path, image: nib.Nifti1Image, pixdim: npt.NDArray[np.floating]) -> Study:
+def _to_study(path: Path, image: nib.Nifti1Image, stored: nib.Nifti1Header) -> Study:
     header = image.header
     shape = tuple(int(n) for n in header.get_data_shape())
     dtype = header.get_data_dtype()
@@ -194,16 +192,13 @@ def _to_study(path: Path, image: nib.Nifti1Image, pixdim: npt.NDArray[np.floatin
     array = _read_voxels(image)
     # (x, y, z, t), where any of the first three may be the slice axis
     array = array.reshape(shape[:4] + (1,) * (4 - len(shape)), order="F")
-    factor = _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
-    zooms = [abs(float(z)) * factor for z in pixdim[1:4]]
-    if len(shape) == 2 or (array.shape[2] == 1 and zooms[2] == 0):
-        zooms[2] = float("nan")  # unknown
-    affine = np.array(image.affine, dtype=np.float64)
-    affine[:3] *= factor
-    study, slice_axis = study_from_array(path, array, zooms, affine)
-    _warn_if_sizes_differ(path, zooms, affine)
+    geometry = find_geometry(header, stored)
+    sizes_mm = list(geometry.voxel_mm)
+    if len(shape) == 2 or (array.shape[2] == 1 and stored["pixdim"][3] == 0):
+        sizes_mm[2] = float("nan")  # unknown
+    study, slice_axis = study_from_array(path, array, sizes_mm, geometry.affine)
     encoder = NiftiLabelEncoder(type(image), header, shape, slice_axis)
-    return replace(study, label_encoder=encoder)
+    return replace(study, label_encoder=encoder, notes=geometry.notes)
 
 
 def study_from_array(
@@ -220,7 +215,7 @@ def study_from_array(
         zooms: voxel size along x, y and z in mm.
         affine: (4, 4), index (x, y, z) to millimeters (RAS+).
     """
-    slice_axis = 2 if array.shape[2] == 1 else _find_slice_axis(zooms)
+    slice_axis = 2 if array.shape[2] == 1 else find_slice_axis(zooms)
     order = [axis for axis in range(3) if axis != slice_axis] + [slice_axis]
     study = Study(
         name=case_name(path),
@@ -233,35 +228,15 @@ def study_from_array(
     return study, slice_axis
 
 
-@dataclass(frozen=True)
-class ImageGeometry:
-    """Size and position of an image according to its header.
-
-    Attributes:
-        shape: as stored.
-        affine: (4, 4), voxel index to millimeters (RAS+).
-        has_position: whether the header holds a qform or an sform; otherwise the affine is
-            nibabel's default.
-    """
-
-    shape: tuple[int, ...]
-    affine: npt.NDArray[np.float64]
-    has_position: bool
-
-
 def read_geometry(path: Path) -> ImageGeometry | None:
     """Read the header of a NIfTI file; None where it is damaged or missing."""
     try:
         with open_file(path) as raw:
             head = _unpacked(raw).read(max(_IMAGE_CLASSES))
-        _, header, _ = _parse_header(path, head)
+        _, header, stored = _parse_header(path, head)
+        return find_geometry(header, stored)
     except (OSError, EOFError, InputError, isal_zlib.IsalError, *_HEADER_ERRORS):  # type: ignore[misc]
         return None
-    affine = np.array(header.get_best_affine(), dtype=np.float64)
-    affine[:3] *= _TO_MM.get(int(header["xyzt_units"]) % 8, 1.0)
-    shape = tuple(int(n) for n in header.get_data_shape())
-    has_position = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
-    return ImageGeometry(shape, affine, has_position)
 
 
 def _read_voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
@@ -277,13 +252,13 @@ def _read_voxels(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
     return array.reshape(shape, order="F")
 
 
-def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.floating]]:
-    """The image, all in memory, and pixdim as stored, in which nibabel replaces 0 by 1."""
+def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, nib.Nifti1Header]:
+    """The image, all in memory, and the header before nibabel mended it."""
     with open_file(path) as raw:
         before = os.fstat(raw.fileno())
         stream = _unpacked(raw)
         head = stream.read(max(_IMAGE_CLASSES))
-        image_class, header, pixdim = _parse_header(path, head)
+        image_class, header, stored = _parse_header(path, head)
         voxels = int(np.prod([int(n) for n in header.get_data_shape()], dtype=object))
         promised = int(header.get_data_offset()) + voxels * header.get_data_dtype().itemsize
         if max(promised, 4 * voxels) > max_bytes:
@@ -304,7 +279,7 @@ def _load(path: Path, max_bytes: int) -> tuple[nib.Nifti1Image, npt.NDArray[np.f
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise InputError(f"{path}: changed while it was read; run again when it is complete")
     data.seek(0)
-    return cast(nib.Nifti1Image, image_class.from_stream(data)), pixdim
+    return cast(nib.Nifti1Image, image_class.from_stream(data)), stored
 
 
 def _unpacked(raw: BinaryIO) -> BinaryIO:
@@ -316,8 +291,8 @@ def _unpacked(raw: BinaryIO) -> BinaryIO:
 
 def _parse_header(
     path: Path, head: bytes
-) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header, npt.NDArray[np.floating]]:
-    """Image class, header and pixdim as stored, after checks that nibabel does not make."""
+) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header, nib.Nifti1Header]:
+    """Image class, header and header as stored, after checks that nibabel does not make."""
     for size, image_class in _IMAGE_CLASSES.items():
         for order in "<>":
             if head[:4] == struct.pack(f"{order}i", size):
@@ -328,28 +303,10 @@ def _parse_header(
                 offset = float(header["vox_offset"])
                 if not size <= offset < MAX_BYTES:
                     raise InputError(f"{path}: voxels start at byte {offset:g}; write it again")
-                pixdim = header["pixdim"].copy()
+                stored = header.copy()
                 header.check_fix()
-                return image_class, header, pixdim
+                return image_class, header, stored
     raise InputError(f"{path}: not a NIfTI file (starts with {head[:8]!r}); convert it to NIfTI")
-
-
-def _find_slice_axis(zooms: list[float]) -> int:
-    sizes = np.nan_to_num(zooms)
-    widest = int(sizes.argmax())
-    others = np.delete(sizes, widest).max()
-    return widest if 1.5 * others <= sizes[widest] <= SLICE_MM[1] else 2
-
-
-def _warn_if_sizes_differ(path: Path, zooms: list[float], affine: npt.NDArray[np.float64]) -> None:
-    sizes = np.sqrt((affine[:3, :3] ** 2).sum(0))[: sum(np.isfinite(zooms))]
-    if not np.allclose(sizes, zooms[: len(sizes)], rtol=0.01):
-        log.warning(
-            "%s: pixdim gives %s mm, the affine %s mm; pixdim is used",
-            path,
-            "×".join(f"{z:g}" for z in zooms),
-            "×".join(f"{s:g}" for s in sizes),
-        )
 
 
 def _shorten(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.files import ENDINGS
+from ctct.io.files import ENDINGS, case_name
 from ctct.io.geometry import SAME_SLICE_MM, measure_slice_step
-from ctct.io.nifti import ImageGeometry, make_label_encoder, read_geometry, read_nifti
+from ctct.io.nifti import make_label_encoder, read_geometry, read_nifti
+from ctct.io.nifti_geometry import ImageGeometry
 from ctct.io.study import Study
 
+log = logging.getLogger(__name__)
+
+#: A patient in the name of a file, and a slice.
+_PATIENT = re.compile(
+    r"(?<![^_\-. ])(?:p|pt|pat|patient|sub|subj|subject|case|vol|volunteer)[_-]?\d+(?=$|[_\-. ])",
+    re.IGNORECASE,
+)
+_SLICE = re.compile(
+    r"(?<![^_\-. ])(?:(?:s|sl|slice|z|im|img|image|pos|loc)[_-]?\d+"
+    r"|base|basal|mid|middle|mid[_-]?ventricular|apex|apical)(?=$|[_\-. ])",
+    re.IGNORECASE,
+)
+#: Slices of one heart are not shifted further in their plane; between breaths it is a few mm.
+_MAX_SHIFT_MM = 20.0
 #: Fewer files are not read as the slices of a stack.
 _MIN_SLICES = 3
 _SEPARATELY = "name the files themselves to label each separately"
@@ -25,15 +42,15 @@ _SEPARATELY = "name the files themselves to label each separately"
 def find_stacks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
     """The stacks among ``paths``, each as its files in order along the normal of the slices.
 
-    The files of a stack lie in one folder, hold one slice each, and agree in size, spacing, phases
-    and orientation. A file without a position in its header is in no stack; files that all have
-    the same position make none.
+    The files of a stack lie in one folder, hold one slice each, agree in size, spacing, phases
+    and orientation, and do not name different patients. A file without a position in its header
+    is in no stack; files that all have the same position make none.
     """
-    folders: dict[Path, list[_Slice]] = defaultdict(list)
+    folders: dict[tuple[Path, str], list[_Slice]] = defaultdict(list)
     for path in paths:
         geometry = read_geometry(path) if path.name.lower().endswith(ENDINGS) else None
         if geometry and geometry.has_position and all(n == 1 for n in geometry.shape[2:3]):
-            folders[path.parent].append(_Slice(path, geometry))
+            folders[path.parent, _owner(case_name(path))].append(_Slice(path, geometry))
     stacks = []
     for slices in folders.values():
         groups: list[list[_Slice]] = []
@@ -47,9 +64,36 @@ def find_stacks(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
         for group in groups:
             group.sort(key=lambda file: file.position_mm)
             extent_mm = group[-1].position_mm - group[0].position_mm
-            if len(group) >= _MIN_SLICES and extent_mm > SAME_SLICE_MM:
-                stacks.append(tuple(file.path for file in group))
+            if len(group) < _MIN_SLICES or extent_mm <= SAME_SLICE_MM:
+                continue
+            if (shift_mm := _largest_shift_mm(group)) > _MAX_SHIFT_MM:
+                log.warning(
+                    "%s: %d slices are no stack, they are shifted by up to %.0f mm in their plane; "
+                    "each is taken for a scan",
+                    group[0].path.parent,
+                    len(group),
+                    shift_mm,
+                )
+                continue
+            stacks.append(tuple(file.path for file in group))
     return stacks
+
+
+def _owner(name: str) -> str:
+    """What the name of a file says of whose slice it is: all but the slice, or the patient."""
+    if slices := list(_SLICE.finditer(name)):
+        return name[: slices[-1].start()] + name[slices[-1].end() :]
+    return " ".join(_PATIENT.findall(name))
+
+
+def _largest_shift_mm(group: Sequence[_Slice]) -> float:
+    """Largest in-plane distance of a slice from the line through the first and the last one."""
+    origins = np.array([file.geometry.affine[:3, 3] for file in group])
+    normal = _normal(group[0].geometry.affine)
+    along = (origins - origins[0]) @ normal
+    step = (origins[-1] - origins[0]) / along[-1]
+    shifts = origins - origins[0] - np.outer(along, step)
+    return float(np.linalg.norm(shifts, axis=1).max())
 
 
 def read_slices(paths: Sequence[Path], name: str) -> Study:
@@ -86,7 +130,7 @@ def read_slices(paths: Sequence[Path], name: str) -> Study:
         label_encoder=make_label_encoder(
             affine, voxels.shape, (*first.spacing_mm[::-1], slice_mm, 0.0)
         ),
-        notes=notes,
+        notes=(*dict.fromkeys(note for study in studies for note in study.notes), *notes),
     )
 
 

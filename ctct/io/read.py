@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ctct.errors import InputError
@@ -13,11 +14,35 @@ from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import read_nifti
 from ctct.io.nifti_slices import read_slices
+from ctct.io.other_formats import explain_format
+from ctct.io.read_apart import DEADLINE_S, read_apart
+from ctct.io.sequences import note_name
 from ctct.io.study import Study
 
 
-def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
-    """Read the scan of a case.
+def read_case(case: Case, max_bytes: int = MAX_BYTES, deadline_s: float = DEADLINE_S) -> Study:
+    """Read the scan of a case; DICOM, MetaImage and NRRD in another process, which may be killed.
+
+    NIfTI is read here: its header says how much there is to unpack, and nothing else takes time.
+
+    Args:
+        case: the scan.
+        max_bytes: a larger scan, as stored or as 32-bit numbers, is refused before it is unpacked.
+        deadline_s: seconds that the other process may take.
+
+    Raises:
+        InputError: the scan is missing, damaged or not one that ctct can use, or it takes longer.
+    """
+    is_itk = case.path.name.lower().endswith(ITK_ENDINGS)
+    if case.slices or not (case.series or is_itk or is_zip(case.path) or is_dicom(case.path)):
+        return read_here(case, max_bytes)
+    return read_apart(
+        case.path, read_here, case, max_bytes, deadline_s=deadline_s, max_bytes=max_bytes
+    )
+
+
+def read_here(case: Case, max_bytes: int = MAX_BYTES) -> Study:
+    """Read the scan of a case in this process, which a damaged file may crash or keep busy.
 
     Args:
         case: the scan.
@@ -29,11 +54,21 @@ def read_case(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     if case.series:
         return read_series(case.series, case.name, max_bytes)
     if case.slices:
-        return read_slices(case.slices, case.name)
-    if is_zip(case.path):
-        zip_members(case.path)  # raises an error that says why there is no series
-    read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
-    return read(case.path, max_bytes)
+        study = read_slices(case.slices, case.name)
+    elif kind := explain_format(case.path):
+        raise InputError(kind)
+    elif case.path.is_dir():
+        raise InputError(f"{case.path}: its files cannot be read as DICOM; copy them again")
+    elif is_zip(case.path) or is_dicom(case.path):
+        if is_zip(case.path):
+            zip_members(case.path)  # raises what is wrong with the zip
+        raise InputError(
+            f"{case.path}: its files cannot be read as DICOM, or not in time; copy them again"
+        )
+    else:
+        read = read_itk if case.path.name.lower().endswith(ITK_ENDINGS) else read_nifti
+        study = read(case.path, max_bytes)
+    return replace(study, notes=(*study.notes, *note_name(case_name(case.path))))
 
 
 def find_case(path: str | Path, series: str | None = None) -> Case:

@@ -41,7 +41,8 @@ class Study:
         path: the file it was read from.
         label_encoder: encodes label maps in the geometry of that file; None for a study made in
             memory.
-        notes: what was irregular about the file and could still be used, one sentence each.
+        notes: what was irregular about the file and could still be used, one sentence each. Each
+            becomes a flag in all results, so the verdict is not "ok".
 
     Raises:
         InputError: the array is not 4-D or is empty, or a spacing is out of range.
@@ -69,15 +70,15 @@ class Study:
         if not all(low <= s <= high for s in self.spacing_mm):
             raise InputError(
                 f"{where}: pixel spacing is {_format_mm(*self.spacing_mm)}, expected {low:g} to "
-                f"{high:g} mm; correct pixdim and the affine in the header"
+                f"{high:g} mm; correct the voxel size, or its unit, in the header"
             )
         low, high = SLICE_MM
         if self.slices > 1 and not low <= self.slice_spacing_mm <= high:
             raise InputError(
                 f"{where}: slice spacing is {_format_mm(self.slice_spacing_mm)}, expected {low:g} "
-                f"to {high:g} mm; correct pixdim and the affine in the header"
+                f"to {high:g} mm; correct the voxel size, or its unit, in the header; a time "
+                "series saved as slices must have the axes column, row, slice, frame"
             )
-
         if self.affine is not None and (
             np.shape(self.affine) != (4, 4) or not np.isfinite(self.affine).all()
         ):

@@ -23,3 +23,19 @@ def shift_to_neighbors(mask: Mask) -> list[Mask]:
         padded[..., 1 + row : 1 + row + rows, 1 + column : 1 + column + columns]
         for row, column in _NEIGHBORS
     ]
+
+
+def count_sides(mask: Mask) -> npt.NDArray[np.uint8]:
+    """On how many of its four sides, along its row and column, a pixel has the mask, near or far.
+
+    Args:
+        mask: (…, H, W).
+
+    Returns:
+        (…, H, W), 0 to 4; 4 for the pixels of the mask.
+    """
+    sides = np.zeros(mask.shape, np.uint8)
+    for axis in (-2, -1):
+        sides += np.logical_or.accumulate(mask, axis)
+        sides += np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
+    return sides

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ctct.labels import RV
+from ctct.labels import LV, MYO, RV
 from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.measurement.volumes import Measurements
 
@@ -29,6 +29,10 @@ _PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "LVSV/RVSV": (0.6, 1.7),
 }
 
+#: Volumes of a single frame, of a child or an adult; and the largest that any heart can have.
+_PLAUSIBLE_ML: Mapping[str, tuple[float, float]] = {LV: (2, 500), RV: (2, 500), MYO: (5, 430)}
+_MAX_ML = 1000.0
+
 #: In-plane spacing, slice spacing and field of view (mm) of the scans that the bundled model was
 #: trained on, a little widened.
 _SPACING_MM, _SLICE_MM, _MIN_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
@@ -36,10 +40,10 @@ _SPACING_MM, _SLICE_MM, _MIN_FOV_MM = (0.65, 2.0), (4.5, 11.0), 200.0
 
 @dataclass(frozen=True)
 class Flag:
-    """A reason not to trust a result.
+    """A reason not to trust a result, or what it does not hold.
 
     Attributes:
-        level: "review" or "reject".
+        level: "review" or "reject"; "ok" for what the reader should know without a doubt.
         reason: a sentence for the reader.
     """
 
@@ -124,7 +128,20 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
         (
             indicators.scattered > 0.05,
             REVIEW,
-            f"{100 * indicators.scattered:.0f} % of the labels lay apart and were removed",
+            f"{100 * indicators.scattered:.0f} % of the labels lay apart or left holes, and were "
+            "removed or filled",
+        ),
+        (
+            indicators.hollow > 0.05,
+            REVIEW,
+            "the ring of myocardium holds space that is not LV, "
+            f"{100 * indicators.hollow:.0f} % of the LV's volume",
+        ),
+        (
+            indicators.ringless > 0.03,
+            REVIEW,
+            f"{100 * indicators.ringless:.0f} % of the LV lies in slices without a ring of "
+            "myocardium",
         ),
         (indicators.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
         (indicators.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),
@@ -151,9 +168,7 @@ def image_flags(
     if not all(_SPACING_MM[0] <= s <= _SPACING_MM[1] for s in spacing_mm):
         shown = " x ".join(f"{s:.2f}" for s in spacing_mm)
         reasons.append(f"pixels of {shown} mm, unlike the training scans")
-    if math.isnan(slice_spacing_mm):
-        reasons.append("the slice spacing is not known, so no volume is")
-    elif not _SLICE_MM[0] <= slice_spacing_mm <= _SLICE_MM[1]:
+    if slice_spacing_mm < _SLICE_MM[0] or slice_spacing_mm > _SLICE_MM[1]:
         reasons.append(f"slices {slice_spacing_mm:.1f} mm apart, unlike the training scans")
     field_mm = min(n * mm for n, mm in zip(size, spacing_mm, strict=True))
     if field_mm < _MIN_FOV_MM:
@@ -162,13 +177,41 @@ def image_flags(
 
 
 def index_flags(measurements: Measurements) -> list[Flag]:
-    """Implausible indices, and warnings of the measurements."""
+    """Implausible or missing indices and volumes, and warnings of the measurements."""
+    indices = measurements.indices
     flags = [
-        Flag(
-            REVIEW,
-            f"{name} is {value:.4g}, expected {_PLAUSIBLE[name][0]:g} to {_PLAUSIBLE[name][1]:g}",
-        )
-        for name, value in measurements.indices.items()
-        if name in _PLAUSIBLE and not _PLAUSIBLE[name][0] <= value <= _PLAUSIBLE[name][1]
+        Flag(REVIEW, f"{name} is {indices[name]:.4g}, expected {low:g} to {high:g}")
+        for name, (low, high) in _PLAUSIBLE.items()
+        if name in indices and (indices[name] < low or indices[name] > high)
     ]
+    flags += _missing_value_flags(measurements)
+    flags += _volume_flags(measurements)
+    if len(measurements.frames) == 1:
+        flags.append(Flag(OK, "a single frame and no cine, so there is no ejection fraction"))
     return flags + [Flag(REVIEW, warning) for warning in measurements.warnings]
+
+
+def _missing_value_flags(measurements: Measurements) -> list[Flag]:
+    """Why there is no volume, or no index."""
+    if any(math.isnan(ml) for frame in measurements.frames for ml in frame.volume_ml.values()):
+        return [Flag(REVIEW, "the slice spacing is not known, so no volume is, and no index")]
+    missing = [name for name, value in measurements.indices.items() if math.isnan(value)]
+    if not missing:
+        return []
+    return [Flag(REVIEW, f"no {' and no '.join(missing)}, because the volume to divide by is 0")]
+
+
+def _volume_flags(measurements: Measurements) -> list[Flag]:
+    """Volumes that no heart has; those of a single frame also where hardly a heart has them."""
+    impossible, unusual = [], []
+    for structure, (low, high) in _PLAUSIBLE_ML.items():
+        largest = max(frame.volume_ml[structure] for frame in measurements.frames)
+        shown = f"{structure} is {largest:.4g} mL"
+        if largest > _MAX_ML:
+            impossible.append(shown)
+        elif len(measurements.frames) == 1 and (0 < largest < low or largest > high):
+            unusual.append(Flag(REVIEW, f"{shown}, expected {low:g} to {high:g}"))
+    if impossible:
+        reason = f"{' and '.join(impossible)}, which no heart has; check spacing and axes"
+        unusual.append(Flag(REJECT, reason))
+    return unusual

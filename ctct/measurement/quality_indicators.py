@@ -9,10 +9,14 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
-from ctct.measurement.masks import Mask, shift_to_neighbors
+from ctct.measurement.masks import Mask, count_sides, shift_to_neighbors
 
 #: The score of a frame in which nothing can be trusted.
 WORST = 10.0
+
+#: A slice in which less of the LV's outline lies against myocardium has no ring. In the manual
+#: labels of 80 ACDC patients it is at least 0.84, also at the base.
+_MIN_RING = 0.1
 
 LabelMap = npt.NDArray[np.uint8]
 
@@ -25,9 +29,10 @@ class FrameIndicators:
         missing: structures without a voxel.
         open_ring: share of the LV's outline that does not lie against myocardium, leaving out the
             outermost slice at either end, where the ring may be open by nature.
-        gaps: slices without LV and myocardium between slices that have them.
-        scattered: share of the labelled voxels that did not belong to the largest component of
-            their structure, and that the clean-up removed.
+        gaps: slices without LV between slices that have it, or without LV and myocardium between
+            slices that have either.
+        scattered: share of the labelled voxels that the clean-up removed or changed: apart from the
+            heart, or in holes of it.
         swapped: the RV's outline lies against myocardium more than the LV's does.
         cut_off: share of the outline of all labels that lies at the edge of the image.
         apex_beyond: area of the LV and its wall in the stack's last slice at the apex, as a share
@@ -39,6 +44,9 @@ class FrameIndicators:
             there are none.
         contrast: difference of the mean intensity of LV blood and myocardium over their pooled
             standard deviation.
+        hollow: volume within the ring of myocardium that is not labelled, or as RV, as a share of
+            the LV's volume.
+        ringless: share of the LV that lies in slices with hardly any myocardium beside it.
     """
 
     missing: tuple[str, ...]
@@ -52,6 +60,8 @@ class FrameIndicators:
     disagreement: dict[str, float]
     slice_disagreement: tuple[float, ...]
     contrast: float
+    hollow: float = 0.0
+    ringless: float = 0.0
 
     @property
     def score(self) -> float:
@@ -78,7 +88,7 @@ def frame_indicators(
         image: (Z, H, W) raw intensities.
         labels: (Z, H, W), after clean-up.
         disagreement: (Z, H, W), 0…1.
-        removed: number of voxels that the clean-up removed.
+        removed: number of voxels that the clean-up removed or changed.
     """
     if not image.shape == labels.shape == disagreement.shape or labels.ndim != 3:
         raise InputError(
@@ -102,7 +112,7 @@ def frame_indicators(
     return FrameIndicators(
         missing=tuple(s for s in STRUCTURES if not mask[s].any()),
         open_ring=1 - _against(mask[LV][core], mask[MYO][core]),
-        gaps=int(np.count_nonzero(area[inside[0] : inside[-1]] == 0)) if inside.size else 0,
+        gaps=int(np.count_nonzero(_gaps(area > 0) | _gaps(mask[LV].any(axis=(1, 2))))),
         scattered=removed / (labelled + removed) if labelled + removed else float("nan"),
         swapped=bool(
             mask[RV].any()
@@ -117,6 +127,8 @@ def frame_indicators(
             _mean(values, where) for values, where in zip(disagreement, foreground, strict=True)
         ),
         contrast=_contrast(image, mask[LV], mask[MYO]),
+        hollow=_ratio(np.count_nonzero((count_sides(mask[MYO]) == 4) & ~wall), mask[LV]),
+        ringless=_ratio(_count_ringless(mask[LV], mask[MYO]), mask[LV]),
     )
 
 
@@ -133,6 +145,28 @@ def _against(inner: Mask, outer: Mask) -> float:
         edges += int(np.count_nonzero(outline))
         touching += int(np.count_nonzero(outline & beside_outer))
     return touching / edges if edges else float("nan")
+
+
+def _gaps(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(Z,), the slices without a structure between slices that have it."""
+    before = np.logical_or.accumulate(present)
+    after = np.logical_or.accumulate(present[::-1])[::-1]
+    between: npt.NDArray[np.bool_] = before & after & ~present
+    return between
+
+
+def _count_ringless(lv: Mask, myo: Mask) -> int:
+    """Voxels of the LV in slices with hardly any myocardium beside it."""
+    return sum(
+        int(np.count_nonzero(blood))
+        for blood, muscle in zip(lv, myo, strict=True)
+        if _against(blood, muscle) < _MIN_RING
+    )
+
+
+def _ratio(voxels: int | np.intp, mask: Mask) -> float:
+    total = int(np.count_nonzero(mask))
+    return int(voxels) / total if total else float("nan")
 
 
 def _at_edge(mask: Mask, rim: Mask) -> float:

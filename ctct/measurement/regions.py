@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -32,3 +34,19 @@ def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
     for z, at in zip(range(first, last + 1), position, strict=True):
         regions[z] = REGIONS[int(3 * (at if from_base else 1 - at))]
     return regions
+
+
+def extend_regions(regions: Sequence[str]) -> list[str]:
+    """The regions of :func:`region_of_slices`, with "base" and "apex" up to the ends of the stack.
+
+    >>> extend_regions(["", "apex", "mid", "base", "", ""])
+    ['apex', 'apex', 'mid', 'base', 'base', 'base']
+    """
+    inside = [z for z, region in enumerate(regions) if region]
+    if not inside:
+        return list(regions)
+    first, last = inside[0], inside[-1]
+    before, after = regions[first], regions[last]
+    if len(inside) == 1:  # a single slice has no direction
+        return list(regions)
+    return [before] * first + list(regions[first : last + 1]) + [after] * (len(regions) - 1 - last)

@@ -10,19 +10,25 @@ from typing import Any
 
 #: Entries of a model's metadata.
 METADATA = {"licence": "license"}
+#: Groups of settings of a training run.
+GROUPS = {"cross_teaching": "unlabelled_slices"}
 #: Settings of a training run.
 SETTINGS = {
     "window": "heart_crop_size",
     "optimiser": "optimizer",
     "other_share": "other_teacher_share",
-    "cross_weight": "cross_teaching_weight",
+    "cross_weight": "unlabelled_weight",
+    "cross_teaching_weight": "unlabelled_weight",
     "start_from": "init_from",
 }
 
 
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a training run under the current names."""
-    return {SETTINGS.get(name, name): value for name, value in settings.items()}
+    current = {SETTINGS.get(name, name): value for name, value in settings.items()}
+    if current.pop("labelled_only", False):
+        current["method"] = "labelled_only"
+    return current
 
 
 def current_description(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ctct.models.attention import fit_attention
 from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid, check_input
-from ctct.models.unet import UpBlock
+from ctct.models.unet import UpBlock, decode
 
 
 class SwinHybrid(nn.Module):
@@ -72,18 +72,18 @@ class SwinHybrid(nn.Module):
         self.grid_size = grid_size
 
     def forward(self, x: Tensor) -> Tensor:
+        return decode(self.encode(x), self.decoder, self.head)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features (N, channels, H, W) of each level, the largest maps first."""
         check_input(x, self.grid_size)
-        skips = [self.at_full(x)]
-        skips.append(self.at_half(skips[-1]))
-        x = self.norm(self.to_quarter(skips[-1]).permute(0, 2, 3, 1))  # (N, S/4, S/4, width)
+        features = [self.at_full(x)]
+        features.append(self.at_half(features[-1]))
+        x = self.norm(self.to_quarter(features[-1]).permute(0, 2, 3, 1))  # (N, S/4, S/4, width)
         for stage in self.stages:
             x = stage(x)
-            skips.append(x.permute(0, 3, 1, 2))
-        x = skips.pop()
-        for block in self.decoder:
-            x = block(x, skips.pop())
-        logits: Tensor = self.head(x)
-        return logits
+            features.append(x.permute(0, 3, 1, 2))
+        return features
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.models.attention import fit_attention
+from ctct.models.imagenet import ask_hub
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,7 @@ class SwinUNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.expand = PatchExpand(width, width, PATCH)
         self.head = nn.Linear(width, classes)
-        if pretrained:
-            _load_imagenet(self.encoder, width, grid_size, window)
+        self.from_imagenet = pretrained and _load_imagenet(self.encoder, width, grid_size, window)
 
     def set_grid_size(self, grid_size: int) -> None:
         """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
@@ -172,20 +172,26 @@ def check_input(x: Tensor, grid_size: int) -> None:
         )
 
 
-def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> None:
-    """Copy each ImageNet tensor of timm's Swin-T whose name and shape the encoder has too."""
+def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> bool:
+    """Copy each ImageNet tensor of timm's Swin-T whose name and shape the encoder has too.
+
+    Returns:
+        Whether there are such weights, and they could be reached.
+    """
     if width != WIDTHS["tiny"]:
         log.warning("no ImageNet weights of this width exist; the Transformer starts at random")
-        return
-    try:
-        source = timm.create_model(
+        return False
+    source = ask_hub(
+        "swin_unet",
+        lambda: timm.create_model(
             IMAGENET_MODEL, pretrained=True, in_chans=1, img_size=grid_size, window_size=window
-        )
-    except Exception as error:  # the hub's client raises errors of many libraries
-        log.warning("ImageNet weights not reachable (%s); the Transformer starts at random", error)
-        return
+        ),
+    )
+    if source is None:
+        return False
     state = encoder.state_dict()
     state.update(
         {k: v for k, v in source.state_dict().items() if k in state and state[k].shape == v.shape}
     )
     encoder.load_state_dict(state)
+    return True

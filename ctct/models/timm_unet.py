@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
+from ctct.models.imagenet import ask_hub
 from ctct.models.unet import check_sides
 
 
@@ -20,7 +21,8 @@ class TimmUNet(nn.Module):
         grid_sizes: sides of the inputs that it must take. Most encoders take any multiple of 32,
             a Swin Transformer of timm only the size that it was made for.
         classes: of the labels.
-        pretrained: start the encoder from timm's weights, which it downloads.
+        pretrained: start the encoder from timm's weights, which it downloads. Where the model hub
+            cannot be reached a warning says so and the start is random.
 
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S a multiple of 32.
@@ -38,11 +40,18 @@ class TimmUNet(nn.Module):
         pretrained: bool = False,
     ) -> None:
         super().__init__()
-        weights = True if pretrained else None  # the encoder's own, or none
-        try:
-            self.unet = smp.Unet(
-                f"tu-{encoder}", encoder_weights=weights, in_channels=1, classes=classes
+
+        def make(weights: bool | None) -> nn.Module:
+            name = f"tu-{encoder}"
+            unet: nn.Module = smp.Unet(
+                name, encoder_weights=weights, in_channels=1, classes=classes
             )
+            return unet
+
+        loaded = ask_hub(f"timm:{encoder}", lambda: make(True)) if pretrained else None
+        self.from_imagenet = loaded is not None
+        try:
+            self.unet = make(None) if loaded is None else loaded
         except Exception as error:  # timm and its hub client raise errors of many kinds
             raise ConfigError(
                 f"timm:{encoder}: no encoder that this timm can make ({_reason(error)}); "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -70,16 +70,25 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(channels[0], classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return decode(self.encode(x), self.decoder, self.head)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features (N, channels, H, W) of each level, the largest maps first."""
         check_sides(x, 2 ** len(self.decoder))
-        skips: list[Tensor] = []
+        features: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(self.pool(x) if level else x)
-            skips.append(x)
-        skips.pop()
-        for block in self.decoder:
-            x = block(x, skips.pop())
-        logits: Tensor = self.head(x)
-        return logits
+            features.append(x)
+        return features
+
+
+def decode(features: Sequence[Tensor], blocks: Iterable[nn.Module], head: nn.Module) -> Tensor:
+    """Logits of an encoder's features, the largest maps first, by blocks from the smallest up."""
+    *skips, x = features
+    for block, skip in zip(blocks, reversed(skips), strict=True):
+        x = block(x, skip)
+    logits: Tensor = head(x)
+    return logits
 
 
 def check_sides(x: Tensor, multiple: int) -> None:

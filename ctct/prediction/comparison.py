@@ -9,7 +9,7 @@ from pathlib import Path
 from ctct.errors import InputError
 from ctct.io.label_maps import read_labels
 from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
-from ctct.prediction.case_files import output_path
+from ctct.prediction.quality_record import output_path
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,18 +15,23 @@ from typing import Any
 
 from ctct.inference.segmenter import Segmenter
 from ctct.io.case import Case
+from ctct.io.case_names import check_unique
 from ctct.model_files.model_file import ModelFile
-from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions, output_path
+from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions
 from ctct.prediction.pipeline import Observer, run
-from ctct.prediction.results import PatientCollector, encode_results
+from ctct.prediction.quality_record import output_path
+from ctct.prediction.results import TABLES, PatientCollector, encode_results
 from ctct.prediction.run_manifest import (
     MANIFEST,
     CaseStatus,
+    check_files_of_others,
     check_resume,
+    earlier_inputs,
     is_damaged,
     provenance,
     write_manifest,
 )
+from ctct.prediction.scan_record import find_changed, is_corrected, keep_names
 from ctct.storage import is_empty, lock_folder, prepare_folder, remove_partials, write_atomic
 
 log = logging.getLogger(__name__)
@@ -88,31 +93,24 @@ def _predict(
         "label_order": options.label_order,
         "heart_crop_sha256": model.heart_crop.sha256 if model.heart_crop else None,
     }
-    inputs = {case.name: case.identity for case in cases}
-    written = [(case, output_path(folder, case.name)) for case in cases]
-    complete = [case for case, path in written if path.exists() and not is_empty(path)]
-    damaged = is_damaged(folder)
-    if damaged:
-        log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
-    if options.overwrite or damaged:
-        # At once, because a run that is stopped half-way must not leave two kinds of label maps.
-        for case in complete:
-            output_path(folder, case.name).unlink()
-    else:
-        scans = {case.name: inputs[case.name] for case in complete}
-        inputs = check_resume(folder, settings, scans) | inputs
+    if options.de_identify:
+        settings["de_identify"] = True
+    check_files_of_others(folder, TABLES)
+    labelled = {n: s for n, s in earlier_inputs(folder).items() if _is_labelled(folder, n)}
+    cases = check_unique(keep_names(cases, labelled))
+    earlier, refused = _clear(cases, folder, settings, options.overwrite)
     started = time.monotonic()
     manifest: dict[str, Any] = {
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
-        "inputs": inputs,
+        "inputs": earlier | {case.name: case.identity for case in cases},
         "model_description": model.description,
         "versions": {name: version(name) for name in ("ctct", "numpy", "nibabel")}
         | {"python": platform.python_version()},
     }
     write_manifest(folder, manifest)
     patients = PatientCollector(cases, options)
-    files = CaseFiles(folder, options, patients.pictured)
+    files = CaseFiles(folder, options, patients.pictured, refused)
     segmenter, statuses = run(cases, files, lambda: load_segmenter(model), observer, patients.add)
     tables = encode_results(
         patients.results(),
@@ -135,6 +133,41 @@ def _predict(
     }
     write_manifest(folder, manifest)
     return statuses
+
+
+def _clear(
+    cases: Sequence[Case], folder: Path, settings: Mapping[str, Any], overwrite: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Remove the label maps that are to be made again.
+
+    At once, because a run that is stopped half-way must not leave two kinds of label maps.
+
+    Returns:
+        Case to scan, for the cases of earlier runs; and the name of each case that must not be
+        segmented again, to the reason.
+    """
+    complete = [case for case in cases if _is_labelled(folder, case.name)]
+    earlier: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    if overwrite:
+        again = complete
+    elif is_damaged(folder):
+        log.warning("%s: damaged; every scan is segmented again", folder / MANIFEST)
+        again = [case for case in complete if not is_corrected(folder, case.name)]
+    else:
+        earlier = check_resume(folder, settings, bool(complete))
+        changed, refused = find_changed(complete, folder, earlier)
+        again = [case for case in changed if case.name not in refused]
+        for case in again:
+            log.warning("%s: overwritten since it was segmented; done again", case.path)
+    for case in again:
+        output_path(folder, case.name).unlink()
+    return earlier, refused
+
+
+def _is_labelled(folder: Path, case: str) -> bool:
+    path = output_path(folder, case)
+    return path.exists() and not is_empty(path)
 
 
 def peak_memory_mb() -> int | None:

@@ -12,15 +12,18 @@ from ctct.prediction.case_result import CaseResult, draw_phases
 from ctct.prediction.patients import PatientContext
 
 
-def join_cases(cases: Sequence[CaseResult], context: PatientContext | None = None) -> PatientResult:
+def join_cases(
+    cases: Sequence[CaseResult], context: PatientContext | None = None, name: str | None = None
+) -> PatientResult:
     """Measure and judge a patient; without the wall thickness and the pictures.
 
     Args:
         cases: the patient's scans, in the order of the cycle; those of one scan are its own result.
         context: ED and ES among the frames of all scans, and the patient's body. Not used for one
             scan, which has been measured already.
+        name: of the patient; that in the name of the first scan where left out.
     """
-    name, _ = patient_and_frame(cases[0].name)
+    name = patient_and_frame(cases[0].name)[0] if name is None else name
     indicators = tuple(
         frame
         for case in cases

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
+from unicodedata import normalize
 
 from ctct.errors import ConfigError, InputError
 from ctct.io.case import Case
-from ctct.io.patient_info import PatientInfo, patient_and_frame, phase_indices, read_patient_info
+from ctct.io.patient_info import PatientInfo, phase_indices, read_patient_info
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames
 
@@ -24,15 +26,43 @@ class Overrides:
 
     Attributes:
         subjects: patient to body.
-        ed: number of the ED frame of every patient with that many frames, from 0; None to find it.
+        ed: number of the ED frame of every patient with several frames, from 0; None to find it.
         es: likewise for ES.
         compare: folders with the results of other models on the same scans.
+        problems: patient to what could not be used of the table of subjects, one line each.
+
+    Raises:
+        ConfigError: a frame is no whole number from 0, or ED and ES are the same one.
     """
 
     subjects: Mapping[str, Subject] = field(default_factory=dict)
     ed: int | None = None
     es: int | None = None
     compare: tuple[Path, ...] = ()
+    problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for phase, number in (("ED", self.ed), ("ES", self.es)):
+            is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+            if number is not None and not (is_whole and number >= 0):
+                raise ConfigError(
+                    f"--{phase.lower()} {number!r}: give the number of a frame, from 0"
+                )
+        if self.ed is not None and self.ed == self.es:
+            raise ConfigError(f"--ed {self.ed} and --es {self.es}: give two different frames")
+
+    def check_frames(self, frames: int, where: str) -> None:
+        """Check that ED and ES are among the frames of a cine; a single frame has neither.
+
+        Raises:
+            InputError: one of them is not.
+        """
+        for phase, number in (("ED", self.ed), ("ES", self.es)):
+            if number is not None and frames > 1 and number >= frames:
+                raise InputError(
+                    f"{where}: {phase} frame {number} was asked for, but there are {frames} "
+                    f"frames, 0 to {frames - 1}"
+                )
 
 
 def read_overrides(
@@ -53,10 +83,12 @@ def read_overrides(
             raise ConfigError(f"--compare {folder}: no such folder")
     if table is None:
         return Overrides({}, ed, es, tuple(compare)), []
-    subjects, problems = read_subjects(table)
-    patients = {patient_and_frame(case.name)[0] for case in cases}
-    problems += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
-    return Overrides(subjects, ed, es, tuple(compare)), problems
+    subjects, problems = _read_table(table)
+    patients = {case.patient for case in cases}
+    lines = [line for _, line in problems]
+    lines += [f"{table}: {name} is none of the patients" for name in subjects.keys() - patients]
+    by_patient = {name: tuple(line for n, line in problems if n == name) for name, _ in problems}
+    return Overrides(subjects, ed, es, tuple(compare), by_patient), lines
 
 
 @dataclass(frozen=True)
@@ -88,16 +120,18 @@ def find_context(
     What the user says comes first, for each of ED, ES and the body.
 
     Args:
-        cases: the patient's scans, of one folder.
+        cases: the patient's scans, of one folder, in the order of ``numbers``.
         numbers: of the patient's frames, from 1, as :func:`frame_numbers` gives them.
         overrides: what the user says.
     """
     overrides = overrides or Overrides()
-    patient, _ = patient_and_frame(cases[0].name)
+    patient = cases[0].patient
     headers = [case.series.info for case in cases if case.series]
     info = headers[-1] if headers else read_patient_info(cases[0].path.parent)
-    warnings: list[str] = []
+    warnings = list(overrides.problems.get(patient, ()))
     phases = dict(zip(("ED", "ES"), phase_indices(info, numbers), strict=True))
+    if len(cases) == len(numbers):
+        phases |= {case.phase: index for index, case in enumerate(cases) if case.phase}
     for phase, number in (("ED", overrides.ed), ("ES", overrides.es)):
         if number is None:
             continue
@@ -105,24 +139,23 @@ def find_context(
             phases[phase] = number
         elif len(numbers) > 1:
             warnings.append(f"{phase} frame {number} was asked for, there are {len(numbers)}")
-    subject = overrides.subjects.get(patient)
-    if subject is None:
-        subject, problems = _subject(info)
-        source = "DICOM" if headers else "Info.cfg"
-        warnings += [f"{source}: {problem}" for problem in problems]
+    subject, problems = _complete(overrides.subjects.get(patient, Subject()), info)
+    source = "DICOM" if headers else "Info.cfg"
+    warnings += [f"{source}: {problem}" for problem in problems]
     return PatientContext(phases["ED"], phases["ES"], subject, tuple(warnings))
 
 
-def frame_numbers(case: str, frames: int) -> list[int]:
-    """Numbers of the frames of a case, from 1: the one in its name, or counted."""
-    _, number = patient_and_frame(case)
-    return [number] * frames if number else list(range(1, frames + 1))
+def frame_numbers(case: Case, frames: int) -> list[int]:
+    """Numbers of the frames of a case, from 1: the one in the name of its file, or counted."""
+    return list(range(1, frames + 1)) if case.number is None else [case.number] * frames
 
 
-def _subject(info: PatientInfo) -> tuple[Subject, list[str]]:
-    """The plausible values of ``info``, and a line for each of the others."""
-    subject, problems = Subject(), []
-    for name in ("sex", "height_cm", "weight_kg", "heart_rate_bpm"):
+def _complete(subject: Subject, info: PatientInfo) -> tuple[Subject, list[str]]:
+    """``subject`` with the plausible values of ``info`` for what it lacks, a line for others."""
+    problems = []
+    for name in _COLUMNS[1:]:
+        if getattr(subject, name) is not None:
+            continue
         try:
             subject = replace(subject, **{name: getattr(info, name)})
         except InputError as error:
@@ -142,6 +175,12 @@ def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
     Raises:
         InputError: the file cannot be read, or has other columns.
     """
+    subjects, problems = _read_table(path)
+    return subjects, [line for _, line in problems]
+
+
+def _read_table(path: Path) -> tuple[dict[str, Subject], list[tuple[str, str]]]:
+    """Patient to body, and the id and a line for each row that cannot be used."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -152,24 +191,24 @@ def read_subjects(path: Path) -> tuple[dict[str, Subject], list[str]]:
     if "id" not in header or set(header) - set(_COLUMNS):
         raise InputError(f"{path}: columns are {header}; expected {', '.join(_COLUMNS)}")
     subjects: dict[str, Subject] = {}
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for number, row in enumerate(rows, 2):
         cells = {k.strip(): (v or "").strip() for k, v in row.items() if isinstance(k, str)}
-        name = cells["id"]
-        where = f"{path}, line {number}"
+        name = normalize("NFC", cells["id"])
+        where = f"{path.name}, line {number}"
         if not name:
-            problems.append(f"{where}: has no id")
+            problems.append((name, f"{where}: has no id"))
         elif name in subjects:
-            problems.append(f"{where}: {name} is there twice; the first row counts")
+            problems.append((name, f"{where}: {name} is there twice; the first row counts"))
         else:
             try:
                 subjects[name] = _subject_of_row(cells)
             except InputError as error:
-                problems.append(f"{where}: {name}: {error}")
+                problems.append((name, f"{where}: {name}: {error}; the row is not used"))
     return subjects, problems
 
 
-def _subject_of_row(cells: dict[str, str]) -> Subject:
+def _subject_of_row(cells: Mapping[str, str]) -> Subject:
     sex = cells.get("sex") or None
     values: dict[str, float | None] = {}
     for name in _NUMBERS:

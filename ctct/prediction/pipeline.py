@@ -102,7 +102,10 @@ def run(
             every other case would meet as well, or no case could be written. What has been
             segmented is still written where possible.
     """
-    works = [_Work(case, CaseStatus(case.name, str(case.path))) for case in cases]
+    works = [
+        _Work(case, CaseStatus(case.name, str(case.path), unreadable=list(case.unreadable)))
+        for case in cases
+    ]
     segmenting: dict[int, _Work] = {}  # by the identity of the study
     writing: deque[tuple[_Work, Future[None]]] = deque()
 

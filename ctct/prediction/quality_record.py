@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ctct.inference.segmentation import Segmentation
+from ctct.io.study import Study
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
+from ctct.measurement.stack_flags import stack_flags
 from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
@@ -19,26 +22,42 @@ class CaseIndicators:
     """Quality indicators of a case.
 
     Attributes:
-        image: flags of the image itself.
+        image: flags of the image itself: what reading it raised, ``Study.notes``, and how it
+            differs from the training images.
         frames: indicators of each frame.
     """
 
     image: tuple[Flag, ...]
     frames: tuple[FrameIndicators, ...]
 
+    @property
+    def image_reasons(self) -> list[str]:
+        """The flags of the image, a sentence each."""
+        return [flag.reason for flag in self.image]
+
+
+def study_flags(study: Study) -> tuple[Flag, ...]:
+    """Flags of the image: how it differs from a short-axis cine, and what reading it raised."""
+    return (
+        *image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:]),
+        *stack_flags(study.voxels, study.slice_spacing_mm),
+        *(Flag(REVIEW, note) for note in study.notes),
+    )
+
 
 def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     """Compute the quality indicators of every frame of a case."""
     study = segmentation.study
     removed = segmentation.removed or (0,) * study.frames
-    flags = image_flags(study.spacing_mm, study.slice_spacing_mm, study.voxels.shape[2:])
     frames = map(
         frame_indicators, study.voxels, segmentation.labels, segmentation.disagreement, removed
     )
-    return CaseIndicators(
-        (*flags, *(Flag(REVIEW, note) for note in study.notes)),
-        tuple(frames),
-    )
+    return CaseIndicators(study_flags(study), tuple(frames))
+
+
+def output_path(folder: Path, case: str) -> Path:
+    """Where the label map of the case of that name goes."""
+    return folder / f"{case}_seg.nii.gz"
 
 
 def indicators_path(folder: Path, case: str) -> Path:
@@ -52,12 +71,19 @@ def disagreement_path(folder: Path, case: str) -> Path:
 
 
 def write_indicators(
-    folder: Path, case: str, indicators: CaseIndicators, picture: bytes = b""
+    folder: Path,
+    case: str,
+    indicators: CaseIndicators,
+    picture: bytes = b"",
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store the indicators of a case and, where there is one, its disagreement picture (JPEG)."""
+    """Store the indicators of a case and, where there is one, its disagreement picture (JPEG).
+
+    ``more`` is stored with them; see :mod:`ctct.prediction.scan_record`.
+    """
     path = indicators_path(folder, case)
     prepare_folder(path.parent)
-    write_atomic(path, strict_json(asdict(indicators)))
+    write_atomic(path, strict_json({**asdict(indicators), **(more or {})}))
     if picture:
         write_atomic(disagreement_path(folder, case), picture)
 

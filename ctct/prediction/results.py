@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 
+from ctct.errors import InputError
 from ctct.io.case import Case
 from ctct.io.dicom.identifiers import read_identifiers
-from ctct.io.patient_info import patient_and_frame
+from ctct.io.label_maps import check_same_grid
 from ctct.measurement.patient import PatientResult
 from ctct.prediction.case_files import PredictOptions
 from ctct.prediction.case_result import CaseResult
@@ -25,6 +24,11 @@ from ctct.storage import strict_json
 
 log = logging.getLogger(__name__)
 
+#: Files of :func:`encode_results`.
+TABLES = (
+    *("measurements.csv", "measurements.json", "frames.csv", "by_model.csv", "segments.csv"),
+    "report.html",
+)
 #: Patients whose pictures the report shows; with more, the page would be too large for a browser.
 MAX_PICTURED_PATIENTS = 300
 
@@ -41,54 +45,57 @@ class PatientCollector:
     def __init__(self, cases: Sequence[Case], options: PredictOptions) -> None:
         """Prepare for the results of ``cases``."""
         self._options = options
-        self._patients: dict[tuple[Path, str], list[Case]] = {}
+        self._patients: dict[str, list[Case]] = {}
         for case in cases:
-            self._patients.setdefault(_patient(case), []).append(case)
+            self._patients.setdefault(case.patient, []).append(case)
         shown = islice(self._patients.values(), MAX_PICTURED_PATIENTS if options.report else 0)
         self.pictured = frozenset(case.name for scans in shown for case in scans)
         self._pending = {
             patient: {case.name for case in scans} for patient, scans in self._patients.items()
         }
-        #: Of patients of the same name in different folders, the folder becomes part of the name.
-        self._names = Counter(name for _, name in self._patients)
-        self._done: dict[tuple[Path, str], dict[str, CaseResult]] = {}
-        self._results: dict[tuple[Path, str], PatientResult] = {}
+        self._done: dict[str, dict[str, CaseResult]] = {}
+        self._results: dict[str, list[PatientResult]] = {}
         self._lock = Lock()
 
     def add(self, case: Case, result: CaseResult | None) -> None:
         """Take the result of a case, None where it failed; may be called on any thread."""
-        patient = _patient(case)
         with self._lock:
-            pending = self._pending[patient]
+            pending = self._pending[case.patient]
             if case.name not in pending:
                 return
             pending.remove(case.name)
-            done = self._done.setdefault(patient, {})
+            done = self._done.setdefault(case.patient, {})
             if result:
                 done[case.name] = result
             if pending:
                 return
-            del self._done[patient]
-        if done:
-            joined = self._join(self._patients[patient], done)
-            folder, name = patient
-            if self._names[name] > 1:
-                joined = replace(joined, name=f"{folder.name}_{name}")
-            self._results[patient] = joined
+            del self._done[case.patient]
+        measured = [c for c in self._patients[case.patient] if c.name in done]
+        if len(measured) > 1 and any(len(scan.frames) > 1 for scan in done.values()):
+            log.warning("%s: its files are cines; each is a patient of its own", case.patient)
+            self._results[case.patient] = [self._join(c.name, [c], done) for c in measured]
+        elif measured:
+            self._results[case.patient] = [self._join(case.patient, measured, done)]
 
     def results(self) -> list[PatientResult]:
         """The patients of whom a scan was measured, in the order of the cases."""
-        return [self._results[patient] for patient in self._patients if patient in self._results]
+        return [result for patient in self._patients for result in self._results.get(patient, ())]
 
-    def _join(self, cases: Sequence[Case], done: Mapping[str, CaseResult]) -> PatientResult:
-        measured = sorted((case for case in cases if case.name in done), key=_frame_number)
+    def _join(
+        self, name: str, cases: Sequence[Case], done: Mapping[str, CaseResult]
+    ) -> PatientResult:
+        measured = sorted(cases, key=_order)
         scans = [done[case.name] for case in measured]
         options = self._options
         context = None
         if len(scans) > 1:
-            numbers = [n for scan in scans for n in frame_numbers(scan.name, len(scan.frames))]
+            numbers = [n for case in measured for n in frame_numbers(case, 1)]
             context = find_context(measured, numbers, options.overrides)
-        result = join_cases(scans, context)
+            lost = [c.path.name for c in self._patients[cases[0].patient] if c.name not in done]
+            warnings = [f"frames that could not be used: {', '.join(lost)}"] if lost else []
+            warnings += _different_grids(scans)
+            context = replace(context, warnings=(*context.warnings, *warnings))
+        result = join_cases(scans, context, name)
         identifiers: dict[str, str] = {}
         if options.keep_identifiers:
             for case in measured:
@@ -112,12 +119,23 @@ class PatientCollector:
             return result
 
 
-def _patient(case: Case) -> tuple[Path, str]:
-    return case.path.parent, patient_and_frame(case.name)[0]
+def _order(case: Case) -> tuple[int, str]:
+    """By the number of the frame; ED comes before ES."""
+    return case.number or 0, case.phase
 
 
-def _frame_number(case: Case) -> int:
-    return patient_and_frame(case.name)[1] or 0
+def _different_grids(scans: Sequence[CaseResult]) -> list[str]:
+    """A warning of the first scan whose voxels are not those of the first one."""
+    for scan in scans[1:]:
+        try:
+            check_same_grid(scan.study, scans[0].study)
+        except InputError as error:
+            log.debug("%s", error)
+            return [
+                f"{scans[0].name} and {scan.name} differ in size or place; are both frames of one "
+                "patient?"
+            ]
+    return []
 
 
 def encode_results(

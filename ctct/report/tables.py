@@ -50,7 +50,11 @@ def patients_csv(results: Iterable[PatientResult]) -> bytes:
 
 
 def frames_csv(results: Iterable[PatientResult]) -> bytes:
-    """One row per frame: volumes, smoothed LV volume, ED or ES, disagreement of the networks."""
+    """One row per frame: volumes, smoothed LV volume, ED or ES, disagreement of the networks.
+
+    Frames are counted from 0 among all of the patient, as in :func:`patients_csv`; ``case`` names
+    the scan that holds the frame.
+    """
     rows = []
     for result in results:
         m = result.measurements
@@ -59,7 +63,7 @@ def frames_csv(results: Iterable[PatientResult]) -> bytes:
             phase = {m.es: "ES", m.ed: "ED"}.get(number, "")
             rows.append(
                 [
-                    *(result.name, frame.name, frame.index, phase),
+                    *(result.name, frame.name, number, phase),
                     *(_format(frame.volume_ml[s]) for s in STRUCTURES),
                     _format(smooth_ml),
                     _format(indicators.score if indicators else None),

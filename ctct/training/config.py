@@ -21,9 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from ctct.choices import LabelOrder, Precision
+from ctct.choices import LabelOrder, MethodName, Precision
 from ctct.errors import ConfigError
-from ctct.model_files.former_names import current_settings
+from ctct.model_files.former_names import GROUPS, current_settings
 from ctct.models.names import check_networks
 
 #: Name of the file with the settings in the folder of a run.
@@ -73,11 +73,19 @@ class PatientSettings(Settings):
         description="Number of validation patients, or a text file with their names. "
         "Without it, those of the published split, or a tenth.",
     )
+    split: Path | None = Field(
+        default=None,
+        description="JSON file with the names of the patients: "
+        '{"train": [...], "validation": [...]}, with "labelled" for the training patients that '
+        "keep their labels; or the split.json of a run.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> PatientSettings:
         if self.labelled is not None and self.labelled_list is not None:
             raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
+        if self.split is not None and (self.labelled_list or self.validation):
+            raise ConfigError("--split replaces --labelled-list and --validation; leave them out")
         for path in (self.data, *self.unlabelled):
             if not path.exists():
                 raise ConfigError(f"{path}: no such file or folder to train on")
@@ -167,46 +175,67 @@ class BatchSettings(Settings):
         return self
 
 
-class CrossTeachingSettings(Settings):
+class UnlabelledSettings(Settings):
     """What the networks learn from unlabelled slices, and when."""
 
-    labelled_only: bool = Field(
-        default=False,
-        description="Learn from labelled slices alone, without cross teaching.",
-        json_schema_extra={"only_on": True},
+    method: MethodName = Field(
+        default="cross_teaching",
+        description="How to learn from unlabelled slices; labelled_only leaves them out.",
     )
-    teacher: Literal["ema", "student"] = Field(
-        default="ema",
-        description="What makes the pseudo-labels: the moving averages of the networks, on slices "
-        "without changes of intensity; or the networks of the moment.",
-    )
-    other_teacher_share: float = Field(
-        default=0.6,
-        ge=0,
-        le=1,
-        description="Share of the other network's teacher in the mean of the two teachers.",
-    )
-    confidence: float = Field(
-        default=0.8, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
-    )
-    pseudo_loss: Literal["dice", "ce", "both"] = Field(
-        default="both", description="Loss against pseudo-labels."
-    )
-    cross_teaching_weight: float = Field(
+    unlabelled_weight: float = Field(
         default=1.0,
         ge=0,
         description="Weight of an unlabelled slice relative to a labelled one, after the ramp-up "
         "(0.1 in the paper).",
     )
-    ramp: float = Field(
-        default=0.5, gt=0, le=1, description="Fraction of the run at which the ramp-up ends."
-    )
     warm_up: float = Field(
-        default=0.4,
+        default=0.2,
         ge=0,
-        le=1,
+        lt=1,
         description="Fraction of the run, at its start, that learns from labelled slices alone.",
     )
+    ramp: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Fraction of the run at which the ramp-up ends, which begins after the "
+        "warm-up.",
+    )
+    teacher: Literal["ema", "student"] = Field(
+        default="ema",
+        description="What makes the pseudo-labels of cross teaching: the moving averages of the "
+        "networks, on unchanged slices; or the networks of the moment.",
+    )
+    other_teacher_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the other network's teacher in the mean of the two teachers; with 0 "
+        "each network teaches itself.",
+    )
+    confidence: float = Field(
+        default=0.5, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
+    )
+    pseudo_loss: Literal["dice", "ce", "both"] = Field(
+        default="both", description="Loss against pseudo-labels."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> UnlabelledSettings:
+        if self.warm_up >= self.ramp:
+            raise ConfigError(
+                f"--ramp must be above --warm-up, where the ramp-up begins; got {self.ramp} and "
+                f"{self.warm_up}"
+            )
+        # Where the networks differ, the own one gives the other's class at most a half.
+        share = self.other_teacher_share
+        if 0.5 < share < 1 and self.confidence >= share + (1 - share) / 2:
+            raise ConfigError(
+                f"with --other-teacher-share {share} and --confidence {self.confidence} no pixel "
+                f"on which the networks differ would count; choose a confidence below "
+                f"{share + (1 - share) / 2:g}"
+            )
+        return self
 
 
 class OptimizationSettings(Settings):
@@ -275,7 +304,7 @@ class TrainingConfig(Settings):
     patients: PatientSettings = Field(title="Data")
     pair: PairSettings = Field(title="Networks")
     batches: BatchSettings = Field(title="Batches")
-    cross_teaching: CrossTeachingSettings = Field(title="Cross teaching")
+    unlabelled_slices: UnlabelledSettings = Field(title="Unlabelled slices")
     optimization: OptimizationSettings = Field(title="Optimization")
     run: RunSettings = Field(title="Run")
 
@@ -312,7 +341,7 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        if name in _GROUPS and isinstance(value, Settings | Mapping):
+        if GROUPS.get(name, name) in _GROUPS and isinstance(value, Settings | Mapping):
             flat |= dict(value)
         else:
             flat[name] = value
@@ -341,7 +370,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "other_teacher_share": 1.0,
         "confidence": 0.0,
         "pseudo_loss": "dice",
-        "cross_teaching_weight": 0.1,
+        "unlabelled_weight": 0.1,
         "ramp": 1.0,
         "warm_up": 0.0,
         "steps": 30000,

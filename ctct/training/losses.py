@@ -33,10 +33,24 @@ def dice_loss(
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Weighted mean over all pixels of the batch; 0 where no pixel counts. Shapes as above."""
-    errors = F.cross_entropy(logits, target, reduction="none")
-    weight = torch.ones_like(errors) if weight is None else weight
-    error, count = sum_over_processes(torch.stack(((errors * weight).sum(), weight.sum())))
-    mean: Tensor = error / count.clamp_min(1)
+    return weighted_mean(F.cross_entropy(logits, target, reduction="none"), weight)
+
+
+def mean_square(difference: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Weighted mean square of differences (N, C, H, W) over all pixels and classes."""
+    return weighted_mean(difference.square().mean(1), weight)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Entropy (N, H, W) of class probabilities (N, C, H, W), 0…ln C."""
+    return -(probabilities * probabilities.clamp_min(1e-6).log()).sum(1)
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean of (N, H, W) over all pixels of the batch; 0 where no pixel counts."""
+    weight = torch.ones_like(values) if weight is None else weight
+    total, count = sum_over_processes(torch.stack(((values * weight).sum(), weight.sum())))
+    mean: Tensor = total / count.clamp_min(1)
     return mean
 
 

@@ -13,10 +13,10 @@ import torch
 from ctct.errors import CtctError
 from ctct.models.graph import SegmentationGraph
 from ctct.storage import write_atomic
-from ctct.training.config import CrossTeachingSettings
-from ctct.training.cross_teaching import pseudo_labels
+from ctct.training.config import UnlabelledSettings
 from ctct.training.data.batch import TrainingBatch
 from ctct.training.data.slices import SliceSet
+from ctct.training.methods.cross_teaching import pseudo_labels
 from ctct.training.pictures import curves_png, teaching_png
 from ctct.training.step import StepLosses
 
@@ -24,14 +24,15 @@ log = logging.getLogger(__name__)
 
 METRICS_FILE, CURVES_FILE, PICTURES = "metrics.csv", "curves.png", "pictures"
 COLUMNS = (
-    *("step", "loss_labelled", "loss_unlabelled", "cross_teaching_weight", "cnn_rate"),
+    *("step", "loss_labelled", "loss_unlabelled", "unlabelled_weight", "cnn_rate"),
     *("steps_per_s", "dice_cnn", "dice_transformer", "dice_ensemble"),
 )
 #: Columns of runs of version 0.1.
 _FORMER_COLUMNS = {
     "supervised": "loss_labelled",
     "crossed": "loss_unlabelled",
-    "cross_weight": "cross_teaching_weight",
+    "cross_teaching_weight": "unlabelled_weight",
+    "cross_weight": "unlabelled_weight",
 }
 
 
@@ -136,19 +137,19 @@ class Monitor:
         step: int,
         batch: TrainingBatch,
         teachers: SegmentationGraph,
-        settings: CrossTeachingSettings,
+        settings: UnlabelledSettings,
     ) -> None:
         """``pictures/step_000500.png``: slices of a batch and what the pair teaches on them."""
-        with teachers.on_grid(batch.weak.shape[-1]):
+        with teachers.on_grid(batch.images.shape[-1]):
             cnn, transformer = (
-                network(batch.weak).float().softmax(1)
+                network(batch.images).float().softmax(1)
                 for network in (teachers.cnn, teachers.transformer)
             )
         labels, counts = pseudo_labels(
             cnn, transformer, settings.other_teacher_share, settings.confidence
         )
         png = teaching_png(
-            batch.weak[:, 0].cpu().numpy(),
+            batch.images[:, 0].cpu().numpy(),
             [label.cpu().numpy() for label in batch.labels],
             cnn.argmax(1).cpu().numpy(),
             transformer.argmax(1).cpu().numpy(),

@@ -53,8 +53,25 @@ def save_resume(
     try:
         save_tensors(path, on_cpu, {"state": json.dumps(state)})
     except OutputError as error:
-        former = "the former one is kept" if path.exists() else "there is no former one"
-        raise OutputError(f"{error}; {former}; make room, then continue with --resume") from error
+        remedy = "then continue from the former one with --resume"
+        if not path.exists():
+            remedy = "then start again in another folder, for there is no former one"
+        raise OutputError(f"{error}; make room, {remedy}", error.everywhere) from error
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The plain values in ``folder/resume.safetensors``.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / RESUME_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Any] = json.loads(file.metadata()["state"])
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); delete it to start afresh") from error
+    return state
 
 
 def load_resume(

@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Volume
-from ctct.training.data.layouts import read_collection
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import should_compile
+from ctct.training.methods import METHODS, Method
 from ctct.training.resume import load_resume, save_resume
-from ctct.training.run import describe_origin, load_initial_weights, write_settings
+from ctct.training.run import (
+    check_split,
+    describe_origin,
+    load_initial_weights,
+    write_settings,
+)
 from ctct.training.split import split_patients, training_data
 
 if TYPE_CHECKING:
@@ -42,10 +48,12 @@ class TrainingRun:
         networks: both networks of ``students`` as Fabric runs them, on several devices.
         optimizer: of ``students``.
         generator: of every draw of the batches.
+        method: of learning from unlabelled slices.
         labelled: slices with manual labels.
         unlabelled: slices without.
         validation: volumes with manual labels that are not learned from.
         step: steps taken.
+        seconds: time that they and the validations took.
         best: validation Dice of the weights that were kept.
         micro_batches: parts of a batch that go through the networks one after the other, because
             the memory does not suffice for more at once.
@@ -61,17 +69,24 @@ class TrainingRun:
     networks: list[nn.Module]
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
+    method: Method
     labelled: SliceSet
     unlabelled: SliceSet
     validation: list[Volume]
     step: int = 0
+    seconds: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
     micro_batches: int = 1
     origin: dict[str, str] = field(default_factory=dict)
 
     def save(self) -> None:
         """Save all that is needed to continue from here."""
-        state = {"step": self.step, "best": self.best, "origin": self.origin}
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "origin": self.origin,
+        }
         save_resume(self.folder, *self._saved_parts(), state)
 
     def load(self) -> None:
@@ -82,7 +97,7 @@ class TrainingRun:
         """
         state = load_resume(self.folder, *self._saved_parts())
         self.step, self.best = state["step"], state["best"]
-        self.origin = state.get("origin", {})
+        self.origin, self.seconds = state.get("origin", {}), state.get("seconds", 0.0)
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
@@ -91,7 +106,11 @@ class TrainingRun:
     def _saved_parts(
         self,
     ) -> tuple[dict[str, nn.Module], torch.optim.Optimizer, dict[str, torch.Generator]]:
-        modules: dict[str, nn.Module] = {"students": self.students, "averaged": self.averaged}
+        modules: dict[str, nn.Module] = {
+            "students": self.students,
+            "averaged": self.averaged,
+            "method": self.method,
+        }
         return modules, self.optimizer, {"batches": self.generator}
 
 
@@ -103,25 +122,35 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         InputError: the data cannot be used.
         ModelError: a file of weights cannot be used.
     """
+    patients = config.patients
+    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    split = split_patients(collection, config)
+    if resume:
+        check_split(folder, split)
+    data = training_data(collection, split)
+
     students, origin = build_students(config, fabric, resume)
+    if not resume:
+        config = _without_missing_weights(config, students)
     averaged = copy.deepcopy(students).eval()
     if should_compile(config, fabric.device):
         students.cnn.compile()
         students.transformer.compile()
-
-    patients = config.patients
-    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
-    split = split_patients(collection, config)
-    data = training_data(collection, split)
+    networks = (students.cnn, students.transformer)
+    settings = config.unlabelled_slices
+    method = METHODS[settings.method](networks, settings).to(fabric.device)
+    if fabric.world_size > 1 and any(True for _ in method.parameters()):
+        raise ConfigError(f"--method {settings.method} trains on one device only")
     run = TrainingRun(
         config=config,
         folder=folder,
         fabric=fabric,
         students=students,
         averaged=averaged,
-        networks=[fabric.setup_module(n) for n in (students.cnn, students.transformer)],
-        optimizer=build_optimizer(config, students),
+        networks=[set_up_network(fabric, network) for network in networks],
+        optimizer=build_optimizer(config, students, method),
         generator=torch.Generator(fabric.device).manual_seed(config.run.seed),
+        method=method,
         labelled=SliceSet(data.labelled, fabric.device),
         unlabelled=SliceSet(data.unlabelled or data.labelled, fabric.device),
         validation=data.validation,
@@ -132,6 +161,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         run.load()
     if fabric.is_global_zero:
         write_settings(folder, config, split)
+        log.info("%s", split.describe())
         log.info(
             "%d labelled and %d unlabelled patients (%d and %d slices), %d for validation, on %s",
             *(len(split.labelled), len(split.unlabelled)),
@@ -158,12 +188,31 @@ def build_students(
     return students, origin
 
 
-def build_optimizer(config: TrainingConfig, students: SegmentationGraph) -> torch.optim.Optimizer:
-    """The optimizer of both networks, a group of parameters for each."""
-    groups = [
-        {"params": students.cnn.parameters()},
-        {"params": students.transformer.parameters()},
-    ]
+def _without_missing_weights(config: TrainingConfig, students: SegmentationGraph) -> TrainingConfig:
+    """Settings that do not claim ImageNet weights where a network could not have them."""
+    networks = (students.cnn, students.transformer)
+    loaded = all(getattr(network, "from_imagenet", True) for network in networks)
+    if loaded or not config.pair.pretrained:
+        return config
+    pair = config.pair.model_copy(update={"pretrained": False})
+    return config.model_copy(update={"pair": pair})
+
+
+def set_up_network(fabric: Fabric, network: nn.Module) -> nn.Module:
+    """The network as Fabric runs it."""
+    module = fabric.setup_module(network)
+    if hasattr(network, "encode"):
+        module.mark_forward_method("encode")
+    return module
+
+
+def build_optimizer(
+    config: TrainingConfig, students: SegmentationGraph, method: Method
+) -> torch.optim.Optimizer:
+    """The optimizer of both networks and of the method, a group of parameters for each."""
+    modules = (students.cnn, students.transformer, method)
+    groups = [{"params": list(module.parameters())} for module in modules]
+    groups = [group for group in groups if group["params"]]
     weight_decay = config.optimization.weight_decay
     if config.optimization.optimizer == "sgd":
         return torch.optim.SGD(groups, 0.01, 0.9, weight_decay=weight_decay)

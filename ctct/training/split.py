@@ -4,44 +4,56 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
+from ctct.datasets import acdc
+from ctct.datasets.collection import Collection, Volume
+from ctct.datasets.label_checks import check_structures
 from ctct.errors import ConfigError, InputError
-from ctct.labels import STRUCTURES, VALUE
 from ctct.training.config import TrainingConfig
-from ctct.training.data.collection import Collection, Volume
 
 log = logging.getLogger(__name__)
 
-#: Numbers of the ACDC patients in the published semi-supervised split (Luo et al., MIDL 2022), in
-#: its order: of the training patients the first 3, 7 or 14 are the labelled ones.
-# fmt: off
-PUBLISHED_TRAINING = (
-    99, 38, 50, 100, 58, 21, 49, 20, 72, 40, 60, 89, 4, 56,
-    98, 96, 31, 18, 94, 47, 48, 55, 97, 74, 43, 41, 63, 37,
-    95, 54, 26, 88, 32, 69, 6, 71, 12, 73, 61, 17, 25, 10,
-    57, 29, 51, 5, 36, 46, 62, 34, 76, 92, 70, 77, 67, 3,
-    91, 16, 14, 44, 42, 90, 53, 27, 35, 86, 23, 9, 79, 15,
-)
-PUBLISHED_VALIDATION = (2, 19, 28, 30, 39, 45, 78, 82, 85, 87)
-# fmt: on
+#: Lists of a file for ``--split``; those of a run's ``split.json`` are among them.
+_LISTS = ("train", "labelled", "unlabelled", "validation", "test", "left_out")
+#: How many patients a message names; ``split.json`` has all of them.
+_MAX_NAMES = 10
 
 
 @dataclass(frozen=True)
 class Split:
-    """Patients by what they are used for; no patient is in two of the lists."""
+    """Patients by what they are used for; no patient is in two of the lists.
+
+    Attributes:
+        labelled: training patients that keep their labels.
+        unlabelled: training patients that are used without labels.
+        validation: patients with labels that are not learned from.
+        left_out: patients that are not used.
+        method: how the patients were shared out, in words.
+    """
 
     labelled: tuple[str, ...]
     unlabelled: tuple[str, ...]
     validation: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    method: str = ""
 
-    def to_dict(self) -> dict[str, list[str]]:
-        """Plain lists, for JSON."""
-        return {name: list(names) for name, names in dataclasses.asdict(self).items()}
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and the method, for JSON."""
+        values = dataclasses.asdict(self).items()
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
+
+    def describe(self) -> str:
+        """The method, and who is left out, in one line."""
+        who = f"left out: {_some(self.left_out)}" if self.left_out else "no patient is left out"
+        return f"split: {self.method}; {who}"
 
 
 @dataclass(frozen=True)
@@ -56,37 +68,94 @@ class TrainingData:
 def split_patients(collection: Collection, config: TrainingConfig) -> Split:
     """Share the patients out.
 
-    ACDC patients follow the published split, and those in neither of its lists, the published test
-    patients, are left out. Other patients are drawn with the seed of the run: a tenth of those with
-    labels, at least one, for validation; the others in random order.
+    A file for ``--split`` decides alone. Otherwise, if all labelled patients are ACDC's own, the
+    published split is used, and patients in neither of its lists, the published test patients, are
+    left out. Other patients are drawn with the seed of the run: a tenth of those with labels, at
+    least one, for validation; the others in random order.
 
     Raises:
-        ConfigError: the settings name patients that do not exist, or one twice.
+        ConfigError: the settings name patients that do not exist or have no labels, or one twice.
         InputError: no patient is left to learn from, or to validate on.
     """
     settings = config.patients
     patients = list(dict.fromkeys(v.patient for v in collection.volumes))
-    with_labels = {v.patient for v in collection.volumes if v.labels is not None}
+    with_labels = list(dict.fromkeys(v.patient for v in collection.volumes if v.labels is not None))
     if not with_labels:
         raise InputError(f"{settings.data}: no labelled patient; cross teaching needs a few")
-    order = [p for p in patients if p in with_labels]
+    if settings.split:
+        split = _split_by_file(settings.split, settings.labelled, patients, with_labels)
+    else:
+        split = _split_by_rule(collection, config, patients, with_labels)
+    for use, names in (("labelled", split.labelled), ("validation", split.validation)):
+        if without := [name for name in names if name not in with_labels]:
+            raise ConfigError(f"{use} patients without labels: {_some(without)}")
+    if not split.validation:
+        raise InputError("no validation patient has labels; name others with --validation")
+    if not split.labelled:
+        raise InputError("no labelled patient is left to train on")
+    return split
+
+
+def _split_by_file(
+    path: Path, count: int | None, patients: Sequence[str], with_labels: Sequence[str]
+) -> Split:
+    """As the file says; ``count`` limits the labelled patients where it does not list them.
+
+    Patients in none of its lists are left out. Only those without labels are not, if the file has
+    no list of unlabelled patients: they are used without labels.
+    """
+    lists = read_lists(path, patients)
+    if count is not None and "labelled" in lists:
+        raise ConfigError(f"--labelled {count}: {path} lists the labelled patients; leave one out")
+    unlabelled = lists.get("unlabelled", [])
+    if "unlabelled" not in lists:
+        listed = {name for names in lists.values() for name in names}
+        unlabelled = [p for p in patients if p not in with_labels and p not in listed]
+    training = [*lists.get("train", []), *lists.get("labelled", []), *unlabelled]
+    labelled = lists.get("labelled")
+    if labelled is None:
+        available = [p for p in training if p in with_labels and p not in unlabelled]
+        labelled = _first(available, count)
+    used = {*labelled, *training, *lists["validation"]}
+    return Split(
+        tuple(labelled),
+        tuple(p for p in dict.fromkeys(training) if p not in labelled),
+        tuple(lists["validation"]),
+        tuple(p for p in patients if p not in used),
+        f"given by {path.name}",
+    )
+
+
+def _split_by_rule(
+    collection: Collection,
+    config: TrainingConfig,
+    patients: Sequence[str],
+    with_labels: Sequence[str],
+) -> Split:
+    """The published split of ACDC, or a random one; --validation and --labelled-list change it."""
+    settings = config.patients
+    order, validation, left_out = list(with_labels), list[str](), set[str]()
     random.Random(config.run.seed).shuffle(order)
-    validation: list[str] = []
-    left_out: set[str] = set()
+    method = f"drawn at random with seed {config.run.seed}"
     if collection.layout == "acdc":
         training, validating = (
-            [name for number in numbers if (name := f"patient{number:03}") in with_labels]
-            for numbers in (PUBLISHED_TRAINING, PUBLISHED_VALIDATION)
+            [name for name in map(acdc.name, numbers) if name in with_labels]
+            for numbers in (acdc.PUBLISHED_TRAINING, acdc.PUBLISHED_VALIDATION)
         )
-        order, validation = training or order, validating
-        if validation:
-            left_out = with_labels - {*training, *validation}
-            order = [p for p in order if p not in left_out]
+        if others := acdc.strangers(v for v in collection.volumes if v.labels is not None):
+            method += (
+                f", not the published split of ACDC, because by frame numbers and spacing these "
+                f"are not its patients: {_some(others)}"
+            )
+        elif training:
+            order, validation, method = training, validating, "the published split of ACDC"
+            left_out = set(with_labels) - {*training, *validating}
+            if not validating:
+                method += ", of whose validation patients none is there: training patients validate"
 
     labelled = read_names(settings.labelled_list, patients) if settings.labelled_list else None
     if settings.validation is not None and not settings.validation.isdigit():
         validation = read_names(settings.validation, patients)
-        left_out -= set(validation)
     elif settings.validation is not None or not validation:
         available = [p for p in order if p not in (labelled or ())]
         count = int(settings.validation or 0) or max(1, round(len(order) / 10))
@@ -97,21 +166,33 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
         validation = available[:count]
     if labelled and (twice := sorted(set(labelled) & set(validation))):
         raise ConfigError(f"both labelled and for validation: {', '.join(twice)}")
-    if not set(validation) & with_labels:
-        raise InputError("no validation patient has labels; name others with --validation")
     order = [p for p in order if p not in validation]
     if labelled is None:
-        count = len(order) if settings.labelled is None else settings.labelled
-        if count > len(order):
-            raise ConfigError(
-                f"--labelled {count}: there are {len(order)} training patients with labels"
-            )
-        labelled = order[:count]
-    if not set(labelled) & with_labels:
-        raise InputError("no labelled patient is left to train on")
+        labelled = _first(order, settings.labelled)
+    left_out -= {*labelled, *validation}
     used = {*labelled, *validation, *left_out}
-    unlabelled = [p for p in (*order, *patients) if p not in used]
-    return Split(tuple(labelled), tuple(dict.fromkeys(unlabelled)), tuple(validation))
+    unlabelled = dict.fromkeys(p for p in (*order, *patients) if p not in used)
+    changes = {"--validation": settings.validation, "--labelled-list": settings.labelled_list}
+    if given := [option for option, value in changes.items() if value is not None]:
+        method += f", changed by {' and '.join(given)}"
+    return Split(
+        tuple(labelled), tuple(unlabelled), tuple(validation), tuple(sorted(left_out)), method
+    )
+
+
+def _first(available: Sequence[str], count: int | None) -> list[str]:
+    """The first ``count`` patients, or all."""
+    if count is not None and count > len(available):
+        raise ConfigError(
+            f"--labelled {count}: there are {len(available)} training patients with labels"
+        )
+    return list(available[:count])
+
+
+def _some(names: Sequence[str]) -> str:
+    """The names, or the first of them and how many more there are."""
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def training_data(collection: Collection, split: Split) -> TrainingData:
@@ -119,7 +200,7 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
 
     Raises:
         InputError: the same scan is on both sides of training and validation, or no labelled
-            slice shows one of the structures.
+            slice, or no validation slice, shows one of the structures.
     """
     check_leaks(collection, split)
     data = TrainingData([], [], [])
@@ -131,23 +212,9 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
             data.labelled.append(volume)
         elif volume.patient in (*split.labelled, *split.unlabelled):
             data.unlabelled.append(dataclasses.replace(volume, labels=None))
-    check_structures(data.labelled)
+    check_structures(data.labelled, "labelled training")
+    check_structures(data.validation, "validation")
     return data
-
-
-def check_structures(labelled: Sequence[Volume]) -> None:
-    """Refuse labels without one of the structures, which the networks could not learn.
-
-    Raises:
-        InputError: one occurs in no slice; the message names it.
-    """
-    labels = [volume.labels for volume in labelled if volume.labels is not None]
-    absent = [s for s in STRUCTURES if not any((stack == VALUE[s]).any() for stack in labels)]
-    if absent:
-        raise InputError(
-            f"no labelled training slice shows {', '.join(absent)}; check the label files and "
-            "--label-order, or add labelled patients"
-        )
 
 
 def check_leaks(collection: Collection, split: Split) -> None:
@@ -185,6 +252,57 @@ def read_names(path: str | Path, known: Sequence[str]) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a list of patients ({error})") from error
     names = [line for line in lines if line and not line.startswith("#")]
+    return _known(path, names, known)
+
+
+def read_lists(path: Path, known: Sequence[str]) -> dict[str, list[str]]:
+    """The lists of patients of a JSON file for ``--split``.
+
+    An object with "validation" and at least one of "train" and "labelled"; without "labelled", all
+    of "train" keep their labels. "unlabelled" lists training patients too, "test" and "left_out"
+    patients that are not used. A run's ``split.json`` is such a file.
+
+    Raises:
+        ConfigError: the file cannot be read, holds something else, names a patient that is not in
+            ``known``, or names one for training and for validation, or twice in another way.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f'{path}: must hold an object such as {{"train": [...], "validation": [...]}}, got '
+            f"{type(content).__name__}"
+        )
+    content.pop("method", None)
+    lists: dict[str, list[str]] = {}
+    for name, names in content.items():
+        if name not in _LISTS:
+            raise ConfigError(f"{path}: unknown list {name!r}; known are {', '.join(_LISTS)}")
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise ConfigError(f"{path}: {name} must be a list of names in quotation marks")
+        lists[name] = _known(path, names, known)
+    if not lists.get("validation"):
+        raise ConfigError(f"{path}: names no validation patient")
+    if not lists.get("train") and not lists.get("labelled"):
+        raise ConfigError(f"{path}: names no training patient; list them under train")
+    uses = {name: set(lists.get(name, [])) for name in _LISTS}
+    uses["train"] -= uses["labelled"] | uses["unlabelled"]
+    for one, other in combinations(uses, 2):
+        if twice := sorted(uses[one] & uses[other]):
+            raise ConfigError(f"{path}: both in {one} and in {other}: {_some(twice)}")
+    return lists
+
+
+def _known(path: str | Path, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """``names`` without repetitions.
+
+    Raises:
+        ConfigError: one is not in ``known``.
+    """
     if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"{path}: no such patient: {', '.join(unknown)}")
+        raise ConfigError(
+            f"{path}: no such patient: {', '.join(unknown)}; the data have {_some(known)}"
+        )
     return list(dict.fromkeys(names))

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
-from ctct.training.config import BatchSettings, CrossTeachingSettings
-from ctct.training.cross_teaching import cross_teaching_loss
+from ctct.training.config import BatchSettings
 from ctct.training.data.batch import TrainingBatch, draw_batch, shard
 from ctct.training.losses import segmentation_loss
+from ctct.training.methods.base import Method, StepInputs
 from ctct.training.setup import TrainingRun
 
 log = logging.getLogger(__name__)
-
-#: What both networks learn from unlabelled slices, as a loss of the batch, the students' logits
-#: and the teachers. Another method of semi-supervision is another function like it.
-UnlabelledLoss = Callable[
-    [TrainingBatch, Sequence[Tensor], Sequence[nn.Module], CrossTeachingSettings], Tensor
-]
 
 
 @dataclass(frozen=True)
@@ -44,9 +38,10 @@ def batch_losses(
     batch: TrainingBatch,
     students: Sequence[nn.Module],
     teachers: Sequence[nn.Module],
-    settings: CrossTeachingSettings,
+    method: Method,
     unlabelled_weight: float,
-    unlabelled_loss: UnlabelledLoss = cross_teaching_loss,
+    generator: torch.Generator,
+    progress: float = 0.0,
 ) -> StepLosses:
     """Losses of both networks on one batch.
 
@@ -54,11 +49,12 @@ def batch_losses(
         batch: the slices.
         students: the two networks in training.
         teachers: their moving averages, in evaluation mode.
-        settings: for ``unlabelled_loss``.
+        method: of learning from unlabelled slices.
         unlabelled_weight: weight of an unlabelled slice relative to a labelled one.
-        unlabelled_loss: the method of semi-supervision.
+        generator: of random draws.
+        progress: of the run, 0…1.
     """
-    images = batch.mix(batch.strong).contiguous(memory_format=torch.channels_last)
+    images = batch.mix(batch.images).contiguous(memory_format=torch.channels_last)
     logits = [student(images).float() for student in students]
 
     labelled_pixels = batch.labelled_pixels()
@@ -70,7 +66,8 @@ def batch_losses(
     for student_logits in logits:
         labelled = labelled + segmentation_loss(student_logits, labels, labelled_pixels)
     if labelled_count < n:
-        unlabelled = unlabelled_loss(batch, logits, teachers, settings)
+        inputs = StepInputs(batch, logits, students, teachers, generator, progress)
+        unlabelled = method(inputs)
     # Each loss is a mean over its slices, so one unlabelled slice among eight would weigh as much
     # as seven labelled ones.
     ratio = (n - labelled_count) / labelled_count
@@ -124,11 +121,12 @@ def _backward(
     )
     batch = shard(batch, run.fabric.global_rank, run.fabric.world_size)
     teachers = (run.averaged.cnn, run.averaged.transformer)
-    size = batch.weak.shape[-1]
+    size = batch.images.shape[-1]
     with run.students.on_grid(size), run.averaged.on_grid(size):
         with run.fabric.autocast():
             losses = batch_losses(
-                batch, run.networks, teachers, run.config.cross_teaching, unlabelled_weight or 0.0
+                *(batch, run.networks, teachers, run.method, unlabelled_weight or 0.0),
+                *(run.generator, run.step / run.config.optimization.steps),
             )
         run.fabric.backward(losses.total / run.micro_batches)
     return losses, batch

@@ -13,7 +13,7 @@ from ctct.training.config import TrainingConfig
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
 from ctct.training.monitor import Monitor, RecentLosses
-from ctct.training.run import prepare_run, save_result
+from ctct.training.run import check_folder, open_run, save_result
 from ctct.training.schedules import SCHEDULES, ramp_up
 from ctct.training.setup import TrainingRun, set_up
 from ctct.training.step import take_step, update_average
@@ -54,10 +54,13 @@ def train(
     Raises:
         StoppedError: by Ctrl-C or SIGTERM, after saving.
         DivergedError: the loss is not a number.
+        OutputError: the disk is full, or another run writes into ``folder``.
     """
-    prepare_run(Path(folder), resume)
-    run = set_up(config, Path(folder), make_fabric(device, devices, config), resume)
-    return fit(run, observe)
+    folder = Path(folder)
+    check_folder(folder, resume)
+    fabric = make_fabric(device, devices, config)
+    with open_run(folder, resume, fabric.is_global_zero):
+        return fit(set_up(config, folder, fabric, resume), observe)
 
 
 def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, float]:
@@ -66,7 +69,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
     # One process logs, validates and saves.
     monitor = Monitor(run.folder, run.step) if run.fabric.is_global_zero else None
     recent = RecentLosses(run.fabric.device)
-    start_time, start_step = time.monotonic(), run.step
+    start_time, start_step, seconds_before = time.monotonic(), run.step, run.seconds
 
     with catch_interruption() as interrupted:
         while run.step < steps:
@@ -95,7 +98,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
                     run.step,
                     loss_labelled=labelled_loss,
                     loss_unlabelled=unlabelled_loss,
-                    cross_teaching_weight=unlabelled_weight or 0.0,
+                    unlabelled_weight=unlabelled_weight or 0.0,
                     cnn_rate=run.optimizer.param_groups[0]["lr"],
                     steps_per_s=rate,
                 )
@@ -108,9 +111,10 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
                 recent.clear()
             if validates and monitor:
                 validate_and_keep(run, monitor)
-                monitor.picture(run.step, batch, run.averaged, config.cross_teaching)
+                monitor.picture(run.step, batch, run.averaged, config.unlabelled_slices)
                 monitor.curves()
             if saves:
+                run.seconds = seconds_before + time.monotonic() - start_time
                 if monitor:
                     run.save()
                 run.fabric.barrier()
@@ -136,16 +140,20 @@ def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:
-    """Set the learning rates of both networks at ``progress``, 0…1."""
+    """Set the learning rates of both networks at ``progress``, 0…1.
+
+    Weights of the method, if it has any, have the rate of the first network.
+    """
     factor = SCHEDULES[config.optimization.schedule](progress)
-    rates = (config.optimization.cnn_rate, config.optimization.transformer_rate)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+    first, second = config.optimization.cnn_rate, config.optimization.transformer_rate
+    for group, rate in zip(optimizer.param_groups, (first, second, first), strict=False):
         group["lr"] = rate * factor
 
 
 def unlabelled_weight_at(config: TrainingConfig, progress: float) -> float | None:
     """Weight of unlabelled slices at ``progress``, 0…1; None while there are labelled ones only."""
-    settings = config.cross_teaching
-    if settings.labelled_only or progress < settings.warm_up:
+    settings = config.unlabelled_slices
+    if settings.method == "labelled_only" or progress < settings.warm_up:
         return None
-    return settings.cross_teaching_weight * ramp_up(progress / settings.ramp)
+    since_warm_up = (progress - settings.warm_up) / (settings.ramp - settings.warm_up)
+    return settings.unlabelled_weight * ramp_up(since_warm_up)

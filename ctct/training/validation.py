@@ -1,4 +1,4 @@
-"""Dice of the pair on the validation patients, and the weight of each network in the mean."""
+"""Dice of the pair on labelled volumes, and the weight of each network in the mean."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctct.datasets.collection import Volume
 from ctct.evaluation.overlap import dice_by_structure
+from ctct.labels import STRUCTURES
 from ctct.models.graph import SegmentationGraph
-from ctct.training.data.collection import Volume
+
+#: Weights of the CNN alone and of the Transformer alone.
+ALONE = {"cnn": (1.0, 0.0), "transformer": (0.0, 1.0)}
 
 
 @torch.inference_mode()
@@ -27,41 +31,65 @@ def validate(
     Returns:
         The weights, and the Dice of ``cnn``, ``transformer`` and ``ensemble``.
     """
-    device = graph.member_weights.device
-    spacings = [torch.tensor(v.spacing_mm, device=device).expand(len(v.voxels), 2) for v in volumes]
-    members = [
-        graph.member_probabilities(torch.from_numpy(v.voxels)[:, None].float().to(device), spacing)
-        for v, spacing in zip(volumes, spacings, strict=True)
-    ]  # a pair of (Z, C, S, S) for every volume
-
-    def mean_dice(weights: tuple[float, float]) -> float:
-        return float(
-            np.mean(
-                [
-                    _mean_dice(graph, weights[0] * cnn + weights[1] * transformer, volume, spacing)
-                    for (cnn, transformer), volume, spacing in zip(
-                        members, volumes, spacings, strict=True
-                    )
-                ]
-            )
-        )
-
-    alone = {(1.0, 0.0): mean_dice((1, 0)), (0.0, 1.0): mean_dice((0, 1))}
+    members = _predict(graph, volumes)
+    alone = {weights: _mean(_dice(graph, members, volumes, weights)) for weights in ALONE.values()}
     cnn, transformer = alone.values()
     squares = (1 - cnn) ** 2 + (1 - transformer) ** 2
     share = (1 - transformer) ** 2 / squares if squares > 0 else 0.5
-    together = {(share, 1 - share): mean_dice((share, 1 - share))}
-    candidates = together | alone  # max takes the first among equals: the pair
+    pair = (share, 1 - share)
+    candidates = {pair: _mean(_dice(graph, members, volumes, pair))} | alone
+    # max takes the first among equals: the pair
     weights = max(candidates, key=lambda weights: candidates[weights])
     graph.member_weights.copy_(torch.tensor(weights))
     return weights, {"cnn": cnn, "transformer": transformer, "ensemble": candidates[weights]}
 
 
-def _mean_dice(
-    graph: SegmentationGraph, probabilities: Tensor, volume: Volume, spacing_mm: Tensor
-) -> float:
-    """Mean Dice over structures of one volume, from probabilities (Z, C, S, S) on the grid."""
-    assert volume.labels is not None
-    size = (volume.labels.shape[1], volume.labels.shape[2])
-    labels = graph.resample_to_native(probabilities, size, spacing_mm).argmax(1).cpu().numpy()
-    return float(np.mean(list(dice_by_structure(labels, volume.labels).values())))
+@torch.inference_mode()
+def score(graph: SegmentationGraph, volumes: Sequence[Volume]) -> dict[str, dict[str, float]]:
+    """Mean Dice per case at native resolution, of ``cnn``, ``transformer`` and ``ensemble``.
+
+    Chooses nothing: the ensemble has the weights that ``graph`` has.
+
+    Returns:
+        For each of the three, the Dice of each structure.
+    """
+    members = _predict(graph, volumes)
+    first, second = graph.member_weights.tolist()
+    return {
+        name: _dice(graph, members, volumes, weights)
+        for name, weights in (ALONE | {"ensemble": (first, second)}).items()
+    }
+
+
+def _predict(
+    graph: SegmentationGraph, volumes: Sequence[Volume]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Probabilities (Z, C, S, S) of both networks on their grid, and the spacing of the slices."""
+    device = graph.member_weights.device
+    predictions = []
+    for volume in volumes:
+        spacing = torch.tensor(volume.spacing_mm, device=device).expand(len(volume.voxels), 2)
+        slices = torch.from_numpy(volume.voxels)[:, None].float().to(device)
+        predictions.append((*graph.member_probabilities(slices, spacing), spacing))
+    return predictions
+
+
+def _dice(
+    graph: SegmentationGraph,
+    predictions: Sequence[tuple[Tensor, Tensor, Tensor]],
+    volumes: Sequence[Volume],
+    weights: tuple[float, float],
+) -> dict[str, float]:
+    """Mean over the volumes of each structure's Dice, of the weighted mean of both networks."""
+    scores = []
+    for (cnn, transformer, spacing), volume in zip(predictions, volumes, strict=True):
+        assert volume.labels is not None
+        size = (volume.labels.shape[1], volume.labels.shape[2])
+        probabilities = weights[0] * cnn + weights[1] * transformer
+        labels = graph.resample_to_native(probabilities, size, spacing).argmax(1).cpu().numpy()
+        scores.append(dice_by_structure(labels, volume.labels))
+    return {s: float(np.mean([dice[s] for dice in scores])) for s in STRUCTURES}
+
+
+def _mean(dice: dict[str, float]) -> float:
+    return float(np.mean(list(dice.values())))

@@ -17,8 +17,10 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     # LV: 2 x 1 / (2 + 1) = 0.6667; RV and MYO agree; the mean is (1 + 1 + 0.6667) / 3.
     outcome = ctct("evaluate", tmp_path, tmp_path)
     assert outcome.code == 0
-    assert "Dice of 1 frames" in outcome.out
+    assert "Dice of 1 frame," in outcome.out
     assert "mean  0.8889" in outcome.out
+    # Both have every structure in the only slice, which is the middle third.
+    assert "slices of LV: mid missed 0 of 1, false 0 of 0" in outcome.out
     assert "HD95" not in outcome.out
     outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "out")
     assert outcome.code == 0
@@ -40,4 +42,4 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     assert outcome.code == 3
     assert "mean  0.8889" in outcome.out
     assert "b_seg.nii.gz: label map holds [9]" in outcome.err
-    assert "1 references without a prediction: c" in outcome.err
+    assert "1 reference without a prediction: c" in outcome.err

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ctct.cli.messages import StderrHandler, one_line
+from ctct.cli.messages import StderrHandler, count_of, one_line
 
 
 def test_unprintable_characters_are_escaped() -> None:
@@ -27,3 +27,7 @@ def test_a_message_that_cannot_be_formatted_does_not_end_the_program(
 ) -> None:
     StderrHandler().emit(logging.LogRecord("ctct", logging.INFO, "", 0, "%d", ("x",), None))
     assert "--- Logging error ---" in capsys.readouterr().err
+
+
+def test_one_of_something_is_singular() -> None:
+    assert [count_of(n, "frame") for n in (0, 1, 2)] == ["0 frames", "1 frame", "2 frames"]

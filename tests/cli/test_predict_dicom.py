@@ -96,6 +96,42 @@ def test_a_second_run_keeps_the_data_of_the_header(
     assert "holds label maps of another run" in outcome.err
 
 
+def test_a_series_that_lost_an_image_is_segmented_again_and_a_copy_is_not(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder, out = write_cine(tmp_path / "a" / "sax"), tmp_path / "out"
+    assert ctct("predict", folder, "-o", out, "--no-report").code == 0
+    shutil.copytree(folder, tmp_path / "b" / "sax", copy_function=shutil.copyfile)
+    outcome = ctct("predict", tmp_path / "b" / "sax", "-o", out, "--no-report")
+    assert "1 skipped" in outcome.out, outcome.err
+    min((tmp_path / "b" / "sax").iterdir()).unlink()
+    outcome = ctct("predict", tmp_path / "b" / "sax", "-o", out, "--no-report")
+    assert "1 done" in outcome.out
+    assert (
+        f"{tmp_path / 'b' / 'sax'}: overwritten since it was segmented; done again" in outcome.err
+    )
+    assert "the others 8" in rows(out / "measurements.csv")["sax"]["flags"]
+
+
+def test_values_of_the_header_fill_the_empty_cells_of_a_table(
+    ctct: Callable[..., Any], tmp_path: Path
+) -> None:
+    header = {"PatientSex": "M", "PatientSize": "1.80", "PatientWeight": "90", "HeartRate": "60"}
+    folder = write_cine(tmp_path / "sax", change=lambda t, z: header)
+    (tmp_path / "s.csv").write_text("id,sex,height_cm,weight_kg,heart_rate_bpm\nsax,,,80,\n")
+    outcome = ctct(
+        *("predict", folder, "-o", tmp_path / "out", "--no-report"),
+        *("--subjects", tmp_path / "s.csv"),
+    )
+    assert outcome.code == 0, outcome.err
+    (patient,) = json.loads((tmp_path / "out" / "measurements.json").read_text())[
+        "patients"
+    ].values()
+    assert patient["subject"] == {
+        **{"sex": "M", "height_cm": 180, "weight_kg": 80, "heart_rate_bpm": 60}
+    }
+
+
 def test_other_scans_are_segmented_despite_a_bad_zip(
     ctct: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -136,6 +172,11 @@ def test_segmentations_as_dicom(
     names = [f"sax_{n:02}.dcm" for n in range(1, 7)]
     assert sorted(p.name for p in (out / "dicom-seg").iterdir()) == names
     assert "2 skipped" in ctct("predict", tmp_path / "in", "-o", out, *arguments).out
+    outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments, "--de-identify")
+    assert outcome.code == 2  # or those that are there would keep the names
+    assert "de_identify: None then, True now); use --overwrite" in outcome.err
+    outcome = ctct("predict", tmp_path / "in", "-o", out, "--de-identify", "--keep-identifiers")
+    assert outcome.code == 2
     assert ctct("predict", tmp_path / "in", "-o", out, "--format", "mat").code == 2
     monkeypatch.setattr("ctct.io.dicom.segmentation.is_available", lambda: False)
     outcome = ctct("predict", tmp_path / "in", "-o", out, *arguments)
@@ -177,19 +218,20 @@ def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Pat
     write_cine(tmp_path / "gap", places=7, change=lambda t, z: None if z == 3 else gap)
     write_scan(tmp_path / "x.nii.gz")
     lines = ctct("info", tmp_path).out.splitlines()
-    assert lines == [
+    whole = [line for line in lines if not line.startswith("  ")]
+    assert whole == [
         f"{tmp_path}/x.nii.gz: a file, taken",
         f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
         f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
         "all of the series",
-        "  --series 1.7.1",
         f"{tmp_path}/lge: series 11 'LGE\\x1b', 8 slices of 1 phases, 40×36, not taken: phases: 1, "
         "a cine has at least 6",
-        "  --series 1.6",
-        f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken (slice 3 has 7 phases, "
-        "the others 8: the nearest in time is used)",
-        "  --series 1.2.3",
+        f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken",
     ]
+    after_sax = lines[lines.index(whole[-1]) + 1 :]
+    assert after_sax[0].startswith("  8 frames of 6 slices, 8 mm apart, 40×36 pixels of ")
+    assert "  review: slice 3 has 7 phases, the others 8: the nearest in time is used" in after_sax
+    assert after_sax[-1] == "  --series 1.2.3"
 
 
 @pytest.mark.real_data

@@ -31,7 +31,7 @@ def test_a_run_and_its_continuation(
     ]
     config = json.loads((run / "config.json").read_text())
     assert config["pair"]["networks"] == ["unet", "unet"]
-    assert (config["cross_teaching"]["warm_up"], config["run"]["seed"]) == (0.5, 3)
+    assert (config["unlabelled_slices"]["warm_up"], config["run"]["seed"]) == (0.5, 3)
     assert (config["optimization"]["steps"], config["run"]["compile"]) == (1, False)
 
     again = ctct("train", acdc, "-o", run, *OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,11 +19,13 @@ from ctct.io.study import Study
 def url(_separate_cache: None) -> Iterator[str]:
     """Address of the page, served with the bundled model."""
     pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+    from ctct.demo import server
     from ctct.demo.engines import Engines
-    from ctct.demo.server import serving
 
-    with serving(Engines()) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "SWEEP_S", 0.5)
+        with server.serving(Engines()) as address:
+            yield address
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +57,18 @@ def visit(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def stored(url: str) -> Callable[[], list[Path]]:
+    """Lists what the server has of its visitors; the files that Gradio makes are empty."""
+
+    def list_files() -> list[Path]:
+        folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
+        found = (path for path in folder.rglob("*") if "networks" not in path.parts)
+        return [path for path in found if path.is_file() and path.stat().st_size]
+
+    return list_files
 
 
 @pytest.fixture

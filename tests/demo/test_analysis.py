@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from tests_support import write_scan
 
 pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
 
+from ctct import child_process
+from ctct.demo import reading
 from ctct.demo.analysis import Answer, analyze_scan, answer_scan, label_scan, read_scan
+from ctct.errors import InputError
 from ctct.inference.segmenter import Segmenter
 from ctct.io.discover import discover
 from ctct.prediction.folder import predict_folder
@@ -73,3 +77,22 @@ def test_each_network_alone_is_a_row_of_the_comparison(threshold: Segmenter, cin
     assert [row["model"] for row in rows] == ["this", "CNN", "Transformer"]
     assert len({row["LVEDV (mL)"] for row in rows}) == 1  # the same labels here
     assert "of 3 models" in found.files["report.html"].decode()
+
+
+@pytest.mark.parametrize("name", ["cine.nii.gz", "cine.zip"])
+def test_a_visit_has_a_deadline(name: str, cine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cine if name.endswith(".gz") else many_members(cine.parent / name)
+    child_process.end_idle()  # one that starts takes longer than the deadline
+    monkeypatch.setattr(reading, "DEADLINE_S", 0.001)
+    with pytest.raises(InputError, match=rf"{name}: not read after 0\.001 seconds"):
+        read_scan(path)
+    monkeypatch.undo()
+    if path == cine:
+        assert read_scan(path).study.frames == 2
+
+
+def many_members(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for n in range(reading.MAX_MEMBERS):
+            archive.writestr(str(n), b"")
+    return path

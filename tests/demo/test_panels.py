@@ -13,11 +13,13 @@ import pytest
 from ctct.errors import InputError, ModelError
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
+from ctct.measurement.volumes import Measurements
 from ctct.model_files.model_file import ModelFile
 
 pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
 
-from ctct.demo.analysis import Labelled
+from ctct.demo import panels
+from ctct.demo.analysis import Labelled, measure_labels
 from ctct.demo.panels import commands_text, comparison_html, describe_error, downloads_html
 from ctct.demo.server import is_loopback
 
@@ -74,6 +76,21 @@ def test_two_engines_side_by_side() -> None:
     assert "The same label in 75.000 % of the voxels" in text
     # 2·1 / (2 + 1) of either, all of the LV.
     assert "RV 0.6667, MYO 0.6667, LV 1.0000" in text
+
+
+def test_what_is_measured_already_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = labelled("a", [1, 1, 2, 3], 0.5), labelled("b", [1, 2, 3, 3], 0.25)
+    measured = measure_labels(first.segmentation)
+    expected = comparison_html(first, second)
+    measures = []
+
+    def count(segmentation: Segmentation) -> Measurements:
+        measures.append(segmentation)
+        return measure_labels(segmentation)
+
+    monkeypatch.setattr(panels, "measure_labels", count)
+    assert comparison_html(first, second, measured) == expected
+    assert measures == [second.segmentation]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,18 @@ import zipfile
 from functools import partial
 
 import fuzzing
-from dicom_support import coded, enhanced, image, packed
+import imagecodecs
+import numpy as np
+from dicom_support import coded, enhanced, frame, image, packed
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -36,7 +42,7 @@ ODD_TEXTS = (b"nan", b"inf", b"-1", b"0", b"1e308", b"1e-308", b"", b"\\\\\\", b
 
 
 def good_files() -> list[list[bytes]]:
-    """Sets of valid files, one study each: plain, implicit VR, compressed, enhanced."""
+    """Sets of valid files, one study each: plain, implicit VR, deflated, compressed, enhanced."""
     plain = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
     implicit = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
     run_length = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
@@ -44,9 +50,18 @@ def good_files() -> list[list[bytes]]:
         one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     for one in run_length:
         one.compress(RLELossless)
-    sets = [plain, implicit, run_length, [enhanced()]]
-    for kind, syntax in (("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)):
-        stream = coded(kind)
+    deflated = [image(t, z) for t in range(PHASES) for z in range(PLACES)]
+    for one in deflated:
+        one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    sets = [plain, implicit, run_length, deflated, [enhanced()]]
+    pixels = frame(0, 0).astype(np.uint8)
+    for syntax, stream in (
+        (JPEGBaseline8Bit, coded("JPEG")),
+        (JPEG2000Lossless, coded("JPEG2000")),
+        (JPEGLosslessSV1, imagecodecs.jpeg8_encode(pixels, lossless=True)),
+        (JPEGLSLossless, imagecodecs.jpegls_encode(pixels)),
+        (HTJ2KLossless, imagecodecs.htj2k_encode(pixels, reversible=True)),
+    ):
         sets.append(
             [packed(syntax, stream, phase=t, place=z) for t in range(PHASES) for z in range(PLACES)]
         )

@@ -53,12 +53,17 @@ def phantom(height: int, width: int, slices: int = 3) -> npt.NDArray[np.uint8]:
     return np.repeat(one[None], slices, 0)
 
 
+def scan_of(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Intensities of labels (T, Z, H, W), with noise that is the same in all frames."""
+    noise = np.random.default_rng(0).normal(0, 25, labels.shape[1:])
+    return (np.array([20, 180, 80, 200])[labels] + noise).astype(np.float32)
+
+
 def analyze_phantom(name: str, labelled_slices: int = 5, frames: int = 1) -> CaseResult:
     """A scan of 5 slices; all are labelled, but in the last frame only some of them."""
     labels = np.repeat(phantom(60, 70, 5)[None], frames, 0)
     labels[-1, labelled_slices:] = 0
-    voxels = np.array([20, 180, 80, 200], np.float32)[labels]
-    study = Study(name, voxels, (1.5, 1.5), 8.0)
+    study = Study(name, scan_of(labels), (1.5, 1.5), 8.0)
     return analyze_case(Segmentation(study, labels, np.full(labels.shape, 0.1, np.float16)))
 
 
@@ -66,18 +71,23 @@ def write_acdc(root: Path) -> None:
     """A folder in the layout of the ACDC download: two training patients and one for validation.
 
     Their numbers are those of the published split: 99 and 38 are its first two training patients,
-    2 is a validation patient.
+    2 is a validation patient. Frame numbers and spacing are ACDC's, by which it is recognized.
     """
-    affine = np.diag([1.4, 1.5, 10.0, 1.0])  # columns 1.4 mm apart, rows 1.5 mm
-    sizes = {"patient038": (40, 36), "patient099": (44, 48), "patient002": (36, 40)}
-    for number, (patient, size) in enumerate(sizes.items()):
-        labels = phantom(*size)
-        noise = np.random.default_rng(number).normal(0, 5, labels.shape)
-        image = np.array([20, 180, 80, 200])[labels] + noise
-        (root / patient).mkdir(parents=True)
-        for ending, voxels in (("", image.round().astype(np.int16)), ("_gt", labels)):
-            file = root / patient / f"{patient}_frame01{ending}.nii.gz"
-            nib.save(nib.Nifti1Image(voxels.transpose(2, 1, 0), affine), file)
+    patients = {
+        "patient038": ((40, 36), 0.833, "11"),
+        "patient099": ((44, 48), 1.786, "09"),
+        "patient002": ((36, 40), 1.367, "12"),
+    }
+    for number, (patient, (size, mm, es)) in enumerate(patients.items()):
+        for frame in ("01", es):
+            labels = phantom(*size)
+            noise = np.random.default_rng(number + int(frame)).normal(0, 5, labels.shape)
+            image = np.array([20, 180, 80, 200])[labels] + noise
+            (root / patient).mkdir(parents=True, exist_ok=True)
+            for ending, voxels in (("", image.round().astype(np.int16)), ("_gt", labels)):
+                file = root / patient / f"{patient}_frame{frame}{ending}.nii.gz"
+                affine = np.diag([mm, mm, 10.0, 1.0])
+                nib.save(nib.Nifti1Image(voxels.transpose(2, 1, 0), affine), file)
 
 
 class ThresholdRuntime:

@@ -12,11 +12,13 @@ from ctct.training.data.batch import TrainingBatch
 def small_batch(mixed: bool = False) -> TrainingBatch:
     """Two labelled and two unlabelled slices of 8 × 8; if ``mixed``, half of each its partner's."""
     generator = torch.Generator().manual_seed(0)
-    weak = torch.randn(4, 1, 8, 8, generator=generator)
+    images = torch.randn(4, 1, 8, 8, generator=generator)
     rectangle = torch.zeros(4, 8, 8, dtype=torch.bool)
     rectangle[:, :, :4] = mixed
     labels = torch.randint(4, (2, 8, 8), generator=generator)
-    return TrainingBatch(weak, weak + 0.1, labels, torch.tensor([2, 3, 0, 1]), rectangle)
+    unmoved = torch.eye(2, 3).repeat(2, 1, 1)
+    partner = torch.tensor([2, 3, 0, 1])
+    return TrainingBatch(images, labels, partner, rectangle, images[2:] - 0.1, unmoved)
 
 
 class Pixelwise(nn.Module):

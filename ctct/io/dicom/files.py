@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import zipfile
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Self, cast
 
 from ctct.errors import InputError
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 #: Largest unpacked size of a zip; its members are read one at a time.
 MAX_ZIP_BYTES = 16 * 2**30
 _MAGIC_OFFSET, _MAGIC = 128, b"DICM"
+#: Number and length of the first element of a data set without preamble: up to SOPInstanceUID.
+_MAX_FIRST_ELEMENT, _MAX_FIRST_LENGTH = 0x18, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class DicomFile:
 
     path: Path
     member: str = ""
+
+    @property
+    def place(self) -> PurePath:
+        """The folder that holds it; a zip counts as a folder."""
+        return self.path.joinpath(self.member).parent
 
 
 class Opener:
@@ -82,10 +90,10 @@ class Opener:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins with the preamble and the prefix of DICOM (PS3.10, 7.1)."""
+    """Whether a file begins as DICOM does."""
     try:
         with open_file(path) as stream:
-            return _has_magic(stream)
+            return _begins_as_dicom(stream)
     except (OSError, InputError):
         return False
 
@@ -102,7 +110,21 @@ def zip_members(path: Path) -> list[DicomFile]:
         InputError: the zip is damaged or protected by a password, its unpacked size is too large,
             or it holds no DICOM.
     """
-    files = []
+    files, _ = list_zip(path)
+    if not files:
+        raise InputError(f"{path}: holds no DICOM; unpack other files and give the folder")
+    return files
+
+
+def list_zip(path: Path) -> tuple[list[DicomFile], list[DicomFile]]:
+    """The DICOM files in a zip, and the other ones, except hidden ones.
+
+    Raises:
+        InputError: the zip is damaged or protected by a password, or its unpacked size is too
+            large.
+    """
+    files: list[DicomFile] = []
+    others: list[DicomFile] = []
     with Opener() as opener:
         archive = opener.archive(path)
         for member in sorted(set(archive.namelist())):
@@ -114,14 +136,25 @@ def zip_members(path: Path) -> list[DicomFile]:
                 raise InputError(f"{path}: protected by a password; unpack it and give the folder")
             try:
                 with archive.open(member) as stream:
-                    if _has_magic(cast(BinaryIO, stream)):
-                        files.append(DicomFile(path, member))
+                    is_dicom = _begins_as_dicom(cast(BinaryIO, stream))
             except Exception as error:  # damage can make the decompressor raise any exception
                 log.warning("%s: a member cannot be unpacked (%s)", path, type(error).__name__)
-    if not files:
-        raise InputError(f"{path}: holds no DICOM; unpack other files and give the folder")
-    return files
+                is_dicom = False
+            (files if is_dicom else others).append(DicomFile(path, member))
+    return files, others
 
 
-def _has_magic(stream: BinaryIO) -> bool:
-    return stream.read(_MAGIC_OFFSET + len(_MAGIC))[_MAGIC_OFFSET:] == _MAGIC
+def _begins_as_dicom(stream: BinaryIO) -> bool:
+    """Whether it begins with preamble and prefix (PS3.10, 7.1), or without them, as old exports do.
+
+    The first element of these is of group 2 or 8, with its VR or a small even length.
+    """
+    head = stream.read(_MAGIC_OFFSET + len(_MAGIC))
+    if head[_MAGIC_OFFSET:] == _MAGIC:
+        return True
+    if len(head) < _MAGIC_OFFSET:
+        return False
+    group, element, length = struct.unpack_from("<HHI", head)
+    has_vr = head[4:6].isalpha() and head[4:6].isupper()
+    is_short = length <= _MAX_FIRST_LENGTH and length % 2 == 0
+    return group in (2, 8) and element <= _MAX_FIRST_ELEMENT and (has_vr or is_short)

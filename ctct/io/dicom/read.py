@@ -17,6 +17,7 @@ from ctct.io.dicom.stack import arrange
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 from ctct.io.files import MAX_BYTES
 from ctct.io.nifti import make_label_encoder
+from ctct.io.sequences import note_sequence
 from ctct.io.study import Study
 
 
@@ -43,6 +44,7 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
         for file, places in places_by_file.items():
             try:
                 dataset = read_dataset(opener, file)
+                sequence_notes = note_sequence(dataset)
                 frames = read_frames(dataset, [image.frame for _, _, image in places])
                 for (t, z, image), pixels in zip(places, frames, strict=True):
                     voxels[t, z] = _rescale(pixels, dataset, image.frame)
@@ -50,6 +52,11 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
                 raise
             except Exception as error:  # damage can make pydicom raise any exception
                 raise InputError(_describe_failure(file, error)) from error
+    notes = list(stack.notes)
+    if incomplete := count_incomplete(voxels):
+        notes.append(
+            f"images that are blank, or blank from some row on: {incomplete}; copy them again"
+        )
     row_mm, column_mm = series.first.spacing_mm or ()
     zooms = (column_mm, row_mm, stack.slice_spacing_mm, stack.frame_s)
     return Study(
@@ -60,8 +67,19 @@ def read_series(series: Series, name: str, max_bytes: int = MAX_BYTES) -> Study:
         affine=stack.affine,
         path=series.path,
         label_encoder=make_label_encoder(stack.affine, shape, tuple(np.nan_to_num(zooms))),
-        notes=stack.notes,
+        notes=(*notes, *sequence_notes),
     )
+
+
+def count_incomplete(voxels: npt.NDArray[np.float32]) -> int:
+    """How many images (T, Z, H, W) end in more rows of one value than others do.
+
+    An interrupted copy may leave a file of the right size, filled up with zeros.
+    """
+    ramp = np.arange(voxels.shape[2])
+    is_filled = voxels.max(axis=3) > voxels.min(axis=3)  # (T, Z, H)
+    filled_rows = np.where(is_filled, ramp + 1, 0).max(axis=2)  # up to the last row with an image
+    return int(np.count_nonzero(filled_rows < np.median(filled_rows) - 0.1 * len(ramp)))
 
 
 def _rescale(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[np.float32]:
@@ -75,6 +93,6 @@ def _rescale(pixels: npt.NDArray[Any], dataset: Any, frame: int) -> npt.NDArray[
 def _describe_failure(file: DicomFile, error: Exception) -> str:
     where = f"{file.path}, {file.member}" if file.member else str(file.path)
     message = " ".join(str(error).split())[:200]
-    if isinstance(error, RuntimeError | NotImplementedError) and "decompress" in message.lower():
-        return f"{where}: compressed in a way this machine cannot read; pip install python-gdcm"
+    if isinstance(error, NotImplementedError):
+        return f"{where}: {message}"
     return f"{where}: pixels cannot be read ({type(error).__name__}: {message}); export it again"

@@ -36,12 +36,16 @@ def is_available() -> bool:
     return find_spec("highdicom") is not None
 
 
-def encode_segmentations(series: Series, labels: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+def encode_segmentations(
+    series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False
+) -> Iterator[bytes]:
     """A segmentation object for each phase in turn, with references to the images of the phase.
 
     Args:
         series: the segmented images, of one series or several, in single-frame or enhanced files.
         labels: (T, Z, H, W), in the order of :func:`ctct.io.dicom.stack.arrange`.
+        de_identify: leave out all that the headers say of patient, study, hospital and staff, but
+            not the UIDs of study and images, without which no viewer finds the images.
 
     Raises:
         InputError: the images cannot be read again, or lack an attribute.
@@ -55,7 +59,9 @@ def encode_segmentations(series: Series, labels: npt.NDArray[np.uint8]) -> Itera
         for number, (images, phase_labels) in enumerate(zip(stack.images, labels, strict=True), 1):
             try:
                 with suppress_pydicom_warnings:
-                    copies, originals = copy_single_images(headers, images, stack.slice_spacing_mm)
+                    copies, originals = copy_single_images(
+                        headers, images, stack.slice_spacing_mm, de_identify
+                    )
                     segmentation = _encode(highdicom, copies, phase_labels, uid, number)
                     restore_references(segmentation, originals)
                     stream = io.BytesIO()

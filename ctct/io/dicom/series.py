@@ -1,34 +1,25 @@
-"""Grouping DICOM images to series, and finding the short-axis cine among them."""
+"""A series of DICOM images."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
-from ctct.io.dicom.header import PLAIN, Image
-from ctct.io.geometry import MAX_GAP_DEVIATION, SAME_SLICE_MM
+from ctct.io.dicom.header import Image
+from ctct.io.geometry import SAME_SLICE_MM
 from ctct.io.patient_info import PatientInfo
 
-#: Smallest numbers of slices and phases of a short-axis cine. First-pass perfusion has many phases
-#: of three or four slices, late enhancement one phase of many slices.
-MIN_SLICES, MIN_PHASES = 5, 6
-
-#: From base to apex, the heart's long axis points left, anterior and down (LPS). It differs between
-#: people and breaths by up to ``_MAX_DEGREES``.
-_LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
-_MAX_DEGREES = 45.0
-
-_SAME_DIRECTION = 0.01  # largest difference between components of equal directions
+#: Smallest number of slices of a short-axis cine. First-pass perfusion has many phases of three or
+#: four slices, late enhancement one phase of many slices.
+MIN_SLICES = 5
 
 
 @dataclass(frozen=True)
@@ -37,11 +28,18 @@ class Series:
 
     Attributes:
         images: in any order.
-        left_out: number of images of the same DICOM series with another geometry.
+        others: the other images of the same DICOM series.
+        part: distinguishes it from others of the same DICOM series: another patient's, or those of
+            another acquisition; "" where there are none.
+        notes: what was irregular when the images were grouped, a sentence each.
+        unreadable: names of its files that are missing or cannot be read.
     """
 
     images: tuple[Image, ...]
-    left_out: int = 0
+    others: tuple[Image, ...] = ()
+    part: str = ""
+    notes: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def first(self) -> Image:
@@ -54,9 +52,31 @@ class Series:
         return tuple(dict.fromkeys(image.series for image in self.images))
 
     @property
+    def label(self) -> str:
+        """Number and part, for messages."""
+        return ", ".join(filter(None, (f"series {self.first.number}", self.part)))
+
+    @property
+    def left_out(self) -> int:
+        """How many of the other images may show the heart where these do not.
+
+        Those of another kind do if they lie elsewhere.
+        """
+        return sum(
+            image.kind == self.first.kind or self._lies_elsewhere(image) for image in self.others
+        )
+
+    def _lies_elsewhere(self, image: Image) -> bool:
+        if image.missing or not self.positions_mm:
+            return False
+        position = float(self.normal @ np.array(image.position))
+        return min(abs(position - mm) for mm in self.positions_mm) > SAME_SLICE_MM
+
+    @property
     def digest(self) -> str:
         """A hash of the UIDs, for results: a UID itself could identify a patient."""
-        return hashlib.sha256(" ".join(sorted(self.uids)).encode()).hexdigest()[:16]
+        parts = sorted(self.uids) + [self.part] * bool(self.part)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def path(self) -> Path:
@@ -102,6 +122,12 @@ class Series:
         counts = Counter(len(images) for images in self.slices)
         return max(counts, key=lambda n: (counts[n], n), default=0)
 
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Of several cines the one of highest rank is taken: the most complete, then the latest."""
+        complete = sum(len(images) >= self.phases for images in self.slices)
+        return complete, self.phases, self.first.number
+
     @cached_property
     def info(self) -> PatientInfo:
         """The patient's size, weight and sex, and the median heart rate of all images."""
@@ -115,154 +141,10 @@ class Series:
         )
 
 
-def find_series(images: Iterable[Image]) -> list[Series]:
-    """Group images by DICOM series and geometry, and join the parts of one cine.
-
-    Some scanners store every slice, or every phase, as a DICOM series.
-    """
-    by_series: dict[tuple[object, ...], list[Image]] = defaultdict(list)
-    for image in images:
-        by_series[*study_key(image), image.series].append(image)
-    studies: dict[tuple[object, ...], list[Series]] = defaultdict(list)
-    for (*study, _), members in by_series.items():
-        by_geometry: dict[tuple[object, ...], list[Image]] = defaultdict(list)
-        directions: list[tuple[float, ...]] = []
-        for image in members:
-            by_geometry[_geometry_key(image, directions)].append(image)
-        parts = by_geometry.values()
-        for part in parts:
-            same_kind = sum(len(p) for p in parts if p[0].kind == part[0].kind)
-            studies[tuple(study)].append(Series(tuple(part), same_kind - len(part)))
-    joined = [series for study in studies.values() for series in _join_parts(study)]
-    return sorted(joined, key=lambda s: (str(s.path), s.first.study, s.first.number, s.uids))
-
-
-def explain_rejections(all_series: Sequence[Series]) -> list[str]:
-    """Why each series is not segmented, "" for the short-axis cine of each study."""
-    reasons = [_why_no_cine(series) for series in all_series]
-    cines: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for n, series in enumerate(all_series):
-        if not reasons[n]:
-            cines[study_key(series.first)].append(n)
-    for candidates in cines.values():
-        best = max(
-            candidates,
-            key=lambda n: (
-                len(all_series[n].slices),
-                all_series[n].phases,
-                all_series[n].first.number,
-            ),
-        )
-        for n in candidates:
-            if n != best:
-                reasons[n] = (
-                    f"a short-axis cine, but series {all_series[best].first.number} is taken, "
-                    "which has more slices or phases or is the later one"
-                )
-    return reasons
-
-
-def _why_no_cine(series: Series) -> str:
-    first = series.first
-    if first.modality != "MR":
-        return f"modality is {first.modality or 'not given'}, expected MR"
-    if first.kind != PLAIN:
-        return first.kind
-    if first.missing:
-        return f"lacks {first.missing}"
-    slices, phases = len(series.slices), series.phases
-    if slices < MIN_SLICES:
-        return f"slices: {slices}, a short-axis cine has at least {MIN_SLICES}"
-    if phases < MIN_PHASES:
-        return f"phases: {phases}, a cine has at least {MIN_PHASES}"
-    cosine = min(abs(float(series.normal @ _LONG_AXIS)), 1.0)
-    degrees = np.degrees(np.arccos(cosine))
-    if degrees > _MAX_DEGREES:
-        return f"lies {degrees:.0f}° from where the short axis of a heart is expected"
-    return ""
-
-
 def study_key(image: Image) -> tuple[object, ...]:
-    """The zip of an image, if any, and its study: the same study in a folder and a zip are two."""
-    return image.file.path if image.file.member else None, image.study
+    """The zip of an image, if any, its study and patient.
 
-
-def _geometry_key(image: Image, directions: list[tuple[float, ...]]) -> tuple[object, ...]:
-    """Equal for all images of a stack. New orientations are appended to ``directions``."""
-    orientation = image.orientation
-    if orientation is not None and orientation not in directions:
-        for known in directions:
-            if max(abs(a - b) for a, b in zip(known, orientation, strict=True)) <= _SAME_DIRECTION:
-                orientation = known
-                break
-        else:
-            directions.append(orientation)
-    spacing_mm = image.spacing_mm and tuple(round(mm, 3) for mm in image.spacing_mm)
-    return image.shape, spacing_mm, orientation, image.kind, image.missing
-
-
-def _join_parts(study: list[Series]) -> list[Series]:
-    """The series of a study, those joined that are parts of one cine."""
-    study = _join_phases(study)
-    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
-    directions: list[tuple[float, ...]] = []
-    for series in study:
-        key = _geometry_key(series.first, directions)
-        is_separate = series.phases < MIN_PHASES or series.first.kind != PLAIN
-        groups[(*key, series.uids if is_separate else None, series.first.modality)].append(series)
-    result = []
-    for group in groups.values():
-        is_stack = _is_evenly_spaced(group)
-        parts = group if is_stack else [series for series in group if len(series.slices) == 1]
-        joined = _join(parts)
-        if len(parts) > 1 and len(joined.slices) >= MIN_SLICES:
-            result += [series for series in group if series not in parts] + [joined]
-        else:
-            result += group
-    return result
-
-
-def _join_phases(study: list[Series]) -> list[Series]:
-    """The series of a study, those joined that hold one phase each of the same slices.
-
-    They are joined only if times or phase numbers tell the phases apart: otherwise they may be
-    repetitions of one stack.
+    The same study in a folder and a zip are two, and so are those of two patients with one UID.
     """
-    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
-    directions: list[tuple[float, ...]] = []
-    for series in study:
-        is_phase = (
-            series.phases == 1 and len(series.slices) >= MIN_SLICES and series.first.kind == PLAIN
-        )
-        key = None if is_phase else series.uids
-        groups[(*_geometry_key(series.first, directions), key, series.first.modality)].append(
-            series
-        )
-    result = []
-    for group in groups.values():
-        joined = _join(group)
-        has_same_slices = len(joined.slices) == max(len(series.slices) for series in group)
-        has_distinct_phases = any(
-            all(None not in values and len(values) == len(set(values)) for values in by_slice)
-            for by_slice in (
-                [[image.time_ms for image in images] for images in joined.slices],
-                [[image.phase for image in images] for images in joined.slices],
-            )
-        )
-        is_cine = len(group) >= MIN_PHASES and has_same_slices and has_distinct_phases
-        result += [joined] if is_cine else group
-    return result
-
-
-def _join(parts: Sequence[Series]) -> Series:
-    images = tuple(image for part in parts for image in part.images)
-    return Series(images, sum(part.left_out for part in parts))
-
-
-def _is_evenly_spaced(group: Sequence[Series]) -> bool:
-    positions = sorted(position for series in group for position in series.positions_mm)
-    gaps = [b - a for a, b in pairwise(positions)]
-    return not gaps or (
-        min(gaps) > SAME_SLICE_MM
-        and max(gaps) - min(gaps) <= MAX_GAP_DEVIATION * float(np.mean(gaps))
-    )
+    zip_path = image.file.path if image.file.member else None
+    return zip_path, image.study, image.acquisition.patient

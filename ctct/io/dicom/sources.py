@@ -22,6 +22,9 @@ _COPIED = (
     *("AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex"),
     *("ReferringPhysicianName", "StudyDate", "StudyID", "StudyTime"),
 )
+#: Groups of the attributes that may tell who the patient is, where and when he was examined, and by
+#: whom: identification, patient, clinical trial, request and procedure.
+_IDENTIFYING_GROUPS = {0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040}
 #: NumberOfFrames and the functional groups, shared and of each frame.
 _MULTI_FRAME_TAGS = {0x00280008, 0x52009229, 0x52009230}
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -62,13 +65,14 @@ class Original:
 
 
 def copy_single_images(
-    headers: HeaderCache, images: list[Image], slice_spacing_mm: float
+    headers: HeaderCache, images: list[Image], slice_spacing_mm: float, de_identify: bool = False
 ) -> tuple[list[Any], dict[str, Original]]:
     """Single-frame copies of images as one series, and the originals by SOPInstanceUID of the copy.
 
     All copies have the orientation and frame of reference of the first image. Headers may round
     the orientation differently, and some anonymizers give each image another frame of reference.
-    Text is in UTF-8: highdicom refuses some character sets that DICOM allows.
+    Text is in UTF-8: highdicom refuses some character sets that DICOM allows. With ``de_identify``,
+    only identifiers of study, series and images tell where they come from.
 
     Raises:
         AttributeError: the images lack a required attribute.
@@ -84,11 +88,16 @@ def copy_single_images(
         is_multi_frame = (parse_number(header.get("NumberOfFrames")) or 1) > 1
         single = Dataset()
         single.update(
-            {tag: copy(header.get_item(tag)) for tag in header.keys() - _MULTI_FRAME_TAGS}
+            {
+                tag: copy(header.get_item(tag))
+                for tag in header.keys() - _MULTI_FRAME_TAGS
+                if not (de_identify and tag.group in _IDENTIFYING_GROUPS)
+            }
         )
         single.SpecificCharacterSet = "ISO_IR 192"
         for name in _COPIED:
-            value = header.get(name)  # decoded with the character set of the header
+            # Decoded with the character set of the header.
+            value = None if de_identify else header.get(name)
             is_date_or_text = not name.endswith("Date") or _is_date(value)
             setattr(single, name, value if value is not None and is_date_or_text else "")
         if single.PatientSex not in ("M", "F", "O"):

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.dicom.header import Image
+from ctct.io.dicom.acquisitions import drop_repeated_slices
+from ctct.io.dicom.completeness import find_losses
+from ctct.io.dicom.header import CLOCKS, PHASES, TIMES, Image
+from ctct.io.dicom.phase_order import choose_attribute, find_contradiction, sort_phases
 from ctct.io.dicom.series import Series
 from ctct.io.geometry import measure_slice_step
 
@@ -45,21 +48,29 @@ def arrange(series: Series) -> Stack:
     where = f"{series.path}, series {series.first.number}"
     if missing := series.first.missing:
         raise InputError(f"{where}: the images lack {missing}; export them again from the scanner")
-    notes = []
+    notes = [*series.notes, *find_losses(series)]
+    series, repeats = drop_repeated_slices(series)
+    notes += repeats
     if series.left_out:
         notes.append(f"{series.left_out} images of the series have another geometry, left out")
     uids_by_slice = [{image.series for image in images} for images in series.slices]
     uids = [slice_uids.pop() for slice_uids in uids_by_slice if len(slice_uids) == 1]
     if 1 < len(set(uids)) < len(uids):  # one series per slice, or per phase, is usual
         notes.append(f"the slices come from {len(set(uids))} series")
-    slices, duplicates = _sort_phases(series, where)
+    attribute = choose_attribute(series.slices)
+    slices, duplicates = _sort_phases(series, attribute, where)
+    if attribute in CLOCKS:
+        notes.append(f"only {attribute} tells the phases apart; check their order")
+    elif attribute == "InstanceNumber" and (clock := find_contradiction(series.slices, attribute)):
+        notes.append(f"{attribute} and {clock} give the phases different orders; check them")
     if duplicates:
         notes.append(f"images that were there twice: {duplicates}; the later ones are used")
     frames = max(set(map(len, slices)), key=lambda n: (sum(len(s) == n for s in slices), n))
-    times_ms = _median_times(slices, frames)
+    complete = [images for images in slices if len(images) == frames]
+    times_ms = np.median([_times_ms(images, attribute) for images in complete], axis=0)
     for z, images in enumerate(slices):
         if len(images) != frames:
-            slices[z] = _match_phases(images, times_ms, f"{where}: slice {z}", frames)
+            slices[z] = _match_phases(images, attribute, times_ms, f"{where}: slice {z}", frames)
             notes.append(
                 f"slice {z} has {len(images)} phases, the others {frames}: the nearest in time is "
                 "used"
@@ -75,25 +86,24 @@ def arrange(series: Series) -> Stack:
     )
 
 
-def _sort_phases(series: Series, where: str) -> tuple[list[list[Image]], int]:
-    """The images of each slice in order of time, and the number of duplicates left out.
+def _sort_phases(
+    series: Series, attribute: str | None, where: str
+) -> tuple[list[list[Image]], int]:
+    """The images of each slice in order of an attribute, and the number of duplicates left out.
 
-    The order is that of the times, or else of the phase numbers, or else of the instance numbers.
-    Of several images for one phase the one with the highest instance number is used.
+    Raises:
+        InputError: slices lack phases, or no attribute tells the phases apart.
     """
-    has_times = all(image.time_ms is not None for image in series.images) and all(
-        len(images) == 1 or len({image.time_ms for image in images}) > 1 for images in series.slices
-    )
-    has_phases = all(image.phase is not None for image in series.images)
-    slices = []
-    for images in series.slices:
-        by_instance = sorted(images, key=lambda i: (i.number, i.instance))
-        if has_times or has_phases:
-            latest = {float((i.time_ms if has_times else i.phase) or 0): i for i in by_instance}
-            slices.append([latest[key] for key in sorted(latest)])
-        else:
-            slices.append(by_instance)
-    if not has_times and not has_phases:
+    if attribute is None and all(len(images) == 1 for images in series.slices):
+        return list(series.slices), 0
+    if attribute is None:
+        raise InputError(
+            f"{where}: nothing says in which order the images of a slice come; TriggerTime, the "
+            "temporal position, InstanceNumber, AcquisitionTime and ContentTime are missing or "
+            "alike; export the series again with TriggerTime"
+        )
+    slices = [sort_phases(images, attribute) for images in series.slices]
+    if attribute not in TIMES and attribute not in PHASES:
         min_count = min(map(len, slices))
         if any(len(images) % min_count for images in slices):
             counts = ", ".join(str(len(images)) for images in slices)
@@ -105,26 +115,27 @@ def _sort_phases(series: Series, where: str) -> tuple[list[list[Image]], int]:
     return slices, len(series.images) - sum(map(len, slices))
 
 
-def _median_times(slices: Sequence[Sequence[Image]], frames: int) -> npt.NDArray[np.float64]:
-    """Median time of each phase over the slices with all phases; empty without times."""
-    times_ms = [[image.time_ms for image in images] for images in slices if len(images) == frames]
-    if any(time is None for slice_times in times_ms for time in slice_times):
+def _times_ms(images: Sequence[Image], attribute: str | None) -> npt.NDArray[np.float64]:
+    """Time of each image after the R wave; empty if the images are in order of something else."""
+    if attribute is None or attribute not in TIMES:
         return np.empty(0)
-    return np.median(np.array(times_ms, np.float64), axis=0)
+    return np.array([image.order[attribute][0] for image in images], np.float64)
 
 
 def _match_phases(
-    images: Sequence[Image], times_ms: npt.NDArray[np.float64], where: str, frames: int
+    images: Sequence[Image],
+    attribute: str | None,
+    times_ms: npt.NDArray[np.float64],
+    where: str,
+    frames: int,
 ) -> list[Image]:
     """The image nearest to each of ``times_ms``, at most about one phase away.
 
     Raises:
         InputError: an image for some phase is missing, or images have no time.
     """
-    image_times_ms = [image.time_ms for image in images]
-    if len(times_ms) and None not in image_times_ms:
-        # (images, phases)
-        distance_ms = np.abs(np.array(image_times_ms, np.float64)[:, None] - times_ms)
+    if attribute in TIMES:
+        distance_ms = np.abs(_times_ms(images, attribute)[:, None] - times_ms)  # (images, phases)
         phase_ms = float(np.diff(times_ms).mean() if frames > 1 else 0)
         if distance_ms.min(0).max() <= 1.1 * phase_ms:
             return [images[n] for n in distance_ms.argmin(0)]

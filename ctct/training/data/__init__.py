@@ -1,1 +1,1 @@
-"""From folders of scans to slices on the device."""
+"""Volumes as slices on the device, drawn in augmented batches."""

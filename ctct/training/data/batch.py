@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ctct.models.grid import NetworkGrid, normalize
+from ctct.models.grid import NetworkGrid, normalize, sample
 from ctct.training.config import BatchSettings
 from ctct.training.data.augment import AUGMENTATIONS, rectangles
 from ctct.training.data.slices import SliceSet
@@ -15,22 +16,25 @@ from ctct.training.data.slices import SliceSet
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Augmented slices, the labelled ones first.
+    """Augmented slices, the labelled ones first, and the unlabelled ones as they are.
 
     Attributes:
-        weak: (N, 1, S, S) normalized slices without changes of intensity.
-        strong: the same slices with them.
+        images: (N, 1, S, S) normalized slices, changed in geometry and intensity.
         labels: (L, S, S) manual labels of the first L slices.
         partner: (N,) index of the slice from which each takes its rectangle.
         rectangle: (N, S, S) true within that rectangle.
+        plain: (N - L, 1, S, S) the unlabelled slices without any change, for teachers.
+        geometry: (N - L, 2, 3) affines from a position in ``images`` to that in ``plain``, in
+            pixels about the center, (row, column) order.
         numbers: numbers of the slices in the labelled and, if there are any, in the unlabelled set.
     """
 
-    weak: Tensor
-    strong: Tensor
+    images: Tensor
     labels: Tensor
     partner: Tensor
     rectangle: Tensor
+    plain: Tensor
+    geometry: Tensor
     numbers: tuple[Tensor, ...] = ()
 
     def mix(self, values: Tensor) -> Tensor:
@@ -40,9 +44,27 @@ class TrainingBatch:
 
     def labelled_pixels(self) -> Tensor:
         """(N, S, S) 1 where a mixed slice shows a labelled one, else 0."""
-        labelled = torch.zeros(self.rectangle.shape, device=self.weak.device)
+        labelled = torch.zeros(self.rectangle.shape, device=self.images.device)
         labelled[: len(self.labels)] = 1
         return self.mix(labelled)
+
+    def align(self, maps: Tensor) -> Tensor:
+        """Maps (N - L, C, S, S) of the plain slices, moved as the images are; zero beyond them."""
+        pixels = torch.ones_like(self.geometry[:, :, 0])
+        size = (maps.shape[-2], maps.shape[-1])
+        return sample(maps, pixels, size, pixels, self.geometry)
+
+    def align_and_mix(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps (N - L, C, S, S) of the plain slices where the mixed slices show them.
+
+        Returns:
+            The maps (N, C, S, S), and weights (N, S, S): 1 where they are known, else 0, as on
+            labelled slices and beyond the plain ones.
+        """
+        known = self.align(torch.ones_like(maps[:, :1]))
+        aligned = torch.cat((self.align(maps), known), 1)
+        aligned = self.mix(F.pad(aligned, (0, 0) * 3 + (len(self.labels), 0)))
+        return aligned[:, :-1], (aligned[:, -1] > 0.99).to(maps.dtype)
 
 
 def draw_batch(
@@ -65,33 +87,39 @@ def draw_batch(
     if is_heart_crop:
         grid = NetworkGrid(heart_crop_size, grid.spacing_mm)
     labelled_count = settings.batch if unlabelled is None else settings.labelled_batch_size
-    counts = ((labelled, labelled_count), (unlabelled, settings.batch - labelled_count))
-    raw: list[Tensor] = []
-    numbers: list[Tensor] = []
-    labels: list[Tensor] = []
-    for slices, count in counts:
-        if slices is None or count == 0:
-            continue
-        drawn = slices.draw(count, generator)
-        geometry = augmentation.geometry(count, generator)
-        if is_heart_crop:
-            geometry[:, :, 2] += slices.center_mm[drawn]
-        slice_images, slice_labels = slices.sample(drawn, grid, geometry)
-        numbers.append(drawn)
-        raw.append(slice_images)
-        if slices is labelled:
-            assert slice_labels is not None
-            labels.append(slice_labels)
-    images = torch.cat(raw)
+
+    def draw(slices: SliceSet, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers of slices, the change of each one's geometry, and the position of its view."""
+        numbers, geometry = slices.draw(count, generator), augmentation.geometry(count, generator)
+        center = slices.center_mm[numbers] if is_heart_crop else torch.zeros_like(geometry[:, :, 2])
+        return numbers, geometry, center
+
+    numbers, geometry, center = draw(labelled, labelled_count)
+    images, labels = labelled.sample(numbers, grid, shift(geometry, center))
+    assert labels is not None
+    plain, drawn = images[:0], (numbers,)
+    geometry = geometry[:0]
+    if unlabelled is not None and labelled_count < settings.batch:
+        numbers, geometry, center = draw(unlabelled, settings.batch - labelled_count)
+        moved, _ = unlabelled.sample(numbers, grid, shift(geometry, center))
+        unmoved = torch.eye(2, 3, device=geometry.device).expand_as(geometry)
+        plain, _ = unlabelled.sample(numbers, grid, shift(unmoved, center))
+        images, drawn = torch.cat((images, moved)), (*drawn, numbers)
     n = len(images)
     return TrainingBatch(
-        weak=normalize(images),
-        strong=normalize(augmentation.intensity(images, generator)),
-        labels=torch.cat(labels),
+        images=normalize(augmentation.intensity(images, generator)),
+        labels=labels,
         partner=torch.randperm(n, generator=generator, device=generator.device),
         rectangle=rectangles(n, grid.size, settings.cut_mix, generator),
-        numbers=tuple(numbers),
+        plain=normalize(plain),
+        geometry=torch.cat((geometry[:, :, :2], geometry[:, :, 2:] / grid.spacing_mm), 2),
+        numbers=drawn,
     )
+
+
+def shift(affines: Tensor, center_mm: Tensor) -> Tensor:
+    """Affines (N, 2, 3) whose results are moved by ``center_mm`` (N, 2)."""
+    return torch.cat((affines[:, :, :2], affines[:, :, 2:] + center_mm[:, :, None]), 2)
 
 
 def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
@@ -101,15 +129,15 @@ def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
     """
     if processes == 1:
         return batch
-    n, labelled = len(batch.weak), len(batch.labels)
-    selected = torch.cat(
-        (torch.arange(rank, labelled, processes), torch.arange(labelled + rank, n, processes))
-    ).to(batch.partner.device)
+    n, labelled = len(batch.images), len(batch.labels)
+    numbers = torch.arange(n, device=batch.partner.device)
+    selected = torch.cat((numbers[rank:labelled:processes], numbers[labelled + rank :: processes]))
     return TrainingBatch(
-        weak=batch.weak[selected],
-        strong=batch.strong[selected],
+        images=batch.images[selected],
         labels=batch.labels[rank::processes],
         partner=batch.partner[selected].argsort(),
         rectangle=batch.rectangle[selected],
+        plain=batch.plain[rank::processes],
+        geometry=batch.geometry[rank::processes],
         numbers=batch.numbers,
     )

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.labels import CLASSES
 from ctct.models.grid import NetworkGrid, centered_coordinates
-from ctct.training.data.collection import Volume
 
 
 class SliceSet:

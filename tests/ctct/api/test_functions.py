@@ -46,6 +46,12 @@ def test_predict_then_evaluate(scans: Path, tmp_path: Path) -> None:
         (lambda s, o: ctct.predict(s / "missing", o), InputError, "missing"),
         (lambda s, o: ctct.predict(s, o, label_order="mine"), ConfigError, "choose one of acdc"),
         (lambda s, o: ctct.predict(s, o, formats="png"), ConfigError, "png"),
+        (
+            lambda s, o: ctct.predict(s, o, de_identify=True, name_from="patient"),
+            ConfigError,
+            "^de_identify and name_from patient exclude each other",
+        ),
+        (lambda s, o: ctct.predict(s, o, name_from="date"), ConfigError, "^name_from date: choose"),
         (lambda s, o: ctct.predict(s, o, members="gan"), ConfigError, "gan"),
         (lambda s, o: ctct.predict(s, o, compare="results"), ConfigError, "results"),
         (lambda s, o: ctct.predict(s, s / "synthetic_0.nii.gz"), OutputError, "cannot write"),

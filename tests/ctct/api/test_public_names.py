@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from typing import get_type_hints
 
 import pytest
 
@@ -50,3 +51,8 @@ def test_examples_in_docstrings_run() -> None:
         failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
         assert not failed, module
         assert tried or module.__name__ not in ("ctct", "ctct.api.functions")
+
+
+@pytest.mark.parametrize("name", ["predict", "evaluate", "train", "read_study", "load_model"])
+def test_types_can_be_looked_up(name: str) -> None:
+    assert get_type_hints(getattr(ctct, name))["return"] is not None

@@ -53,6 +53,17 @@ def test_files_without_a_suffix_go_by_their_names(tmp_path: Path) -> None:
     assert evaluate_folder(tmp_path / "out", tmp_path / "in").scores[0].case == "a"
 
 
+def test_references_are_found_in_the_folders_of_the_scans(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        save(tmp_path / "out" / f"{patient}_sax_seg.nii.gz")
+        save(tmp_path / "in" / patient / "sax_gt.nii.gz")
+    save(tmp_path / "out" / "p3_frame01_seg.nii.gz")
+    save(tmp_path / "in" / "p3" / "p3_frame01_gt.nii.gz")
+    found = evaluate_folder(tmp_path / "out", tmp_path / "in")
+    assert [score.case for score in found.scores] == ["p1_sax", "p2_sax", "p3_frame01"]
+    assert not found.unpredicted + found.unreferenced
+
+
 def test_two_references_of_one_name(tmp_path: Path) -> None:
     for folder in "ab":
         save(tmp_path / folder / "x_gt.nii.gz")
@@ -152,6 +163,47 @@ def test_pairs_that_cannot_be_compared_are_listed_and_the_others_scored(tmp_path
     for case, (_, _, message) in bad.items():
         assert message in found.failed[case]
         assert case in found.failed[case]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [  # label of RV, MYO and LV in the prediction
+        ((3, 2, 1), "RV is LV of the reference, LV is RV of the reference"),
+        ((2, 1, 3), "RV is MYO of the reference, MYO is RV of the reference"),
+        ((1, 3, 2), "MYO is LV of the reference, LV is MYO of the reference"),
+        ((2, 3, 1), "RV is LV of the reference, MYO is RV of the reference, LV is MYO"),
+        ((3, 1, 2), "RV is MYO of the reference, MYO is LV of the reference, LV is RV"),
+        ((0, 0, 1), "RV is LV of the reference"),  # LV alone, labelled 1
+        ((0, 2, 1), "RV is LV of the reference"),
+    ],
+)
+def test_every_exchange_of_labels_is_noticed(
+    tmp_path: Path, values: tuple[int, int, int], message: str
+) -> None:
+    save(tmp_path / "x_seg.nii.gz", np.array([0, *values], np.uint8)[heart(6)])
+    save(tmp_path / "x_gt.nii.gz", heart(6))
+    with pytest.raises(InputError, match=message) as error:
+        evaluate_folder(tmp_path, tmp_path)
+    assert ("e.g. mnms" in str(error.value)) == (values[2] == 1 and values[1] in (0, 2))
+
+
+def test_labels_exchanged_in_one_frame_of_a_cine_are_noticed(tmp_path: Path) -> None:
+    frames = [heart(6), heart(4), heart(5)]
+    save(tmp_path / "x_gt.nii.gz", np.stack(frames, -1))
+    frames[1] = np.array([0, 1, 3, 2], np.uint8)[frames[1]]
+    save(tmp_path / "x_seg.nii.gz", np.stack(frames, -1))
+    with pytest.raises(InputError, match="MYO is LV of the reference"):
+        evaluate_folder(tmp_path, tmp_path)
+
+
+def test_a_bad_segmentation_is_scored_and_not_taken_for_exchanged_labels(tmp_path: Path) -> None:
+    bad = heart(6)
+    bad[:8, 1:7] = 2  # myocardium over all of the left ventricle
+    save(tmp_path / "x_seg.nii.gz", bad)
+    save(tmp_path / "x_gt.nii.gz", heart(6))
+    (score,) = evaluate_folder(tmp_path, tmp_path).scores
+    assert score.metrics["LV"]["Dice"] == 0
+    assert score.metrics["MYO"]["Dice"] == pytest.approx(2 * 2 / (8 + 2))
 
 
 def test_label_order_is_an_option(tmp_path: Path) -> None:

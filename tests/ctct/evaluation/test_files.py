@@ -9,7 +9,7 @@ import re
 from ctct.evaluation.evaluate import Evaluation, IndexPair
 from ctct.evaluation.files import evaluation_files
 from ctct.evaluation.page import draw_bland_altman
-from ctct.evaluation.score import VolumeScore
+from ctct.evaluation.score import SliceCounts, VolumeScore
 from ctct.evaluation.statistics import compare_paired
 from ctct.evaluation.summary import Findings, Quantity
 from ctct.labels import STRUCTURES
@@ -27,6 +27,7 @@ def score(case: str, phase: str, dice: float) -> VolumeScore:
         phase=phase,
         metrics=dict.fromkeys(STRUCTURES, metrics),
         regions={"base": dict.fromkeys(STRUCTURES, dice)},
+        slices={"base": dict.fromkeys(STRUCTURES, SliceCounts(1, 3, 2, 4))},
         empty=dict.fromkeys(STRUCTURES, ""),
     )
 
@@ -55,6 +56,8 @@ def test_csv_has_a_row_per_frame_and_a_row_per_patient() -> None:
         "",
     )
     assert (rows[0]["LV Dice base"], rows[0]["LV Dice apex"]) == ("0.9000", "")
+    assert (rows[0]["RV missed slices base"], rows[0]["RV false slices base"]) == ("1", "2")
+    assert rows[0]["RV missed slices apex"] == ""
     patients = list(csv.DictReader(io.StringIO(files["indices.csv"].decode())))
     assert patients[0]["LVEF (%) predicted"] == "60.0000"
     assert patients[0]["LVEF (%) reference"] == "56.0000"
@@ -70,6 +73,10 @@ def test_json_is_strict_and_holds_the_averages() -> None:
     assert math.isclose(first["mean"], (0.9 + 0.8 + 0.5) / 3)
     assert content["agreement"]["LVEF (%)"]["bias"] == 3.0
     assert content["failed"] == EVALUATION.failed
+    rv_at_es = next(s for s in content["slices"] if (s["group"], s["structure"]) == ("ES", "RV"))
+    assert (rv_at_es["missed"], rv_at_es["present"], rv_at_es["false_rate"]) == (1, 3, 0.5)
+    everywhere = content["slices"][0]
+    assert (everywhere["group"], everywhere["missed"], everywhere["absent"]) == ("all", 3, 12)
 
 
 def test_html_loads_nothing_and_escapes_text_from_files() -> None:

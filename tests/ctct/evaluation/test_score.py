@@ -10,7 +10,9 @@ from ctct.evaluation.score import (
     DICE,
     HD95,
     JACCARD,
+    SliceCounts,
     VolumeScore,
+    count_slices,
     dice_by_region,
     empty_in,
     metrics_by_structure,
@@ -55,6 +57,39 @@ def test_dice_by_thirds_of_the_reference() -> None:
     assert list(dice_by_region(prediction, reference)) == ["mid"]
 
 
+def test_missed_and_false_slices_by_thirds_of_the_reference() -> None:
+    reference = np.zeros((6, 3, 3), np.uint8)
+    reference[1:5, 1, 1] = VALUE[LV]  # a slice of base, two of mid, one of apex
+    reference[1, 1, 2] = VALUE[LV]  # the base is wider
+    reference[1:3, 0, 0] = VALUE[RV]
+    prediction = reference.copy()
+    prediction[0, 0, 0] = VALUE[RV]  # one slice too far at the base
+    prediction[2] = 0  # RV and LV missed in the first slice of mid
+    prediction[3, 0, 0] = VALUE[RV]  # and RV false in the second
+    prediction[5, 1, 1] = VALUE[LV]  # one too far at the apex
+    counts = count_slices(prediction, reference)
+    assert {region: c[RV] for region, c in counts.items()} == {
+        "base": SliceCounts(missed=0, present=1, false=1, absent=1),
+        "mid": SliceCounts(missed=1, present=1, false=1, absent=1),
+        "apex": SliceCounts(missed=0, present=0, false=0, absent=2),
+    }
+    assert {region: c[LV] for region, c in counts.items()} == {
+        "base": SliceCounts(missed=0, present=1, false=0, absent=1),
+        "mid": SliceCounts(missed=1, present=2, false=0, absent=0),
+        "apex": SliceCounts(missed=0, present=1, false=1, absent=1),
+    }
+    turned = count_slices(prediction[::-1], reference[::-1])
+    assert turned == counts  # whichever end of the stack is the base
+    assert not count_slices(prediction, np.zeros_like(reference))
+
+
+def test_rates_of_slices() -> None:
+    counts = SliceCounts(1, 4, 2, 5).add(SliceCounts(1, 1, 0, 0))
+    assert (counts.missed_rate, counts.false_rate) == (2 / 5, 2 / 5)
+    assert math.isnan(SliceCounts().missed_rate)
+    assert math.isnan(SliceCounts().false_rate)
+
+
 def test_which_mask_is_empty() -> None:
     with_rv, without = np.array([[[1]]], np.uint8), np.array([[[0]]], np.uint8)
     assert empty_in(with_rv, with_rv, VALUE[RV]) == ""
@@ -65,4 +100,4 @@ def test_which_mask_is_empty() -> None:
 
 def test_mean_dice() -> None:
     metrics = {RV: {DICE: 0.5}, MYO: {DICE: 0.8}, LV: {DICE: 0.8}}
-    assert VolumeScore("a", "a", 0, "", metrics, {}, {}).mean_dice == pytest.approx(0.7)
+    assert VolumeScore("a", "a", 0, "", metrics, {}, {}, {}).mean_dice == pytest.approx(0.7)

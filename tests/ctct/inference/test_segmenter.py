@@ -261,6 +261,8 @@ def test_clean_up_can_be_switched_off(threshold: Segmenter) -> None:
     [
         (lambda v: v[..., :1, :1], r"1×1 pixels, expected at least 32×32"),
         (lambda v: np.full_like(v, 7), r"every voxel is 7"),
+        (lambda v: v % 4, r"holds only the whole numbers 0 to 3, as a label map does"),
+        (lambda v: v % 2 * 3, r"holds only the whole numbers 0 to 3"),
         (lambda v: np.where(v == v.max(), np.nan, v), r"1 of 1024 voxels are NaN or infinite"),
         (lambda v: np.where(v == v.max(), np.inf, v), r"1 of 1024 voxels are NaN or infinite"),
     ],
@@ -271,6 +273,12 @@ def test_images_no_network_can_make_sense_of(
     voxels = np.arange(1024.0).reshape(1, 1, 32, 32)
     with pytest.raises(InputError, match=message):
         check_segmentable(make_study(spoil(voxels)))
+
+
+def test_small_intensities_are_no_labels() -> None:
+    voxels = np.arange(1024.0).reshape(1, 1, 32, 32)
+    for scaled in (voxels / 1023, voxels % 4 + 0.5, voxels % 4 - 1, voxels % 17):
+        check_segmentable(make_study(scaled))
 
 
 def test_batch_must_be_positive(threshold: Segmenter) -> None:

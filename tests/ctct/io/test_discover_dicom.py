@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,9 +14,10 @@ pytest.importorskip("pydicom")
 from dicom_support import write_cine, zip_folder
 from pydicom.fileset import FileSet
 
-from ctct.errors import RuntimeUnavailableError
+from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.io.discover import discover
 from ctct.io.read import read_case
+from ctct.prediction.scan_record import ScanRecord
 
 
 def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
@@ -27,7 +29,11 @@ def test_zip_folder_and_dicomdir_give_the_same_study(tmp_path: Path) -> None:
         files.add(file)
     files.write(tmp_path / "disc")
     ((listed,), _) = discover([tmp_path / "disc" / "DICOMDIR"])
-    assert (from_zip.name, nested.name, listed.name) == ("p1", "cine", "SE000000")
+    assert (from_zip.name, nested.name, listed.name) == (
+        "p1",
+        "y_cine",
+        "PT000000_ST000000_SE000000",
+    )
     read = [read_case(case) for case in (from_zip, nested, listed)]
     for other in read[1:]:
         np.testing.assert_array_equal(other.voxels, read[0].voxels)
@@ -54,9 +60,25 @@ def test_names_are_those_of_folders_and_never_of_patients(tmp_path: Path) -> Non
     cases, _ = discover([tmp_path])
     assert len({case.name for case in cases}) == len({case.identity for case in cases}) == 2
     assert [case.name for case in cases] == sorted(
-        f"DICOM_{case.series.digest[:8]}" for case in cases if case.series
+        f"p2_DICOM_{case.series.digest[:8]}" for case in cases if case.series
     )
     assert not any("Doe" in case.name or "4711" in case.identity for case in cases)
+
+
+def test_names_from_the_study_or_the_patient(tmp_path: Path) -> None:
+    folder = write_cine(tmp_path / "x", change=lambda t, z: {"PatientID": "ID/4711"})
+    ((by_study,), _) = discover([folder], name_from="study")
+    assert re.fullmatch("[0-9a-f]{16}", by_study.name)
+    ((by_patient,), _) = discover([folder], name_from="patient")
+    assert re.fullmatch("ID_4711_[0-9a-f]{12}", by_patient.name)
+    other = {"PatientID": "", "StudyInstanceUID": "1.5", "SeriesInstanceUID": "1.6"}
+    write_cine(tmp_path / "y", change=lambda t, z: other)
+    with pytest.raises(ConfigError, match=r"/y: its header has no patient; use --name-from path"):
+        discover([tmp_path], name_from="patient")
+    other["PatientID"] = "ID/4711"
+    write_cine(tmp_path / "y", change=lambda t, z: other)
+    with pytest.raises(InputError, match=r"/x#\w+ and .*/y#\w+ would both be called"):
+        discover([tmp_path], name_from="patient")
 
 
 def test_relative_folders_have_their_real_names(
@@ -84,3 +106,13 @@ def test_the_identity_of_a_case_holds_no_uid(tmp_path: Path) -> None:
     ((case,), _) = discover([write_cine(tmp_path / "cine")])
     assert case.identity.startswith(f"{tmp_path / 'cine'}#")
     assert "1.2.3" not in case.identity
+
+
+def test_a_series_with_more_images_has_other_content(tmp_path: Path) -> None:
+    """Results of an interrupted copy are not taken for those of the whole series."""
+    ((before,), _) = discover([write_cine(tmp_path / "cine", places=6)])
+    record = ScanRecord.of(before)
+    ((after,), _) = discover([write_cine(tmp_path / "cine", places=7)])
+    assert (before.name, before.identity) == (after.name, after.identity)
+    assert not record.is_untouched(after)
+    assert not record.has_content_of(after)

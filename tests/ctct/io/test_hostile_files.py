@@ -247,6 +247,6 @@ def test_an_error_is_one_line_for_any_name(
 
 
 def test_names_that_differ_in_a_dot_give_different_files(tmp_path: Path) -> None:
-    for name in ("x.nii", "x.nii.gz", "x_nii.nii"):  # the first alone would be called x_nii
+    for name in ("x.nii", "x_nii.nii", "x.nii.nii"):
         (tmp_path / name).touch()
-    assert len({case.name for case in discover([tmp_path])[0]}) == 3
+    assert [case.name for case in discover([tmp_path])[0]] == ["x", "x.nii", "x_nii"]

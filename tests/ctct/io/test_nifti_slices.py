@@ -70,7 +70,7 @@ def test_each_folder_is_a_scan_and_other_files_are_separate(tmp_path: Path) -> N
     write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0])
     write_scan(tmp_path / "in" / "p2" / "v.nii")
     write(tmp_path / "in" / "p2", [0.0, 8.0, 16.0], name="s{}_gt.nii.gz")
-    assert names(tmp_path / "in") == ["p1", "p2", "v"]
+    assert names(tmp_path / "in") == ["p1", "p2", "p2_v"]
 
 
 def test_named_files_are_separate_scans(tmp_path: Path) -> None:
@@ -110,6 +110,33 @@ def test_an_incomplete_stack_is_refused_with_the_reason(
         InputError, match=f"{why}.* name the files themselves to label each separately"
     ):
         read_study(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["p{}", "p{}_mid", "patient0{}_slice05", "s{}_mid", "sub-{}_base", "a{}b_middle"]
+)
+def test_the_same_slice_of_several_patients_is_no_stack(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "in", [0.0, 8.0, 16.0, 24.0], name=name + ".nii.gz")
+    assert names(folder) == [name.format(n) for n in (0, 1, 4, 7)]
+
+
+def test_slices_of_several_patients_are_a_stack_of_each(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        write(tmp_path / "in", [0.0, 8.0, 16.0], name=patient + "_slice{}.nii.gz")
+    cases, _ = discover([tmp_path / "in"])
+    assert [case.name for case in cases] == ["in_p1_slice0", "in_p2_slice0"]
+    assert [len(case.slices) for case in cases] == [3, 3]
+
+
+def test_slices_far_apart_in_their_plane_are_no_stack(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path / "p", [0.0, 16.0])
+    affine = nib.load(folder / "s0.nii.gz").affine.copy()
+    affine[:3, 3] = 25 * ALONG + 25 * DOWN + 8 * NORMAL  # 35 mm away, less the origin of (5, 6)
+    nib.save(nib.Nifti1Image(voxels(1), affine), folder / "s4.nii.gz")
+    assert names(folder) == ["s0", "s4", "s7"]
+    assert "3 slices are no stack, they are shifted by up to" in caplog.text
 
 
 def test_a_slightly_uneven_spacing_is_noted(tmp_path: Path) -> None:

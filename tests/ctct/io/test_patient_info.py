@@ -14,6 +14,9 @@ from ctct.io.patient_info import PatientInfo, patient_and_frame, phase_indices, 
         ("p-Frame12", ("p", 12)),
         ("cine", ("cine", None)),
         ("frame01", ("frame01", None)),
+        ("P01_SA_ED", ("P01_SA", None)),
+        ("p_frame03_0000", ("p", 3)),
+        ("p_frame00", ("p", 0)),
     ],
 )
 def test_patient_and_frame_from_the_name(name: str, expected: tuple[str, int | None]) -> None:

@@ -21,7 +21,7 @@ def test_a_file_is_read_by_its_ending_and_named_by_its_stem(tmp_path: Path) -> N
 def test_the_only_scan_of_a_folder_is_found(tmp_path: Path) -> None:
     write_scan(tmp_path / "a" / "cine.nii.gz")
     write_scan(tmp_path / "a" / "cine_gt.nii.gz")
-    assert find_case(tmp_path) == Case(tmp_path / "a" / "cine.nii.gz", "cine")
+    assert find_case(tmp_path) == Case(tmp_path / "a" / "cine.nii.gz", "a_cine")
 
 
 def test_several_scans_are_refused_with_their_names(tmp_path: Path) -> None:

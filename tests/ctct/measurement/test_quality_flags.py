@@ -26,6 +26,8 @@ PATIENT = Measurements(FRAMES, 0, 1)
         ({"open_ring": 0.12, "relative_disagreement": 0.1}, "review", "12 % of the LV's outline"),
         ({"gaps": 2}, "review", "none of it: 2"),
         ({"scattered": 0.1}, "review", "10 % of the labels lay apart"),
+        ({"hollow": 0.5}, "review", "holds space that is not LV, 50 % of the LV's volume"),
+        ({"ringless": 0.2}, "review", "20 % of the LV lies in slices without a ring"),
         ({"cut_off": 0.05}, "review", "edge of the image"),
         ({"apex_beyond": 0.8}, "review", "ends before the apex"),
         ({"contrast": 0.5}, "review", "hardly brighter"),
@@ -49,8 +51,7 @@ def test_images_unlike_the_training() -> None:
     assert "2.50 x 2.50 mm" in small
     assert "2.0 mm apart" in coarse
     assert "field of view of 175 mm" in close
-    (unknown,) = image_flags((1.4, 1.4), math.nan, (200, 200))
-    assert "not known" in unknown.reason
+    assert image_flags((1.4, 1.4), math.nan, (200, 200)) == []  # the volumes have a flag
 
 
 def test_numbers_that_no_heart_has() -> None:
@@ -66,6 +67,44 @@ def test_numbers_that_no_heart_has() -> None:
         "LVEF (%) is 0, expected 5 to 90",
         "LVSV/RVSV is 0, expected 0.6 to 1.7",
         "odd curve",
+    ]
+
+
+def single_frame(**volume_ml: float) -> Measurements:
+    return Measurements(
+        (FrameVolumes("p", 0, {"RV": 90, "MYO": 80, "LV": 90} | volume_ml),), None, None
+    )
+
+
+def test_volumes_that_no_heart_has() -> None:
+    (one_frame,) = index_flags(single_frame())
+    assert (one_frame.level, one_frame.reason[:14]) == ("ok", "a single frame")
+    flag, _ = index_flags(single_frame(LV=2354, RV=2524))
+    assert flag.level == "reject"
+    assert flag.reason.startswith("LV is 2354 mL and RV is 2524 mL, which no heart has")
+    flag, _ = index_flags(single_frame(LV=600))
+    assert (flag.level, flag.reason) == ("review", "LV is 600 mL, expected 2 to 500")
+    assert index_flags(single_frame(RV=0)) == [
+        one_frame
+    ]  # "no RV was found" is the flag of the frame
+    # Any frame counts: frames.csv has them all.
+    frames = (*FRAMES, FrameVolumes("p", 2, {"RV": 90, "MYO": 80, "LV": 1200}))
+    (flag,) = index_flags(Measurements(frames, 0, 1))
+    assert (flag.level, flag.reason[:13]) == ("reject", "LV is 1200 mL")
+
+
+def test_a_missing_value_has_its_cause_in_words() -> None:
+    unknown = tuple(
+        FrameVolumes("p", t, dict.fromkeys(("RV", "MYO", "LV"), math.nan)) for t in (0, 1)
+    )
+    for measurements in (Measurements(unknown, 0, 1), Measurements(unknown[:1], None, None)):
+        flag = index_flags(measurements)[0]
+        assert flag.reason == "the slice spacing is not known, so no volume is, and no index"
+    no_rv = tuple(replace(f, volume_ml=f.volume_ml | {"RV": 0.0}) for f in FRAMES)
+    reasons = [flag.reason for flag in index_flags(Measurements(no_rv, 0, 1))]
+    assert reasons == [
+        "RVEDV (mL) is 0, expected 30 to 500",
+        "no RVEF (%) and no LVSV/RVSV, because the volume to divide by is 0",
     ]
 
 
@@ -91,6 +130,11 @@ def test_only_frames_that_numbers_come_from_count() -> None:
 
 def test_a_single_frame_and_one_without_indicators() -> None:
     lone = Measurements(FRAMES[:1], None, None)
+    found = judge(lone, [GOOD])
+    assert found.verdict == "ok"
+    assert [flag.reason for flag in found.flags] == [
+        "a single frame and no cine, so there is no ejection fraction"
+    ]
     assert judge(lone, [replace(GOOD, gaps=1)]).flags[0].reason.endswith(": 1")
     for indicators in (None, replace(GOOD, relative_disagreement=math.nan)):
         unknown = judge(lone, [indicators])

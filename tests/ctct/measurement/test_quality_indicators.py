@@ -64,6 +64,35 @@ def test_gaps_scatter_and_missing_structures() -> None:
     assert indicators(np.where(heart() == 1, 0, heart())).missing == ("RV",)
 
 
+def test_rings_without_a_cavity_and_a_cavity_without_a_ring() -> None:
+    # The LV has 3 x 16 voxels.
+    whole = indicators(heart())
+    assert (whole.hollow, whole.ringless) == (0, 0)
+    empty = heart()
+    empty[2, 8:12, 10:14] = 0
+    assert indicators(empty).hollow == pytest.approx(16 / 32)
+    assert indicators(empty).gaps == 1
+    solid = heart()
+    solid[2, 8:12, 10:14] = 2
+    assert (indicators(solid).hollow, indicators(solid).gaps) == (0, 1)
+    open_ring = heart()
+    open_ring[1, 8:12, 10:14] = 0
+    open_ring[1, 9, 14] = 0  # a gap, of one of the four rows
+    assert indicators(open_ring).hollow == pytest.approx(12 / 32)
+    bare = heart()
+    bare[1][bare[1] == 2] = 0
+    assert indicators(bare).ringless == pytest.approx(1 / 3)
+
+
+def test_a_solid_apex_and_a_base_open_to_one_side_show_nothing() -> None:
+    labels = heart()
+    labels[3, 8:12, 10:14] = 2
+    labels[1, 7:13, 14] = 0
+    labels[1, 7, 9:14] = 0
+    found = indicators(labels)
+    assert (found.hollow, found.ringless, found.gaps) == (0, 0, 0)
+
+
 def test_exchanged_ventricles() -> None:
     exchanged = np.array([0, 3, 2, 1], np.uint8)[heart()]
     assert indicators(exchanged).swapped

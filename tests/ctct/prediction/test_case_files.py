@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from ctct.inference.segmentation import Segmentation
 from ctct.io.case import Case
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
-from ctct.prediction.case_files import CaseFiles, PredictOptions, output_path, read_case_result
+from ctct.prediction.case_files import CaseFiles, PredictOptions, read_case_result
 from ctct.prediction.case_result import CaseResult
 from ctct.prediction.patients import Overrides
+from ctct.prediction.quality_record import output_path
 from ctct.prediction.run_manifest import CaseStatus
 
 
@@ -91,3 +93,20 @@ def test_indicators_of_another_number_of_frames_are_not_those_of_the_labels(
     again = read_case_result(folder, case, "mnms")
     assert again.indicators is None
     assert "not known" in again.judgement.flags[0].reason
+
+
+def test_what_reading_raised_is_a_flag_of_the_case_in_this_run_and_the_next(
+    cine: tuple[Study, np.ndarray], tmp_path: Path
+) -> None:
+    study, labels = cine
+    noted = replace(study, notes=("20 files cannot be read",))
+    case, status = Case(tmp_path / "cine.nii.gz", "cine"), CaseStatus("cine", "cine.nii.gz")
+    files = CaseFiles(tmp_path, PredictOptions())
+    segmentation = Segmentation(noted, labels, np.full(labels.shape, 0.125, np.float16))
+    result = files.write(case, segmentation, status)
+    assert "20 files cannot be read" in status.flags
+    assert "20 files cannot be read" in [flag.reason for flag in result.judgement.flags]
+    assert result.judgement.verdict != "ok"
+    later = CaseStatus("cine", "cine.nii.gz")
+    assert isinstance(files.read(case, later), CaseResult)
+    assert later.flags == status.flags

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_support import phantom
+from tests_support import phantom, scan_of
 
 from ctct.inference.segmentation import Segmentation
 from ctct.io.label_maps import read_labels
@@ -20,8 +20,7 @@ def segmentation(frames: int = 2, size: tuple[int, int] = (40, 50)) -> Segmentat
     """Frames of 3 slices; all but the first without the labels of the last slice."""
     labels = np.repeat(phantom(*size)[None], frames, 0)
     labels[1:, -1] = 0
-    voxels = np.array([20, 180, 80, 200], np.float32)[labels]
-    study = Study("a", voxels, (1.5, 1.25), 8.0)
+    study = Study("a", scan_of(labels), (1.5, 1.25), 8.0)
     return Segmentation(study, labels, np.full(labels.shape, 0.1, np.float16), (0,) * frames)
 
 
@@ -47,6 +46,7 @@ def test_indicators_are_of_every_frame_and_flags_of_the_image() -> None:
     assert first.scattered == 0 < second.scattered
     assert [flag.reason for flag in result.indicators.image] == [
         "a field of view of 60 mm, less than in any training scan",
+        "a stack of 3 slices does not cover a heart, so volumes are too small",
         "an odd header",
     ]
 

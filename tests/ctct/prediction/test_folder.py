@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,11 +210,13 @@ def test_a_scan_called_like_a_setting_hides_no_change_of_it(
 def test_a_scan_of_the_same_name_from_another_folder_is_not_taken_for_done(
     threshold: Segmenter, tmp_path: Path
 ) -> None:
-    for folder in ("a", "b"):
-        write_scan(tmp_path / folder / "cine.nii.gz")
+    for number, folder in enumerate("ab"):
+        write_scan(tmp_path / folder / "cine.nii.gz", (40, 36, 3 + number))
     run(threshold, tmp_path / "a", tmp_path / "out")
+    before = (tmp_path / "out" / "cine_seg.nii.gz").read_bytes()
     with pytest.raises(ConfigError, match=r"cine: '.*/a/cine.nii.gz' then, '.*/b/cine.nii.gz' now"):
         run(threshold, tmp_path / "b", tmp_path / "out")
+    assert (tmp_path / "out" / "cine_seg.nii.gz").read_bytes() == before
 
 
 def test_a_run_on_other_files_leaves_earlier_cases_complete(
@@ -299,6 +302,158 @@ def test_a_label_map_with_other_values_is_refused_and_stays(
     (status,) = run(threshold, tmp_path / "in", tmp_path / "out")
     assert status.status == "failed"
     assert path.read_bytes() == corrected
+
+
+def overwrite(path: Path, shape: tuple[int, ...] = (40, 36, 3), seed: int = 1) -> None:
+    array = np.random.default_rng(seed).integers(0, 200, shape).astype(np.int16)
+    nib.save(nib.Nifti1Image(array, nib.load(path).affine), path)
+
+
+@pytest.mark.parametrize("shape", [(40, 36, 3), (40, 36, 4)])
+def test_a_scan_that_was_overwritten_is_segmented_again(
+    shape: tuple[int, ...],
+    threshold: Segmenter,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With the former size and time too, as when an archive is unpacked over it."""
+    path, out = tmp_path / "in" / "x.nii", tmp_path / "out"
+    write_scan(path)
+    write_scan(tmp_path / "in" / "y.nii")
+    run(threshold, tmp_path / "in", out)
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    overwrite(path, shape)
+    os.utime(path, ns=times)
+    statuses = run(threshold, tmp_path / "in", out)
+    assert [status.status for status in statuses] == ["done", "skipped"]
+    assert f"{path}: overwritten since it was segmented; done again" in caplog.text
+    labels = np.asarray(nib.load(out / "x_seg.nii.gz").dataobj)
+    scan = np.asarray(nib.load(path).dataobj)
+    assert labels.shape == shape
+    # The largest component of the LV is kept, so a part of these voxels.
+    assert (scan[labels == 3] >= 150).all()
+    assert [s.status for s in run(threshold, tmp_path / "in", out)] == ["skipped"] * 2
+
+
+def test_a_label_map_that_was_corrected_by_hand_is_never_replaced(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "in" / "x.nii", tmp_path / "out"
+    write_scan(path)
+    run(threshold, tmp_path / "in", out)
+    written = out / "x_seg.nii.gz"
+    image = nib.load(written)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 3, np.uint8), image.affine), written)
+    corrected = written.read_bytes()
+    (status,) = run(threshold, tmp_path / "in", out)
+    assert status.status == "skipped"  # measured as corrected: 40 · 36 · 3 voxels of 0.015 mL
+    assert rows(out / "frames.csv")[0]["LV volume (mL)"] == "64.80"
+    overwrite(path)
+    (status,) = run(threshold, tmp_path / "in", out)
+    assert status.status == "failed"
+    assert "x_seg.nii.gz was made, which was then corrected by hand" in status.reason
+    assert written.read_bytes() == corrected
+    written.rename(out / "mine.nii.gz")
+    (status,) = run(threshold, tmp_path / "in", out)
+    assert status.status == "done"
+
+
+def test_new_pictures_do_not_cost_a_corrected_label_map(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii")
+    run(threshold, tmp_path / "in", tmp_path / "out")
+    written = tmp_path / "out" / "x_seg.nii.gz"
+    image = nib.load(written)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 3, np.uint8), image.affine), written)
+    corrected = written.read_bytes()
+    (status,) = run(threshold, tmp_path / "in", tmp_path / "out", PredictOptions(pictures=True))
+    assert status.status == "skipped"
+    assert written.read_bytes() == corrected
+    assert (tmp_path / "out" / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_damaged_manifest_does_not_cost_a_corrected_label_map(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    for name in "ab":
+        write_scan(tmp_path / "in" / f"{name}.nii")
+    out = tmp_path / "out"
+    run(threshold, tmp_path / "in", out)
+    written = out / "a_seg.nii.gz"
+    image = nib.load(written)
+    nib.save(nib.Nifti1Image(np.full(image.shape, 3, np.uint8), image.affine), written)
+    (out / "run.json").write_text("{")
+    assert [s.status for s in run(threshold, tmp_path / "in", out)] == ["skipped", "done"]
+    assert (np.asarray(nib.load(written).dataobj) == 3).all()
+
+
+def test_scans_that_moved_are_recognized(threshold: Segmenter, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_scan(tmp_path / "a" / "p1" / "x.nii.gz")
+    write_scan(tmp_path / "a" / "y.nii.gz", (40, 36, 4))
+    run(threshold, tmp_path / "a", out)
+    (tmp_path / "a").rename(tmp_path / "b")
+    shutil.copytree(tmp_path / "b", tmp_path / "c", copy_function=shutil.copyfile)
+    for folder in ("b", "c", "b"):
+        statuses = run(threshold, tmp_path / folder, out)
+        assert [status.status for status in statuses] == ["skipped", "skipped"]
+        record = json.loads((out / "run.json").read_text())
+        assert record["inputs"]["p1_x"] == str(tmp_path / folder / "p1" / "x.nii.gz")
+        assert record["cases"][0]["scan"]["place"] == record["inputs"]["p1_x"]
+
+
+def test_results_keep_the_name_that_an_earlier_version_gave_them(
+    threshold: Segmenter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_scan(tmp_path / "in" / "p1" / "sax.nii.gz")
+    out = tmp_path / "out"
+    run(threshold, tmp_path / "in" / "p1", out)
+    assert (out / "sax_seg.nii.gz").exists()
+    write_scan(tmp_path / "in" / "p2" / "sax.nii.gz")
+    statuses = run(threshold, tmp_path / "in", out)
+    assert [(s.case, s.status) for s in statuses] == [("sax", "skipped"), ("p2_sax", "done")]
+    assert "p1/sax.nii.gz is called sax" in caplog.text
+    assert sorted(p.name for p in out.glob("*_seg*")) == ["p2_sax_seg.nii.gz", "sax_seg.nii.gz"]
+    assert [row["patient"] for row in rows(out / "measurements.csv")] == ["sax", "p2_sax"]
+
+
+def without_records(out: Path) -> None:
+    """What an earlier version left: no record of the scan beside the indicators."""
+    for path in (out / "quality").glob("*.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({key: content[key] for key in ("image", "frames")}))
+
+
+def test_results_of_an_earlier_version_are_flagged_if_the_scan_is_newer(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "in" / "x.nii", tmp_path / "out"
+    write_scan(path)
+    run(threshold, tmp_path / "in", out)
+    without_records(out)
+    run(threshold, tmp_path / "in", out)
+    assert "written after its label map" not in rows(out / "measurements.csv")[0]["flags"]
+    os.utime(path, (2e9, 2e9))
+    (status,) = run(threshold, tmp_path / "in", out)
+    assert status.status == "skipped"
+    (row,) = rows(out / "measurements.csv")
+    assert row["verdict"] != "ok"
+    assert "the scan was written after its label map" in row["flags"]
+
+
+@pytest.mark.parametrize("name", ["measurements.csv", "report.html", "run.json"])
+def test_files_of_the_user_are_not_overwritten(
+    name: str, threshold: Segmenter, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "in" / "x.nii")
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir()
+    mine.write_text('{"my": "own"}')
+    for options in (PredictOptions(), PredictOptions(overwrite=True)):
+        with pytest.raises(ConfigError, match=f"holds {name} of your own"):
+            run(threshold, tmp_path / "in", tmp_path / "out", options)
+    assert mine.read_text() == '{"my": "own"}'
 
 
 @pytest.mark.parametrize("content", [b"", bytes(500), b'{"settings": {"mod', b"\xff\xfe"])

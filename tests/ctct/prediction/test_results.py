@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 from tests_support import analyze_phantom
 
@@ -49,12 +51,46 @@ def test_a_patient_of_whom_nothing_was_measured_is_left_out() -> None:
 
 
 def test_patients_of_the_same_name_in_two_folders_are_two() -> None:
-    names = {"a": "p_frame01", "b": "p_frame02"}
-    cases = [Case(Path(f"{folder}/{name}.nii.gz"), name) for folder, name in names.items()]
+    names = ("a_p_frame01", "b_p_frame02")
+    cases = [Case(Path(f"{name[0]}/{name[2:]}.nii.gz"), name) for name in names]
     collector = PatientCollector(cases, PredictOptions(report=False))
     for one in cases:
         collector.add(one, analyze_phantom(one.name))
     assert [patient.name for patient in collector.results()] == ["a_p", "b_p"]
+
+
+def test_cines_are_not_joined(caplog: pytest.LogCaptureFixture) -> None:
+    cases = [Case(Path(f"{name}.nii"), name) for name in ("p_phase1", "p_phase2")]
+    collector = PatientCollector(cases, PredictOptions(report=False))
+    for one in cases:
+        collector.add(one, analyze_phantom(one.name, frames=2))
+    assert [patient.name for patient in collector.results()] == ["p_phase1", "p_phase2"]
+    assert "p: its files are cines; each is a patient of its own" in caplog.text
+
+
+def test_a_frame_that_failed_is_a_flag_of_its_patient() -> None:
+    cases = [Case(Path(f"p_phase0{n}.nii"), f"p_phase0{n}") for n in range(3)]
+    collector = PatientCollector(cases, PredictOptions(report=False))
+    for case, slices in zip(cases[:2], (5, 3), strict=True):
+        collector.add(case, analyze_phantom(case.name, slices))
+    collector.add(cases[2], None)
+    (patient,) = collector.results()
+    assert "frames that could not be used: p_phase02.nii" in [
+        flag.reason for flag in patient.judgement.flags
+    ]
+
+
+def test_frames_on_different_grids_are_flagged() -> None:
+    cases = [Case(Path(f"{name}.nii"), name) for name in ("p_ED", "p_ES")]
+    ed, es = (analyze_phantom(case.name, n) for case, n in zip(cases, (5, 3), strict=True))
+    es = replace(es, study=replace(es.study, affine=es.study.affine + np.eye(4, k=3)))
+    collector = PatientCollector(cases, PredictOptions(report=False))
+    for case, result in zip(cases, (ed, es), strict=True):
+        collector.add(case, result)
+    (patient,) = collector.results()
+    assert (patient.measurements.ed, patient.measurements.es) == (0, 1)
+    flag = "p_ED and p_ES differ in size or place; are both frames of one patient?"
+    assert flag in [flag.reason for flag in patient.judgement.flags]
 
 
 def test_results_may_come_from_several_threads() -> None:

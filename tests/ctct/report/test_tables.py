@@ -71,6 +71,13 @@ def test_frames_have_their_phase_and_unknown_values_are_empty() -> None:
     ]
 
 
+def test_frames_of_several_files_are_counted_as_in_the_table_of_patients() -> None:
+    files = Measurements((volumes("p_ED", 0, 120.0), volumes("p_ES", 0, 48.0)), ed=0, es=1)
+    p = PatientResult("p", files, Judgement("ok", 0.2, ()), (None, GOOD))
+    frames = [line.split(",")[:4] for line in frames_csv([p]).decode().splitlines()[1:]]
+    assert frames == [["p", "p_ED", "0", "ED"], ["p", "p_ES", "1", "ES"]]
+
+
 def test_json_has_all_measurements_and_ranges() -> None:
     man = replace(P, measurements=replace(CINE, subject=Subject("M", 180, 80)))
     content = json.loads(strict_json(patients_json([man, Q])))

@@ -47,8 +47,8 @@ class TestRoundTrip:
         former = {"optimiser": "sgd", "window": 96, "other_share": 1.0, "cross_weight": 0.1}
         config = TrainingConfig(data=".", **former)
         assert (config.optimization.optimizer, config.pair.heart_crop_size) == ("sgd", 96)
-        teaching = config.cross_teaching
-        assert (teaching.other_teacher_share, teaching.cross_teaching_weight) == (1.0, 0.1)
+        teaching = config.unlabelled_slices
+        assert (teaching.other_teacher_share, teaching.unlabelled_weight) == (1.0, 0.1)
 
     def test_it_cannot_be_changed(self) -> None:
         config = make_config("small", {"data": "."})
@@ -88,11 +88,11 @@ def test_the_published_method() -> None:
     paper = make_config("paper", {"data": "."})
     assert (paper.batches.batch, paper.batches.labelled_batch_size) == (16, 8)
     assert (paper.optimization.steps, paper.pair.grid_size) == (30000, 224)
-    optimization, teaching = paper.optimization, paper.cross_teaching
+    optimization, teaching = paper.optimization, paper.unlabelled_slices
     assert (optimization.optimizer, optimization.schedule) == ("sgd", "poly")
     assert optimization.weight_decay == 1e-4
     assert optimization.cnn_rate == optimization.transformer_rate == 0.01
-    assert (teaching.cross_teaching_weight, teaching.ramp, teaching.warm_up) == (0.1, 1.0, 0.0)
+    assert (teaching.unlabelled_weight, teaching.ramp, teaching.warm_up) == (0.1, 1.0, 0.0)
     assert (teaching.teacher, teaching.other_teacher_share) == ("student", 1.0)
     assert (teaching.pseudo_loss, teaching.confidence) == ("dice", 0.0)
     assert (paper.batches.cut_mix, paper.run.keep, optimization.ema_decay) == (0.0, "last", 0.0)
@@ -143,7 +143,10 @@ def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
         ({"ema_decay": 1.0}, "--ema-decay must be less than 1"),
         ({"confidence": 2.0}, "--confidence must be less than or equal to 1"),
         ({"cnn_rate": float("nan")}, "--cnn-rate must be a finite number"),
-        ({"cross_teaching_weight": -1.0}, "--cross-teaching-weight must be greater than or equal"),
+        ({"unlabelled_weight": -1.0}, "--unlabelled-weight must be greater than or equal"),
+        ({"warm_up": 0.6}, "--ramp must be above --warm-up"),
+        ({"other_teacher_share": 0.6, "confidence": 0.8}, "choose a confidence below 0.8"),
+        ({"method": "self_training"}, "--method must be 'cross_teaching', 'labelled_only'"),
         ({"optimizer": "adam"}, "--optimizer must be 'adamw' or 'sgd', got 'adam'"),
         ({"networks": ("unet",)}, "--networks takes two names"),
         ({"networks": ("unet", "vit")}, "unknown network 'vit'"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_support import small_batch
 
-from ctct.training.data.collection import Volume
+from ctct.datasets.collection import Volume
 from ctct.training.data.slices import SliceSet
 from ctct.training.monitor import DivergedError, Monitor, RecentLosses, read_metrics
 from ctct.training.step import StepLosses
@@ -69,6 +69,6 @@ class TestMetrics:
                 "step": 50,
                 "loss_labelled": 1.0,
                 "loss_unlabelled": 2.0,
-                "cross_teaching_weight": 0.1,
+                "unlabelled_weight": 0.1,
             }
         ]

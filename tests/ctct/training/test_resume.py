@@ -83,7 +83,9 @@ def test_full_disk_keeps_the_former_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("ctct.models.checkpoint.save_file", full)
-    with pytest.raises(OutputError, match=r"No space left on device.*the former one is kept"):
+    with pytest.raises(
+        OutputError, match=r"No space left on device.*continue from the former one with --resume"
+    ):
         save_resume(tmp_path, *parts(0), {"step": 2})
     assert load_resume(tmp_path, *parts(0)) == {"step": 1}
     assert [path.name for path in tmp_path.iterdir()] == [RESUME_FILE]

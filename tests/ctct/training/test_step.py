@@ -1,22 +1,36 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from training_support import PAIR, config, small_batch
 
 from ctct.errors import ConfigError
 from ctct.training.data.batch import TrainingBatch
 from ctct.training.losses import segmentation_loss
-from ctct.training.step import batch_losses, micro_batch, update_average
+from ctct.training.methods.base import Method, StepInputs
+from ctct.training.methods.cross_teaching import CrossTeaching
+from ctct.training.step import StepLosses, batch_losses, micro_batch, update_average
+
+GENERATOR = torch.Generator()
+
+
+def losses_of(batch: TrainingBatch, weight: float, method: Method | None = None) -> StepLosses:
+    method = method or CrossTeaching(PAIR, config(**PUBLISHED).unlabelled_slices)
+    return batch_losses(batch, PAIR, PAIR, method, weight, GENERATOR)
+
+
+#: Cross teaching as published.
+PUBLISHED = {"teacher": "student", "other_teacher_share": 1.0, "pseudo_loss": "dice"}
 
 
 class TestBatchLosses:
     def test_cross_teaching_as_published(self) -> None:
-        settings = config(teacher="student", other_teacher_share=1.0, pseudo_loss="dice")
         batch = small_batch()
-        losses = batch_losses(batch, PAIR, PAIR, settings.cross_teaching, 0.1)
-        logits = [network(batch.strong) for network in PAIR]
+        losses = losses_of(batch, 0.1)
+        logits = [network(batch.images) for network in PAIR]
         labelled = sum(segmentation_loss(each[:2], batch.labels) for each in logits)
         unlabelled = segmentation_loss(logits[0][2:], logits[1][2:].argmax(1), kind="dice")
         unlabelled = unlabelled + segmentation_loss(
@@ -29,44 +43,42 @@ class TestBatchLosses:
     def test_an_unlabelled_slice_weighs_the_same_whatever_their_number(self) -> None:
         """Three labelled and one unlabelled: the mean over the latter counts a third."""
         two = small_batch()
-        three = TrainingBatch(
-            two.weak,
-            two.strong,
-            torch.cat((two.labels, two.labels[:1])),
-            two.partner,
-            two.rectangle,
+        labels = torch.cat((two.labels, two.labels[:1]))
+        three = dataclasses.replace(
+            two, labels=labels, plain=two.plain[1:], geometry=two.geometry[1:]
         )
-        settings = config(teacher="student", other_teacher_share=1.0, pseudo_loss="dice")
-        losses = batch_losses(three, PAIR, PAIR, settings.cross_teaching, 0.6)
+        losses = losses_of(three, 0.6)
         expected = 2 * losses.labelled + 0.6 / 3 * 2 * losses.unlabelled
         torch.testing.assert_close(losses.total.detach(), expected)
 
     def test_a_rectangle_takes_image_and_labels_along(self) -> None:
         # With every slice half its partner's, mixing only changes the order of the halves.
-        settings = config().cross_teaching
-        plain = batch_losses(small_batch(), PAIR, PAIR, settings, 1.0)
-        mixed = batch_losses(small_batch(mixed=True), PAIR, PAIR, settings, 1.0)
+        method = CrossTeaching(PAIR, config().unlabelled_slices)
+        plain = losses_of(small_batch(), 1.0, method)
+        mixed = losses_of(small_batch(mixed=True), 1.0, method)
         torch.testing.assert_close(mixed, plain)  # pixelwise networks, sums over the batch
 
     def test_labelled_slices_alone(self) -> None:
         batch = small_batch()
-        alone = TrainingBatch(
-            batch.weak[:2], batch.strong[:2], batch.labels, torch.arange(2), batch.rectangle[:2]
+        alone = dataclasses.replace(
+            batch,
+            images=batch.images[:2],
+            partner=torch.arange(2),
+            rectangle=batch.rectangle[:2],
+            plain=batch.plain[:0],
+            geometry=batch.geometry[:0],
         )
-        losses = batch_losses(alone, PAIR, PAIR, config().cross_teaching, 1.0)
-        expected = sum(segmentation_loss(network(alone.strong), alone.labels) for network in PAIR)
+        losses = losses_of(alone, 1.0)
+        expected = sum(segmentation_loss(network(alone.images), alone.labels) for network in PAIR)
         torch.testing.assert_close(losses.total, expected)
         assert losses.unlabelled == 0
 
-    def test_another_method_is_another_function(self) -> None:
-        losses = batch_losses(
-            small_batch(),
-            PAIR,
-            PAIR,
-            config().cross_teaching,
-            3.0,
-            lambda batch, logits, teachers, settings: torch.tensor(0.5),
-        )
+    def test_another_method_is_another_module(self) -> None:
+        class Half(Method):
+            def forward(self, step: StepInputs) -> Tensor:
+                return torch.tensor(0.5)
+
+        losses = losses_of(small_batch(), 3.0, Half(PAIR, config().unlabelled_slices))
         # Two unlabelled slices beside two labelled ones: a ratio of 1.
         torch.testing.assert_close(losses.total.detach(), 2 * losses.labelled + 3.0 * 0.5)
 

@@ -62,6 +62,8 @@ class TestTrain:
             "labelled": ["patient099"],
             "unlabelled": ["patient038"],
             "validation": ["patient002"],
+            "left_out": [],
+            "method": "the published split of ACDC",
         }
         assert [p.name for p in sorted((folder / "pictures").iterdir())] == [
             "step_000002.png",
@@ -168,7 +170,9 @@ class TestTrain:
         "changes",
         [
             {"labelled": None},  # every patient
-            {"labelled_only": True},
+            {"method": "labelled_only"},
+            {"method": "deep_adversarial"},
+            {"method": "uncertainty_aware_mean_teacher"},
             {"teacher": "student", "cut_mix": 0.0, "optimizer": "sgd", "schedule": "poly"},
             {"networks": ("unet", "unet")},
             {"networks": ("unet", "swin_unet"), "precision": "bf16"},
@@ -209,12 +213,13 @@ class TestTrain:
 
 
 class TestUnlabelledWeight:
-    def test_worked_by_hand(self, acdc: Path) -> None:
-        settings = config(acdc, warm_up=0.4, ramp=0.5, cross_teaching_weight=2.0)
+    def test_the_ramp_begins_at_zero_when_teaching_begins(self, acdc: Path) -> None:
+        settings = config(acdc, warm_up=0.4, ramp=0.5, unlabelled_weight=2.0)
         assert unlabelled_weight_at(settings, 0.39) is None  # labelled slices alone
-        # 0.4 is 0.8 of the ramp: 2 exp(-5 (1 - 0.8)²) = 2 exp(-0.2)
-        assert unlabelled_weight_at(settings, 0.4) == pytest.approx(2 * math.exp(-0.2))
+        # exp(-5 (1 - t)²) of the way t from 0.4 to 0.5
+        assert unlabelled_weight_at(settings, 0.4) == pytest.approx(2 * math.exp(-5))
+        assert unlabelled_weight_at(settings, 0.45) == pytest.approx(2 * math.exp(-5 / 4))
         assert unlabelled_weight_at(settings, 0.9) == 2.0
 
-    def test_never_without_cross_teaching(self, acdc: Path) -> None:
-        assert unlabelled_weight_at(config(acdc, labelled_only=True), 0.9) is None
+    def test_never_with_labelled_slices_alone(self, acdc: Path) -> None:
+        assert unlabelled_weight_at(config(acdc, method="labelled_only"), 0.9) is None

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ctct.datasets.collection import Volume
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
-from ctct.training.data.collection import Volume
 from ctct.training.validation import validate
 
 

@@ -15,7 +15,7 @@ from ctct.io.dicom.series import Series
 
 
 def write_series(path: Path, **changes: Any) -> Series:
-    return Series(tuple(read_headers([DicomFile(save(image(0, 0, **changes), path))])))
+    return Series(tuple(read_headers([DicomFile(save(image(0, 0, **changes), path))])[0]))
 
 
 def test_name_id_and_date(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("pydicom")
-from dicom_support import COLUMNS, ROWS, coded, packed, save, write_cine
+from dicom_support import COLUMNS, ROWS, coded, frame, image, packed, save, write_cine
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
@@ -88,3 +89,70 @@ def test_color_is_refused(tmp_path: Path) -> None:
 def test_pixels_in_another_format_than_in_the_header() -> None:
     with pytest.raises(ValueError, match="compressed in another way"):
         first(packed(JPEG2000Lossless, b"GIF89a" + bytes(40)))
+
+
+def stored(bits: int = 16, signed: int = 0, **header: Any) -> Dataset:
+    """An image of 2 × 3 pixels whose header has a number of bits and other attributes."""
+    one = image(0, 0, Rows=2, Columns=3, BitsStored=bits, HighBit=bits - 1, **header)
+    one.PixelRepresentation = signed
+    one.PixelData = np.array([[0, 5, 7], [9, 900, 0]], np.uint16).tobytes()
+    return one
+
+
+class TestBrightness:
+    @pytest.mark.parametrize(("bits", "highest"), [(16, 65_535), (12, 4095), (10, 1023)])
+    def test_monochrome1_is_inverted(self, bits: int, highest: int) -> None:
+        pixels = first(stored(bits, PhotometricInterpretation="MONOCHROME1"))
+        assert pixels.tolist() == [
+            [highest, highest - 5, highest - 7],
+            [highest - 9, highest - 900, highest],
+        ]
+
+    @pytest.mark.parametrize("bits", [12, 16])
+    def test_signed_monochrome1_is_inverted(self, bits: int) -> None:
+        one = stored(bits, 1, PhotometricInterpretation="MONOCHROME1")
+        lowest = -(2 ** (bits - 1))
+        one.PixelData = np.array([[0, 5, 7], [lowest, -1, -lowest - 1]], np.int16).tobytes()
+        assert first(one).tolist() == [[-1, -6, -8], [-lowest - 1, 0, lowest]]
+
+    def test_an_inverted_cine_is_the_same_study(self, tmp_path: Path) -> None:
+        """Of 16 bits, with a rescaling of its own in each image, half of the files inverted."""
+
+        def change(t: int, z: int) -> dict[str, Any]:
+            slope = {"RescaleSlope": str(1 + z), "RescaleIntercept": "3"}
+            if t % 2:
+                return slope
+            pixels = (-1 - frame(t, z)).astype(np.int16).tobytes()
+            return {**slope, "PhotometricInterpretation": "MONOCHROME1", "PixelData": pixels}
+
+        write_cine(tmp_path, change=change)
+        expected = [[(1.0 + z) * frame(t, z) + 3 for z in range(6)] for t in range(8)]
+        np.testing.assert_array_equal(read_study(tmp_path).voxels, expected)
+
+    @pytest.mark.parametrize(
+        ("padding", "expected"),
+        [
+            ({"PixelPaddingValue": 0}, [[5, 5, 7], [9, 900, 5]]),
+            ({"PixelPaddingValue": 900}, [[0, 5, 7], [9, 0, 0]]),
+            ({"PixelPaddingValue": 3}, [[0, 5, 7], [9, 900, 0]]),
+            ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 7}, [[9, 9, 9], [9, 900, 9]]),
+            ({"PixelPaddingValue": 950, "PixelPaddingRangeLimit": 8}, [[0, 5, 7], [0, 0, 0]]),
+            ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 999}, [[0, 5, 7], [9, 900, 0]]),
+            (
+                {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1"},
+                [[64_635, 65_530, 65_528], [65_526, 64_635, 64_635]],
+            ),
+        ],
+    )
+    def test_padding_is_as_dark_as_the_image(
+        self, padding: dict[str, Any], expected: list[list[int]]
+    ) -> None:
+        assert first(stored(**padding)).tolist() == expected
+
+    @pytest.mark.parametrize("value", [-2000, 63_536])
+    @pytest.mark.parametrize("signed", [0, 1])
+    def test_padding_in_the_header_with_another_sign(self, value: int, signed: int) -> None:
+        one = stored(signed=signed)
+        one.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
+        one.PixelData = np.array([[63_536, 5, 7], [9, 63_536, 30]], np.uint16).tobytes()
+        assert first(one).tolist() == [[5, 5, 7], [9, 5, 30]]

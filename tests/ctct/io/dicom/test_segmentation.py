@@ -178,6 +178,42 @@ def test_names_are_written_in_utf_8(
         assert name.encode() in seg.PatientName.original_string.rstrip()
 
 
+#: Of patient, study, hospital and staff, with an odd text for each.
+IDENTIFYING = {
+    name: f"ID{number:03}"
+    for number, name in enumerate(
+        (
+            *("PatientName", "PatientID", "OtherPatientIDs", "PatientComments", "EthnicGroup"),
+            *("Occupation", "AdditionalPatientHistory", "IssuerOfPatientID", "PatientAddress"),
+            *("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
+            *("StationName", "ReferringPhysicianName", "PhysiciansOfRecord", "OperatorsName"),
+            *("PerformingPhysicianName", "StudyDescription", "SeriesDescription", "StudyID"),
+            *("AccessionNumber", "ClinicalTrialSubjectID", "ClinicalTrialProtocolID"),
+            *("ClinicalTrialSponsorName", "ClinicalTrialSiteName", "RequestedProcedureID"),
+            *("ImageComments", "ProtocolName", "DeviceSerialNumber", "PatientBirthName"),
+        )
+    )
+} | {"PatientBirthDate": "19500321", "StudyDate": "20200321", "StudyTime": "111111"}
+IDENTIFYING |= {"PatientAge": "070Y", "SeriesDate": "20200321", "AcquisitionDate": "20200321"}
+
+
+def test_de_identified_segmentations_tell_nothing_but_the_uids(tmp_path: Path) -> None:
+    header = {**IDENTIFYING, "FrameOfReferenceUID": "1.2.7"}
+    ((case,), _) = discover([write_cine(tmp_path / "cine", 6, 5, lambda t, z: header)])
+    assert case.series is not None
+
+    def tells(seg: bytes) -> list[str]:
+        return [name for name, value in IDENTIFYING.items() if value.encode() in seg]
+
+    anonymous = next(encode_segmentations(case.series, LABELS, de_identify=True))
+    assert tells(anonymous) == []
+    dataset = dcmread(io.BytesIO(anonymous))
+    assert (dataset.PatientName, dataset.PatientID, dataset.StudyDate) == ("", "", "")
+    source = dcmread(next((tmp_path / "cine").iterdir()))
+    assert dataset.StudyInstanceUID == source.StudyInstanceUID
+    assert "PatientID" in tells(next(encode_segmentations(case.series, LABELS)))
+
+
 @pytest.mark.parametrize("sex", ["f", "U", "W"])
 def test_an_unknown_sex_is_left_empty(tmp_path: Path, sex: str) -> None:
     attributes = {"FrameOfReferenceUID": "1.2.7", "PatientSex": sex}

@@ -63,7 +63,7 @@ def test_the_short_axis_cine_is_found_among_the_series_of_a_study(tmp_path: Path
         9: "lies 80° from where the short axis of a heart is expected",
     }
     ((case,), _) = discover([tmp_path])
-    assert case.name == "sax"
+    assert case.name == "study_sax"
     ((other,), _) = discover([tmp_path], ["1.9.4"])
     assert read_case(other).voxels.shape[:2] == (20, 3)
     with pytest.raises(InputError, match="lack ImagePositionPatient"):
@@ -140,6 +140,22 @@ def test_orientations_that_differ_in_the_last_digit_are_one(tmp_path: Path) -> N
     other = [f"{v:.6f}" for v in (ROW[0] + 1e-6, *ROW[1:], *COLUMN)]
     write_cine(tmp_path, change=lambda t, z: {"ImageOrientationPatient": other} if t % 2 else {})
     assert read_study(tmp_path).frames == 8
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [("1.25", "1.25001"), ("1.25", "1.2509"), ("1.24949", "1.24951"), ("1.2505", "1.2495")],
+)
+def test_spacings_that_differ_by_rounding_are_one(tmp_path: Path, usual: str, other: str) -> None:
+    write_cine(tmp_path, change=lambda t, z: {"PixelSpacing": [other if z == 5 else usual, "1.5"]})
+    study = read_study(tmp_path)
+    assert study.slices == 6
+    assert study.notes == ()
+
+
+def test_a_slice_of_another_spacing_is_left_out_and_noted(tmp_path: Path) -> None:
+    write_cine(tmp_path, change=lambda t, z: {"PixelSpacing": ["1.3" if z == 5 else "1.25", "1.5"]})
+    assert read_study(tmp_path).notes == ("8 images of the series have another geometry, left out",)
 
 
 def test_an_enhanced_file(tmp_path: Path) -> None:

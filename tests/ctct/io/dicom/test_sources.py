@@ -16,7 +16,7 @@ from ctct.io.dicom.sources import HeaderCache, Original, copy_single_images, res
 
 
 def copies_of(*paths: Path) -> tuple[list[Dataset], dict[str, Original]]:
-    images = read_headers([DicomFile(path) for path in paths])
+    images, _ = read_headers([DicomFile(path) for path in paths])
     with Opener() as opener:
         return copy_single_images(HeaderCache(opener), images, 8.0)
 

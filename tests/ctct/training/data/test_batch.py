@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pytest
 import torch
 from training_support import config, small_batch
 
+from ctct.datasets.collection import Volume
 from ctct.models.grid import NetworkGrid
 from ctct.training.data.augment import rectangles
 from ctct.training.data.batch import draw_batch, shard
-from ctct.training.data.collection import Volume
 from ctct.training.data.slices import SliceSet
 
 
@@ -21,7 +24,8 @@ class TestDrawBatch:
         settings = config(batch=6, labelled_batch=2).batches
         grid, generator = NetworkGrid(32, 1.0), torch.Generator().manual_seed(0)
         batch = draw_batch(slices(True), slices(False), settings, grid, generator)
-        assert batch.weak.shape == batch.strong.shape == (6, 1, 32, 32)
+        assert batch.images.shape == (6, 1, 32, 32)
+        assert batch.plain.shape == (4, 1, 32, 32)
         assert batch.labels.shape == (2, 32, 32)
         assert [len(numbers) for numbers in batch.numbers] == [2, 4]
         assert sorted(batch.partner.tolist()) == list(range(6))
@@ -43,7 +47,7 @@ class TestDrawBatch:
         sides = []
         for _ in range(20):
             drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, 32)
-            assert drawn.weak.shape[2:] == drawn.labels.shape[1:] == drawn.rectangle.shape[1:]
+            assert drawn.images.shape[2:] == drawn.labels.shape[1:] == drawn.rectangle.shape[1:]
             sides.append(drawn.labels.shape[-1])
             if sides[-1] == 32:
                 assert ((drawn.labels == 3).sum((1, 2)) - 144).abs().max() < 12
@@ -59,9 +63,19 @@ def test_shards_of_two_processes_are_the_batch() -> None:
     assert shard(one, 0, 1) is one
     assert [len(part.labels) for part in halves] == [1, 1]
     for rank, part in enumerate(halves):
-        assert torch.equal(part.weak, one.weak[[rank, 2 + rank]])
+        assert torch.equal(part.images, one.images[[rank, 2 + rank]])
         assert torch.equal(part.labels, one.labels[[rank]])
+        assert torch.equal(part.plain, one.plain[[rank]])
         assert sorted(part.partner.tolist()) == [0, 1]
+
+
+def test_shards_of_a_batch_with_labels_alone() -> None:
+    one = small_batch()
+    labelled = dataclasses.replace(one, labels=torch.zeros(4, 8, 8, dtype=torch.int64))
+    for rank in range(2):
+        part = shard(labelled, rank, 2)
+        assert torch.equal(part.images, one.images[[rank, 2 + rank]])
+        assert len(part.labels) == 2
 
 
 def test_rectangles() -> None:
@@ -79,3 +93,40 @@ def test_labelled_pixels_follow_the_mix() -> None:
     # Partners are 2, 3, 0, 1: the left half of each slice is of the other kind.
     labelled = small_batch(mixed=True).labelled_pixels()
     assert labelled[:, 0].tolist() == [[0] * 4 + [1] * 4] * 2 + [[1] * 4 + [0] * 4] * 2
+
+
+class TestAlign:
+    def test_plain_slices_in_the_place_of_the_images(self) -> None:
+        """Without changes of intensity, the aligned plain slices are the images."""
+        rows = torch.arange(64.0)
+        smooth = 100 + 50 * (rows[:, None] / 9).sin() * (rows / 7).cos()  # (64, 64)
+        voxels = smooth.to(torch.uint8).numpy()[None].repeat(8, 0)
+        unlabelled = SliceSet([Volume("b", "b", voxels, None, (1.0, 1.0))])
+        settings = config(batch=8, labelled_batch=1, augmentation="paper").batches
+        grid, generator = NetworkGrid(32, 1.5), torch.Generator().manual_seed(0)
+        batch = draw_batch(slices(True), unlabelled, settings, grid, generator)
+        inside = batch.align(torch.ones_like(batch.plain)) > 0.99
+        difference = (batch.align(batch.plain) - batch.images[1:])[inside]
+        # Each is normalized by what is in view, so they differ by a little.
+        assert difference.abs().max() < 0.3
+        assert (batch.plain - batch.images[1:])[inside].abs().median() > 0.3
+
+    def test_worked_by_hand(self) -> None:
+        """A shift by one row: what was in row 1 is in row 0, and the last row is not known."""
+        batch = small_batch()
+        shifted = batch.geometry.clone()
+        shifted[:, 0, 2] = 1.0
+        batch = dataclasses.replace(batch, geometry=shifted)
+        maps = torch.arange(8.0)[:, None].expand(2, 1, 8, 8)
+        aligned, weight = batch.align_and_mix(maps)
+        assert aligned.shape == (4, 1, 8, 8)
+        assert aligned[2, 0, :, 3].tolist() == pytest.approx([1, 2, 3, 4, 5, 6, 7, 0], abs=1e-5)
+        assert weight[2, :, 3].tolist() == [1, 1, 1, 1, 1, 1, 1, 0]
+        assert not weight[:2].any()  # labelled slices
+
+    def test_aligned_maps_are_mixed_as_the_slices_are(self) -> None:
+        batch = small_batch(mixed=True)  # the left half of each is its partner's: 2, 3, 0, 1
+        maps = torch.tensor([10.0, 20.0])[:, None, None, None].expand(2, 1, 8, 8)
+        aligned, weight = batch.align_and_mix(maps)
+        assert aligned[:, 0, 4, [0, 7]].tolist() == [[10, 0], [20, 0], [0, 10], [0, 20]]
+        assert torch.equal(weight, 1 - batch.labelled_pixels())

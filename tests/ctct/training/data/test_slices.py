@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.models.grid import NetworkGrid, sample
-from ctct.training.data.collection import Volume
 from ctct.training.data.slices import SliceSet, heart_centers_mm
 
 

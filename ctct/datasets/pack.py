@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ctct.datasets.collection import Collection, Volume
 from ctct.errors import InputError
 from ctct.storage import write_atomic
-from ctct.training.data.collection import Collection, Volume
 
 FORMAT = 1
 

@@ -7,9 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from ctct.datasets.collection import to_bytes
+from ctct.datasets.layouts import read_collection
 from ctct.errors import InputError
-from ctct.training.data.collection import to_bytes
-from ctct.training.data.layouts import read_collection
 
 
 def save(path: Path, array: np.ndarray, mm: float = 1.5) -> None:
@@ -34,12 +34,14 @@ class TestAcdc:
         collection = read_collection(acdc.parent)  # found below the folder, too
         assert collection.layout == "acdc"
         assert [(v.patient, v.name) for v in collection.volumes] == [
-            (f"patient{n}", f"patient{n}_frame01") for n in ("002", "038", "099")
+            (f"patient{n}", f"patient{n}_frame{frame}")
+            for n, es in (("002", "12"), ("038", "11"), ("099", "09"))
+            for frame in ("01", es)
         ]
         first = collection.volumes[0]
         assert first.labels is not None
         assert first.voxels.shape == first.labels.shape == (3, 36, 40)
-        assert first.spacing_mm == pytest.approx((1.5, 1.4), rel=1e-6)
+        assert first.spacing_mm == pytest.approx((1.367, 1.367), rel=1e-6)
         # The phantom's blood is 200 in the LV and 180 in the RV, its wall 80.
         means = [first.voxels[first.labels == value].mean() for value in range(4)]
         assert means == pytest.approx([20, 180, 80, 200], abs=3)
@@ -52,7 +54,7 @@ class TestAcdc:
         assert collection.layout == "acdc"
         names = [v.name for v in collection.volumes if v.patient == "patient050"]
         assert names == [f"patient050_4d_t{t:02}" for t in range(12)]
-        assert sum(v.patient == "patient038" for v in collection.volumes) == 1
+        assert sum(v.patient == "patient038" for v in collection.volumes) == 2
 
 
 class TestOtherLayouts:
@@ -96,9 +98,102 @@ class TestOtherLayouts:
         for path in (tmp_path / "more").rglob("*_gt.nii.gz"):
             path.write_bytes(b"not a scan")
         collection = read_collection(acdc, unlabelled=[tmp_path / "more"])
-        assert len(collection.volumes) == 6
-        assert len({v.patient for v in collection.volumes}) == 6
-        assert sum(v.labels is None for v in collection.volumes) == 3
+        assert len({v.name for v in collection.volumes}) == len(collection.volumes) == 12
+        assert len({v.patient for v in collection.volumes}) == 3  # of one name, so of one person
+        assert sum(v.labels is None for v in collection.volumes) == 6
+
+
+class TestLabels:
+    @pytest.mark.parametrize("label", ["a_mask.nii.gz", "labels/a.nii.gz"])
+    def test_of_another_name(self, tmp_path: Path, label: str) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / label, labels)
+        (volume,) = read_collection(tmp_path).volumes
+        np.testing.assert_array_equal(volume.labels, labels.transpose(2, 1, 0))
+
+    def test_frames_without_any_are_unlabelled(self, tmp_path: Path) -> None:
+        image, _ = phantom(4)
+        empty, labels = np.zeros_like(phantom()[1]), phantom()[1]
+        save(tmp_path / "a_sa.nii.gz", image)
+        save(tmp_path / "a_sa_gt.nii.gz", np.stack([labels, empty, empty, labels], -1))
+        volumes = read_collection(tmp_path).volumes
+        assert [v.labels is not None for v in volumes] == [True, False, False, True]
+
+    def test_a_file_without_any_is_refused(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", labels * 0)
+        with pytest.raises(InputError, match=r"a_gt\.nii\.gz: holds no label; remove it"):
+            read_collection(tmp_path)
+        save(tmp_path / "a.nii.gz", image[:, :, :1])
+        save(tmp_path / "a_gt.nii.gz", labels[:, :, :1] * 0)  # one slice may lie beyond the heart
+        assert read_collection(tmp_path).volumes[0].labels is not None
+
+    @pytest.mark.parametrize("values", [[0, 1, 2, 3], [0, 0, 0, 255], [0, 0, 1, 1]])
+    def test_a_label_map_of_unknown_name_is_no_scan(
+        self, tmp_path: Path, values: list[int]
+    ) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a-lv.nii.gz", np.array(values, np.uint8)[labels])
+        for folders in ({"path": tmp_path}, {"path": tmp_path / "more", "unlabelled": [tmp_path]}):
+            save(tmp_path / "more" / "b.nii.gz", image)
+            with pytest.raises(InputError, match=r"a-lv\.nii\.gz: looks like a label map"):
+                read_collection(**folders)
+
+    def test_of_ctct_predict_are_not_trained_on(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        image, labels = phantom()
+        save(tmp_path / "a.nii.gz", image)
+        save(tmp_path / "a_gt.nii.gz", labels)
+        save(tmp_path / "out" / "a_seg.nii.gz", labels)
+        with pytest.raises(InputError, match=r"a_seg\.nii\.gz: .*a_gt.nii.gz is a label map"):
+            read_collection(tmp_path)
+        (tmp_path / "out" / "run.json").write_text("{}")
+        assert len(read_collection(tmp_path).volumes) == 1
+        assert "label maps of ctct predict are not trained on: 1" in caplog.text
+
+    def test_numbers_by_dataset_json(self, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "imagesTr" / "a_0000.nii.gz", image)
+        save(tmp_path / "labelsTr" / "a.nii.gz", np.array([0, 3, 1, 2], np.uint8)[labels])
+        names = '{"labels": {"background": 0, "MYO": 1, "left ventricle": 2, "RV": 3}}'
+        (tmp_path / "dataset.json").write_text(names)
+        found = read_collection(tmp_path).volumes[0].labels
+        np.testing.assert_array_equal(found, labels.transpose(2, 1, 0))
+        with pytest.raises(InputError, match="--label-order mnms says"):
+            read_collection(tmp_path, "mnms")
+        (tmp_path / "dataset.json").unlink()
+        with pytest.raises(InputError, match="labels look exchanged"):
+            read_collection(tmp_path)
+
+    def test_of_other_formats_are_refused(self, tmp_path: Path) -> None:
+        save(tmp_path / "a.nii.gz", phantom()[0])
+        (tmp_path / "a.seg.nrrd").touch()
+        with pytest.raises(InputError, match=r"a\.seg\.nrrd: training reads \.nii\.gz alone"):
+            read_collection(tmp_path)
+
+
+class TestPatients:
+    def test_several_images_are_of_one(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "ctct")
+        image, _ = phantom()
+        for name in ("P1_0", "P1_1", "P2"):
+            save(tmp_path / "a" / f"{name}.nii.gz", image)
+        save(tmp_path / "b" / "P2_4.nii.gz", image)
+        volumes = read_collection(tmp_path / "a", unlabelled=[tmp_path / "b"]).volumes
+        assert [v.patient for v in volumes] == ["P1", "P1", "P2", "P2"]
+        assert "several images of one patient, by their names: P1 (P1_0, P1_1); P2" in caplog.text
+
+    def test_a_data_set_of_nnunet_within(self, tmp_path: Path) -> None:
+        save(tmp_path / "Dataset5" / "imagesTr" / "a_0000.nii.gz", phantom()[0])
+        save(tmp_path / "Dataset5" / "labelsTr" / "a.nii.gz", phantom()[1])
+        with pytest.raises(InputError, match=r"nnU-Net within; give .*Dataset5"):
+            read_collection(tmp_path)
 
 
 @pytest.mark.parametrize("frames", [0, 3])
@@ -151,7 +246,7 @@ class TestRefused:
         save(tmp_path / "a.nii.gz", image)
         save(tmp_path / "a_gt.nii.gz", mnms)
         # Outline of the RV: 16 steps, 4 of them into the wall; of the LV all 16.
-        with pytest.raises(InputError, match=r"RV \(100%.*LV \(25%\); try --label-order mnms"):
+        with pytest.raises(InputError, match=r"\(RV 100%, LV 25%.*try --label-order mnms"):
             read_collection(tmp_path)
         found = read_collection(tmp_path, "mnms").volumes[0].labels
         np.testing.assert_array_equal(found, labels.transpose(2, 1, 0))
@@ -180,3 +275,15 @@ def test_the_real_patients(acdc: Path, request: pytest.FixtureRequest) -> None:
     assert collection.layout == "acdc"
     assert len(collection.volumes) == 160
     assert len({v.patient for v in collection.volumes}) == 80
+
+
+def test_a_header_that_contradicts_itself_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image, labels = phantom()
+    scan = nib.Nifti1Image(image, np.diag([1.5, 1.5, 10, 1]))
+    scan.header.set_zooms((1.5, 1.5, 8))
+    nib.save(scan, tmp_path / "a.nii.gz")
+    save(tmp_path / "a_gt.nii.gz", labels)
+    read_collection(tmp_path)
+    assert "a.nii.gz: the header contradicts itself" in caplog.text

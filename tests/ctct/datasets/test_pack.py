@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctct.datasets.collection import Collection, Volume
+from ctct.datasets.pack import read_pack, write_pack
 from ctct.errors import InputError
-from ctct.training.data.collection import Collection, Volume
-from ctct.training.data.pack import read_pack, write_pack
 
 
 def collection() -> Collection:
@@ -68,7 +68,7 @@ def test_is_read_without_nibabel(tmp_path: Path) -> None:
     write_pack(collection(), path)
     code = (
         "import sys; sys.modules['nibabel'] = None\n"
-        "from ctct.training.data.layouts import read_collection\n"
+        "from ctct.datasets.layouts import read_collection\n"
         f"print(len(read_collection({str(path)!r}).volumes))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,0 +1,169 @@
+"""A study: runs that differ in their method, their labelled patients and their seed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+from ctct.datasets.collection import Volume
+from ctct.datasets.layouts import read_collection
+from ctct.errors import ConfigError, InputError
+from ctct.models.checkpoint import load_checkpoint
+from ctct.storage import prepare_folder, strict_json, write_atomic
+from ctct.training.config import TrainingConfig
+from ctct.training.monitor import DivergedError
+from ctct.training.resume import RESUME_FILE, read_state
+from ctct.training.study_result import RESULT_FILE, Cell, Result, read_results
+from ctct.training.study_tables import study_files
+from ctct.training.trainer import train
+from ctct.training.validation import score
+
+log = logging.getLogger(__name__)
+
+#: The settings of a study, in its folder.
+STUDY_FILE = "study.json"
+#: Settings in which the runs of a study differ.
+VARIED = ("method", "labelled", "seed")
+
+
+def run_study(
+    config: TrainingConfig,
+    folder: Path,
+    methods: Sequence[str],
+    labelled: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    test: Path | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    observe: Callable[[int, int], None] = lambda step, steps: None,
+    on_run: Callable[[str, int, int], None] = lambda name, number, runs: None,
+) -> tuple[list[Result], dict[str, str]]:
+    """Train every combination that ``folder`` does not hold yet, and write the tables.
+
+    A run that was stopped goes on. After each run, ``study.csv``, ``study.md`` and ``curves.png``
+    are written anew, from all runs in ``folder``.
+
+    Args:
+        config: settings of all runs.
+        folder: of the study; each run is a folder in it.
+        methods: names of methods.
+        labelled: numbers of labelled patients.
+        seeds: of the runs. All combinations get the first seed before any gets the second.
+        test: labelled patients on which each finished run is scored once. Nothing is chosen by
+            them.
+        device: as for :func:`~ctct.training.trainer.train`.
+        devices: likewise.
+        observe: told the step of a run and the number of its steps.
+        on_run: told the name of each run that begins, its number, from 1, and how many there are.
+
+    Returns:
+        The results of all runs in the folder, and the reason of each that failed, by name.
+
+    Raises:
+        ConfigError: ``folder`` holds a study with other settings.
+        InputError: ``test`` has no labelled patient.
+    """
+    cells = [Cell(m, n, seed) for seed, n, m in product(seeds, labelled, methods)]
+    for cell in cells:  # before the first run begins, not after hours of training
+        configure(config, cell)
+    prepare_folder(folder)
+    check_study(folder, config, test)
+    volumes = read_test(config, test) if test else []
+    failed: dict[str, str] = {}
+    for number, cell in enumerate(cells, 1):
+        if (folder / cell.name / RESULT_FILE).exists():
+            continue
+        on_run(cell.name, number, len(cells))
+        try:
+            result = run_cell(config, folder, cell, volumes, device, devices, observe)
+        except DivergedError as error:  # other runs may succeed
+            log.warning("%s: %s", cell.name, error)
+            failed[cell.name] = str(error)
+            continue
+        write_atomic(folder / cell.name / RESULT_FILE, strict_json(asdict(result)))
+        write_tables(folder)
+    return write_tables(folder), failed
+
+
+def configure(config: TrainingConfig, cell: Cell) -> TrainingConfig:
+    """The settings of one run.
+
+    Raises:
+        ConfigError: they make no sense.
+    """
+    return TrainingConfig.model_validate({**config.to_dict(), **asdict(cell)})
+
+
+def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None:
+    """Write the settings of a new study; refuse those that differ from the study in ``folder``.
+
+    Raises:
+        ConfigError: names the first difference.
+    """
+    settings = {k: v for k, v in config.to_dict().items() if k not in VARIED}
+    settings["test"] = str(test.resolve()) if test else None
+    path = folder / STUDY_FILE
+    if path.exists():
+        try:
+            before = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{path}: cannot be read; choose another folder") from error
+        for name in sorted(before.keys() | settings.keys()):
+            if before.get(name) != settings.get(name):
+                raise ConfigError(
+                    f"{folder}: holds a study with another {name} ({before.get(name)!r} then, "
+                    f"{settings.get(name)!r} now); choose another folder"
+                )
+    else:
+        write_atomic(path, strict_json(settings))
+
+
+def read_test(config: TrainingConfig, test: Path) -> list[Volume]:
+    """The labelled volumes of the test patients.
+
+    Raises:
+        InputError: there is none.
+    """
+    collection = read_collection(test, config.patients.label_order)
+    volumes = [volume for volume in collection.volumes if volume.labels is not None]
+    if not volumes:
+        raise InputError(f"{test}: no labelled patient to test on")
+    return volumes
+
+
+def run_cell(
+    config: TrainingConfig,
+    folder: Path,
+    cell: Cell,
+    test: Sequence[Volume],
+    device: str,
+    devices: int,
+    observe: Callable[[int, int], None],
+) -> Result:
+    """Train one run, or what is left of it, and score its weights."""
+    run = folder / cell.name
+    settings = configure(config, cell)
+    is_begun = (run / RESUME_FILE).exists()
+    if not is_begun or read_state(run)["step"] < settings.optimization.steps:
+        train(settings, run, device=device, devices=devices, resume=is_begun, observe=observe)
+    graph, description = load_checkpoint(run)
+    return Result(
+        **asdict(cell),
+        step=description.step,
+        minutes=read_state(run)["seconds"] / 60,
+        validation=description.validation_dice,
+        test=score(graph.eval(), test) if test else {},
+    )
+
+
+def write_tables(folder: Path) -> list[Result]:
+    """Write the tables of all finished runs in ``folder``, and return their results."""
+    results = read_results(folder.glob(f"*/{RESULT_FILE}"))
+    for name, content in study_files(folder, results).items():
+        write_atomic(folder / name, content)
+    return results
