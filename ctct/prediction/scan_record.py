@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctct.io.case import Case
+from ctct.cases.case import Case
 from ctct.prediction.quality_record import indicators_path, output_path
 from ctct.prediction.run_manifest import another_run
 from ctct.storage import strict_json, write_atomic

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ctct.io.case import Case
+from ctct.cases.case import Case
 from ctct.prediction.scan_record import ScanRecord, keep_names
 
 
