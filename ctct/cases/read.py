@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ctct.cases.case import Case
 from ctct.cases.discover import discover
-from ctct.cases.other_formats import explain_format
+from ctct.cases.other_formats import explain_format, explain_formats
 from ctct.cases.read_apart import DEADLINE_S, read_apart
 from ctct.errors import InputError
 from ctct.io.dicom.files import is_dicom, is_zip, zip_members
@@ -58,7 +58,9 @@ def read_here(case: Case, max_bytes: int = MAX_BYTES) -> Study:
     elif kind := explain_format(case.path):
         raise InputError(kind)
     elif case.path.is_dir():
-        raise InputError(f"{case.path}: its files cannot be read as DICOM; copy them again")
+        formats = explain_formats(sorted(case.path.iterdir()))
+        reason = f"{case.path}: its files cannot be read as DICOM; copy them again"
+        raise InputError(" | ".join(formats) or reason)
     elif is_zip(case.path) or is_dicom(case.path):
         if is_zip(case.path):
             zip_members(case.path)  # raises what is wrong with the zip

@@ -11,7 +11,7 @@ from tests_support import write_scan
 
 from ctct.cases.discover import discover, list_scans
 from ctct.cases.other_formats import explain_format, explain_formats
-from ctct.cases.read import read_study
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
 
 DICOM = bytes(128) + b"DICM" + bytes(300)
@@ -48,7 +48,8 @@ def test_each_format_is_named_with_the_remedy(
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(InputError) as in_folder:
-        discover([path.parent])
+        (case,), _ = discover([path.parent])
+        read_case(case)  # what looks like a lost scan is a case that fails
     with pytest.raises(InputError) as named:
         read_study(path)
     for error in (in_folder, named):
