@@ -18,7 +18,7 @@ COMMANDS = {
     "sample": "Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels.",
     "evaluate": "Compare label maps with manual ones, at native resolution.",
     "train": "Train a CNN and a Transformer that teach each other.",
-    "study": "Train and compare methods of learning from unlabelled scans.",
+    "study": "Train and compare methods, numbers of labelled patients and seeds.",
     "pack": "Put a training set into one file.",
     "export": "Write a trained pair as files that other runtimes run.",
     "demo": "Open a web page that segments the scans dropped on it.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -25,8 +25,12 @@ def study(
         Path, typer.Option("-o", "--out", help="Folder of the study; a folder in it per run.")
     ] = Path("study"),
     methods: Annotated[
-        list[MethodName] | None,
-        typer.Option("--method", help="Method of the runs; repeatable. Without it, all of them."),
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="Method of the runs, as of ctct train; repeatable. Without it, all of them.",
+            autocompletion=lambda: list(get_args(MethodName)),
+        ),
     ] = None,
     labelled: Annotated[
         list[int] | None, typer.Option("--labelled", min=1, help="Labelled patients; repeatable.")

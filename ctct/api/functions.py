@@ -398,7 +398,7 @@ def compare_methods(
     data: str | Path,
     out: str | Path = "study",
     *,
-    methods: Sequence[MethodName] = (),
+    methods: Sequence[str] = (),
     labelled: Sequence[int] = (3, 7),
     seeds: Sequence[int] = (0,),
     test: str | Path | None = None,
