@@ -69,7 +69,11 @@ class OnnxRuntime:
                     _load_libraries(with_tensorrt)
                 self._session = ort.InferenceSession(content, options, providers=providers)
             except Exception as error:  # its exceptions share no public base class
-                raise ModelError(f"{path}: ONNX Runtime cannot load it ({error})") from error
+                # It has no bfloat16 convolution for the CPU, for instance.
+                remedy = "; use --runtime openvino" if "NOT_IMPLEMENTED" in str(error) else ""
+                raise ModelError(
+                    f"{path}: ONNX Runtime cannot load it ({error}){remedy}"
+                ) from error
         actual = self._session.get_providers()[0]
         self.device = "cpu" if actual == _CPU else "cuda"
         if actual != requested:

@@ -190,6 +190,7 @@ class TestRuntimeOfTheGate:
         (name,) = loaded.unloadable_in
         assert name == "ONNX Runtime on the CPU"
         assert "Conv(22)" in loaded.unloadable_in[name]
+        assert loaded.unloadable_in[name].endswith("use --runtime openvino")
         assert str(tmp_path) not in loaded.unloadable_in[name]
         parity = Parity(1.0, {"LV": 1.0}, 0.0, 0.0, 0.0, 0.0)
         attempt = Attempt(GraphPrecision("bf16"), "openvino", parity, (), loaded.unloadable_in)
