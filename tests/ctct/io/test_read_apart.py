@@ -31,7 +31,7 @@ def write_mha(path: Path) -> Path:
 def scans(folder: Path) -> dict[str, Case]:
     """A scan of each format, by the name of its file or folder."""
     write_scan(folder / "scan.nii.gz")
-    write_mha(folder / "scan.mha")
+    write_mha(folder / "other.mha")
     write_cine(folder / "folder")
     zip_folder(folder / "folder", folder / "zip.zip")
     cases, _ = discover([folder])
@@ -40,7 +40,7 @@ def scans(folder: Path) -> dict[str, Case]:
 
 def test_a_scan_is_the_same_in_either_process(tmp_path: Path) -> None:
     cases = scans(tmp_path)
-    assert {"scan.nii.gz", "scan.mha", "folder", "zip.zip"} <= set(cases)
+    assert {"scan.nii.gz", "other.mha", "folder", "zip.zip"} <= set(cases)
     for case in cases.values():
         here, apart = read_here(case), read_case(case)
         np.testing.assert_array_equal(apart.voxels, here.voxels)
@@ -75,7 +75,7 @@ def test_only_nifti_is_read_without_another_process(
 
 def test_a_scan_that_takes_too_long_is_refused_and_the_next_one_is_read(tmp_path: Path) -> None:
     cases = scans(tmp_path)
-    for name in ("scan.mha", "folder", "zip.zip"):
+    for name in ("other.mha", "folder", "zip.zip"):
         child_process.end_idle()  # one that starts takes longer than any deadline here
         with pytest.raises(InputError, match=rf"{name}: {LATE}"):
             read_case(cases[name], deadline_s=SOON)
@@ -106,14 +106,14 @@ def test_headers_that_take_too_long_make_a_case_that_fails(
 
 
 def test_a_crash_fails_the_scan_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = scans(tmp_path)["scan.mha"]
+    case = scans(tmp_path)["other.mha"]
 
     def die(child: object, request: object, deadline_s: float) -> None:
         raise child_process.ChildError
 
     with monkeypatch.context() as patch:
         patch.setattr(child_process._Child, "call", die)
-        with pytest.raises(InputError, match=r"scan\.mha: damaged, cut short or not what it is"):
+        with pytest.raises(InputError, match=r"other\.mha: damaged, cut short or not what it is"):
             read_case(case)
     assert read_case(case).slices == 4
 
