@@ -16,7 +16,7 @@ from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME
 if TYPE_CHECKING:
     from ctct.benchmark.prediction import PredictionRow
     from ctct.benchmark.runtimes import RuntimeRow
-    from ctct.io.case import Case
+    from ctct.cases.case import Case
 
 INPUTS = Annotated[
     list[Path] | None,
@@ -207,7 +207,7 @@ def _default_to_all(context: typer.Context) -> None:
 def _scans(inputs: list[Path] | None) -> Iterator[list[Case]]:
     """The cases in ``inputs``, or else synthetic cines in a temporary folder."""
     from ctct.benchmark.prediction import write_synthetic
-    from ctct.io.discover import discover
+    from ctct.cases.discover import discover
 
     with tempfile.TemporaryDirectory() as folder:
         if not inputs:

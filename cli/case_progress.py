@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import Progress, TextColumn
 
+from ctct.cases.case import Case
 from ctct.cli.progress import progress
-from ctct.io.case import Case
 from ctct.prediction.pipeline import Observer
 from ctct.prediction.run_manifest import CaseStatus
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ctct.io.case import Case
+    from ctct.cases.case import Case
     from ctct.io.study import Study
 
 
@@ -68,9 +68,9 @@ def info(
 
 
 def _list_scans(paths: list[Path]) -> None:
+    from ctct.cases.case import Case
+    from ctct.cases.discover import list_scans
     from ctct.cli.messages import one_line
-    from ctct.io.case import Case
-    from ctct.io.discover import list_scans
 
     scans = list_scans(paths)
     for path in scans.files:
@@ -96,10 +96,10 @@ def _list_scans(paths: list[Path]) -> None:
 
 def _show(what: str, case: Case) -> None:
     """Print what a scan is, its size and position, and its flags; or why it cannot be used."""
+    from ctct.cases.read import read_case
     from ctct.cli.messages import one_line
     from ctct.errors import InputError
     from ctct.inference.segmentation import check_segmentable
-    from ctct.io.read import read_case
     from ctct.prediction.quality_record import study_flags
 
     try:

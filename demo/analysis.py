@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ctct.cases.case import Case
 from ctct.demo.reading import read_upload
 from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
 from ctct.io.study import Study
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.volumes import Measurements, frame_volumes, measure_frames

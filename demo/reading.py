@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from ctct.cases.case import Case
+from ctct.cases.read import find_case, read_case
+from ctct.cases.read_apart import read_apart
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.case import Case
 from ctct.io.dicom.files import Opener, is_zip
-from ctct.io.read import find_case, read_case
-from ctct.io.read_apart import read_apart
 from ctct.io.study import Study
 
 #: Largest scan of a visitor, as 32-bit numbers; keeps the server's memory below 2 GB.

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case
 from ctct.errors import InputError
 from ctct.inference.segmentation import check_segmentable
-from ctct.io.discover import discover
-from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.synthetic import synthetic_cine
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import onnx
 
+from ctct.cases.discover import discover
 from ctct.exporters.onnx_graph import OPSET, OPSET_BF16, to_onnx
 from ctct.exporters.parity import segment_all
 from ctct.exporters.precision import GraphPrecision, to_half, to_int8
 from ctct.exporters.studies import SliceBatch, calibration_batches, verification_studies
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
-from ctct.io.discover import discover
 from ctct.labels import VALUE
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant

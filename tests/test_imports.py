@@ -17,7 +17,7 @@ LAYERS = (
     ("labels",),
     ("child_process", "storage"),
     ("io", "model_files"),
-    ("datasets", "measurement", "models"),
+    ("cases", "datasets", "measurement", "models"),
     ("report", "synthetic"),
     ("evaluation", "runtimes"),
     ("inference", "training"),

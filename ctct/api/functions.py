@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ctct.api.inputs import as_path
 from ctct.api.messages import naming_arguments
+from ctct.cases.read import read_study as _read_study
+from ctct.cases.read_apart import DEADLINE_S
 from ctct.choices import (
     Device,
     ExportPrecision,
@@ -23,8 +25,6 @@ from ctct.choices import (
 )
 from ctct.errors import ConfigError, InputError, missing_package
 from ctct.evaluation.summary import Findings, compare_evaluations
-from ctct.io.read import read_study as _read_study
-from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.model_files.model_file import DEFAULT, ModelFile
 from ctct.model_files.variant import Variant
@@ -188,8 +188,8 @@ def predict(
     >>> case.status, case.output
     ('done', 'synthetic_0_seg.nii.gz')
     """
+    from ctct.cases.discover import discover
     from ctct.inference.segmenter import Segmenter
-    from ctct.io.discover import discover
     from ctct.prediction.case_files import PredictOptions
     from ctct.prediction.folder import predict_folder
     from ctct.prediction.patients import read_overrides

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
 from ctct.io.itk_files import study_from_sitk
 from ctct.io.nifti import study_from_nibabel
-from ctct.io.read import read_study
 from ctct.io.study import Study
 
 _EXPECTED = (

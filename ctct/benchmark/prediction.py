@@ -26,15 +26,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.benchmark.timing import Timing, time_in_turns
+from ctct.cases.case import Case
+from ctct.cases.read import read_case
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.crop import centered_crop
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study
-from ctct.io.read import read_case
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import locate_model
 from ctct.prediction.case_files import PredictOptions

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ctct.cases.case_names import name_below
 from ctct.errors import InputError
 from ctct.evaluation.overlap import dice
 from ctct.evaluation.score import (
@@ -19,7 +20,6 @@ from ctct.evaluation.score import (
     empty_in,
     metrics_by_structure,
 )
-from ctct.io.case_names import name_below
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import check_same_grid, read_labels
 from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info

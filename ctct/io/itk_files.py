@@ -42,7 +42,7 @@ def read_itk(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
 
     Phases are the fourth dimension, or the components of each voxel ("list" in NRRD). The slice
     axis is found as in :func:`ctct.io.nifti.read_nifti`. A damaged header can crash the process:
-    use :func:`ctct.io.read.read_case`, which calls this in another one.
+    use :func:`ctct.cases.read.read_case`, which calls this in another one.
 
     Args:
         path: the file.

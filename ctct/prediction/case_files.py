@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct import labels as label_orders
+from ctct.cases.case import Case
+from ctct.cases.read import read_case
+from ctct.cases.read_apart import DEADLINE_S
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.inference.segmentation import Segmentation, check_segmentable, clean_components
-from ctct.io.case import Case
 from ctct.io.dicom import segmentation as dicom_seg
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
-from ctct.io.read import read_case
-from ctct.io.read_apart import DEADLINE_S
 from ctct.io.study import Study
 from ctct.measurement.quality_flags import REVIEW, Flag
 from ctct.measurement.volumes import frame_volumes

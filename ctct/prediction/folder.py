@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ctct.cases.case import Case
+from ctct.cases.case_names import check_unique
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
-from ctct.io.case_names import check_unique
 from ctct.model_files.model_file import ModelFile
 from ctct.prediction.case_files import DICOM_SEG, CaseFiles, PredictOptions
 from ctct.prediction.pipeline import Observer, run
@@ -53,7 +53,7 @@ def predict_folder(
 
     Args:
         cases: the scans. Those of a patient should follow one another, as
-            :func:`ctct.io.discover.discover` returns them: their voxels stay in memory until the
+            :func:`ctct.cases.discover.discover` returns them: their voxels stay in memory until the
             last one is done.
         folder: where results go; created if missing.
         model: the model to use.

@@ -9,8 +9,8 @@ from numbers import Integral
 from pathlib import Path
 from unicodedata import normalize
 
+from ctct.cases.case import Case
 from ctct.errors import ConfigError, InputError
-from ctct.io.case import Case
 from ctct.io.patient_info import PatientInfo, phase_indices, read_patient_info
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, Measurements, measure_frames

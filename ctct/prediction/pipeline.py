@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
+from ctct.cases.case import Case
 from ctct.errors import CtctError, InputError, OutputError
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
 from ctct.io.study import Study
 from ctct.prediction.case_files import CaseFiles
 from ctct.prediction.case_result import CaseResult

@@ -8,8 +8,8 @@ from dataclasses import replace
 from itertools import islice
 from threading import Lock
 
+from ctct.cases.case import Case
 from ctct.errors import InputError
-from ctct.io.case import Case
 from ctct.io.dicom.identifiers import read_identifiers
 from ctct.io.label_maps import check_same_grid
 from ctct.measurement.patient import PatientResult

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ctct.cases.case import Case
 from ctct.errors import InputError
-from ctct.io.case import Case
 from ctct.io.files import open_file
 from ctct.prediction.quality_record import indicators_path, output_path
 from ctct.prediction.run_manifest import another_run

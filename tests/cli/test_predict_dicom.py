@@ -18,8 +18,8 @@ from tests_support import write_scan
 pytest.importorskip("pydicom")
 from dicom_support import write_cine
 
+from ctct.cases.read import read_study
 from ctct.evaluation.overlap import dice
-from ctct.io.read import read_study
 from ctct.labels import LV, VALUE
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from ctct.cli.messages import StderrHandler
 from ctct.cli.case_progress import case_progress
 from ctct.cli.progress import SpeedColumn, bar, spinner
-from ctct.io.case import Case
+from ctct.cases.case import Case
 from ctct.prediction.run_manifest import DONE, CaseStatus
 
 log = logging.getLogger("ctct")

@@ -15,11 +15,11 @@ from tests_support import write_scan
 pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
 
 from ctct import child_process
+from ctct.cases.discover import discover
 from ctct.demo import reading
 from ctct.demo.analysis import Answer, analyze_scan, answer_scan, label_scan, read_scan
 from ctct.errors import InputError
 from ctct.inference.segmenter import Segmenter
-from ctct.io.discover import discover
 from ctct.prediction.folder import predict_folder
 
 

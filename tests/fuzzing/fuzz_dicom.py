@@ -24,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from ctct.io.read import read_study
+from ctct.cases.read import read_study
 
 PHASES, PLACES = 6, 5
 

@@ -12,8 +12,8 @@ import fuzzing
 import numpy as np
 import SimpleITK
 
-from ctct.io.case import Case
-from ctct.io.read import read_case
+from ctct.cases.case import Case
+from ctct.cases.read import read_case
 from ctct.io.study import Study
 
 ENDINGS = ("mha", "nrrd")

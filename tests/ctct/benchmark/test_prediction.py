@@ -15,9 +15,9 @@ from ctct.benchmark.prediction import (
     write_synthetic,
 )
 from ctct.benchmark.timing import Timing
+from ctct.cases.case import Case
+from ctct.cases.discover import discover
 from ctct.errors import InputError
-from ctct.io.case import Case
-from ctct.io.discover import discover
 from ctct.io.nifti import read_nifti
 from ctct.model_files.model_file import ModelFile
 

@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case
 from ctct.inference.segmenter import ModelSpec, Segmenter
-from ctct.io.discover import discover
 from ctct.io.nifti import encode_labels, read_nifti
 from ctct.io.orientation import Orientation, find_orientation
-from ctct.io.read import read_case
 from ctct.io.study import Study
 from ctct.model_files.model_file import ModelFile
 from ctct.runtimes.base import Prediction

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
+from ctct.cases.case import MAX_NAME_BYTES
+from ctct.cases.discover import discover
 from ctct.errors import InputError
 from ctct.io import nifti
-from ctct.io.case import MAX_NAME_BYTES
-from ctct.io.discover import discover
 from ctct.io.nifti import read_nifti
 from ctct.storage import write_atomic
 

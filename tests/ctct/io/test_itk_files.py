@@ -18,11 +18,11 @@ pytest.importorskip("SimpleITK")
 import fuzz_itk
 import SimpleITK as sitk  # noqa: N813
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_study
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.io import itk_files
-from ctct.io.discover import discover
 from ctct.io.itk_files import read_itk
-from ctct.io.read import read_study
 
 #: Directions of x, y and z as columns (LPS), oblique; spacing and position in millimeters.
 DIRECTION = np.array([[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
@@ -210,7 +210,7 @@ def test_files_are_found_among_other_formats(tmp_path: Path) -> None:
 
 def test_without_simpleitk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(image(VOXELS), tmp_path / "a.mha")
-    for module in (sys.modules["ctct.io.discover"], itk_files):
+    for module in (sys.modules["ctct.cases.discover"], itk_files):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[itk\]'"):
         read_itk(path)

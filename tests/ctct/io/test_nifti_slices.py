@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
-from ctct.io.discover import discover
-from ctct.io.read import read_case, read_study
 
 #: Oblique: columns of 1.5 mm, rows of 1.25 mm, slices 8 mm apart (RAS).
 ALONG, DOWN = np.array([0.6, 0.8, 0.0]), np.array([-0.8, 0.6, 0.0])

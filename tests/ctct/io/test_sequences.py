@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests_support import write_scan
 
-from ctct.io.case import Case
-from ctct.io.discover import discover
-from ctct.io.read import read_case, read_study
+from ctct.cases.case import Case
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case, read_study
 from ctct.io.sequences import describe_name, note_sequence
 
 pydicom = pytest.importorskip("pydicom")

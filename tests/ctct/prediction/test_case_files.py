@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctct.cases.case import Case
 from ctct.errors import InputError
 from ctct.inference.segmentation import Segmentation
-from ctct.io.case import Case
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
 from ctct.prediction.case_files import CaseFiles, PredictOptions, read_case_result

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
+from ctct.cases.discover import discover
 from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.inference.segmenter import Segmenter
-from ctct.io.discover import discover
 from ctct.measurement import volumes
 from ctct.prediction import case_files, case_result
 from ctct.prediction.case_files import PredictOptions
@@ -536,7 +536,7 @@ from tests_support import ThresholdRuntime
 from ctct.model_files.model_file import ModelFile
 from ctct.prediction.folder import predict_folder
 from ctct.inference.segmenter import Segmenter
-from ctct.io.discover import discover
+from ctct.cases.discover import discover
 
 class Slow(ThresholdRuntime):
     def __call__(self, slices, spacing_mm):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ctct.cases.case import Case
 from ctct.errors import ConfigError, InputError
-from ctct.io.case import Case
 from ctct.measurement.subject import Subject
 from ctct.prediction.patients import (
     Overrides,

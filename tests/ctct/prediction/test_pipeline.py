@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ctct.cases.case import Case
 from ctct.errors import InputError, ModelError, OutputError
 from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
 from ctct.io.study import Study
 from ctct.prediction.case_files import CaseFiles, PredictOptions
 from ctct.prediction.case_result import CaseResult, analyze_case

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests_support import analyze_phantom
 
-from ctct.io.case import Case
+from ctct.cases.case import Case
 from ctct.prediction import results
 from ctct.prediction.case_files import PredictOptions
 from ctct.prediction.patients import Overrides

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ctct.cases.case import Case
 from ctct.errors import InputError
-from ctct.io.case import Case
 from ctct.prediction.scan_record import ScanRecord, keep_names
 
 

@@ -1,4 +1,4 @@
-"""These tests read in their own process; ``tests/ctct/io/test_read_apart.py`` in another one."""
+"""These tests read in their own process; ``tests/ctct/cases/test_read_apart.py`` in another one."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("pydicom")
 from dicom_support import NORMAL, ORIGIN, PHASE_MS, enhanced, frame, image, save, write_cine
 
+from ctct.cases.discover import discover, list_scans
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
-from ctct.io.discover import discover, list_scans
-from ctct.io.read import read_case, read_study
 
 PHASES, PLACES = 8, 6
 FIRST = np.array([[frame(t, z) for z in range(PLACES)] for t in range(PHASES)], np.float32)

@@ -38,9 +38,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
 from ctct.io.dicom.pixels import read_frames
-from ctct.io.read import read_study
 
 DEPTHS = [(8, False), (8, True), (10, False), (12, False), (12, True), (16, False), (16, True)]
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("pydicom")
 from dicom_support import enhanced, image, save, write_cine
 
-from ctct.io.read import read_study
+from ctct.cases.read import read_study
 
 PHASES, PLACES = 8, 6
 _NUMBERS = "InstanceNumbers that no file has: {}; export the whole series again"

@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("pydicom")
 from dicom_support import write_cine, zip_folder
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
 from ctct.io.dicom import files as dicom_files
 from ctct.io.dicom.files import DicomFile, Opener, is_dicom, is_zip, zip_members
-from ctct.io.discover import discover
-from ctct.io.read import read_case, read_study
 
 
 def test_dicom_is_recognized_by_its_prefix_and_a_zip_by_its_name(tmp_path: Path) -> None:

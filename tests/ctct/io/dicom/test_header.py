@@ -16,11 +16,11 @@ from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, frame, image, s
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_study
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.header import Image, parse_number, read_dataset, read_headers
-from ctct.io.discover import discover
 from ctct.io.patient_info import PatientInfo
-from ctct.io.read import read_study
 
 
 def headers(dataset: Dataset, path: Path) -> list[Image]:

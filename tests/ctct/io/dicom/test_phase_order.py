@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
-from ctct.io.read import read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
 #: No attribute of ``write_cine`` says what the phase of an image is.

@@ -14,9 +14,9 @@ from dicom_support import COLUMNS, ROWS, coded, frame, image, packed, save, writ
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
 from ctct.io.dicom.pixels import coded_size, read_frames
-from ctct.io.read import read_study
 
 
 def first(dataset: Dataset) -> np.ndarray:

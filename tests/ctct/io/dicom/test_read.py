@@ -28,8 +28,8 @@ from dicom_support import (
 from pydicom import dcmread
 from pydicom.uid import RLELossless
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
-from ctct.io.read import read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
 

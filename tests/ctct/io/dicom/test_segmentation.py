@@ -19,10 +19,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case
 from ctct.errors import InputError
 from ctct.io.dicom.segmentation import encode_segmentations
-from ctct.io.discover import discover
-from ctct.io.read import read_case
 from ctct.labels import LV, MYO, RV, VALUE
 
 LABELS = np.random.default_rng(5).integers(0, 4, (6, 5, 40, 36)).astype(np.uint8)

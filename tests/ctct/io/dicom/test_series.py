@@ -12,9 +12,9 @@ pytest.importorskip("pydicom")
 import fuzz_dicom
 from dicom_support import COLUMN, NORMAL, ORIGIN, ROW, enhanced, frame, save, write_cine
 
+from ctct.cases.discover import discover, list_scans
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
-from ctct.io.discover import discover, list_scans
-from ctct.io.read import read_case, read_study
 
 
 def reasons(*inputs: Path) -> dict[int, str]:

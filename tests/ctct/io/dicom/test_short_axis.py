@@ -15,11 +15,11 @@ import pytest
 pytest.importorskip("pydicom")
 from dicom_support import write_cine
 
+from ctct.cases.discover import list_scans
+from ctct.cases.read import read_study
 from ctct.io.dicom.header import Image
 from ctct.io.dicom.series import Series
 from ctct.io.dicom.short_axis import explain_rejections, note_doubts
-from ctct.io.discover import list_scans
-from ctct.io.read import read_study
 
 #: Normals (LPS) of the short axis of most people, mirrored, and of three cuts through the former.
 USUAL = np.array([0.65, -0.60, -0.45])

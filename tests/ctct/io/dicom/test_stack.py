@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("pydicom")
 from dicom_support import NORMAL, ORIGIN, ROW, frame, image, save, write_cine
 
+from ctct.cases.read import read_study
 from ctct.errors import InputError
-from ctct.io.read import read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
 

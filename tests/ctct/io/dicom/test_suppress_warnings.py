@@ -12,8 +12,8 @@ pytest.importorskip("pydicom")
 from dicom_support import write_cine
 from pydicom.uid import UID
 
+from ctct.cases.read import read_study
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
-from ctct.io.read import read_study
 
 
 def warned() -> list[str]:

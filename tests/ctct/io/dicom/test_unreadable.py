@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from pydicom.uid import ImplicitVRLittleEndian
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case, read_study
 from ctct.errors import InputError
-from ctct.io.discover import discover
-from ctct.io.read import read_case, read_study
 
 EXPECTED = np.array([[frame(t, z) for z in range(6)] for t in range(8)], np.float32)
 NOTE = "files that are missing or cannot be read: 8, named in run.json; copy them again"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ctct.io.case import Case
+from ctct.cases.case import Case
 
 
 def test_the_identity_distinguishes_stacks_in_one_folder() -> None:

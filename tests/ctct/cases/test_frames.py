@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ctct.io.case import Case
-from ctct.io.frames import join_frames
+from ctct.cases.case import Case
+from ctct.cases.frames import join_frames
 
 
 def patients(*names: str, folder: str = "in") -> dict[str, list[str]]:

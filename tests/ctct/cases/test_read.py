@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests_support import write_scan
 
+from ctct.cases.case import Case
+from ctct.cases.read import find_case, read_case, read_study
 from ctct.errors import InputError
-from ctct.io.case import Case
-from ctct.io.read import find_case, read_case, read_study
 
 
 def test_a_file_is_read_by_its_ending_and_named_by_its_stem(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ctct.cases.case import Case
+from ctct.cases.discover import discover
+from ctct.cases.other_formats import explain_format
+from ctct.cases.read_apart import DEADLINE_S, read_apart
 from ctct.errors import InputError
-from ctct.io.case import Case
 from ctct.io.dicom.files import is_dicom, is_zip, zip_members
 from ctct.io.dicom.read import read_series
-from ctct.io.discover import discover
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import read_nifti
 from ctct.io.nifti_slices import read_slices
-from ctct.io.other_formats import explain_format
-from ctct.io.read_apart import DEADLINE_S, read_apart
 from ctct.io.sequences import note_name
 from ctct.io.study import Study
 

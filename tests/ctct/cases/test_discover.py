@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ctct.cases.discover import discover
 from ctct.errors import ConfigError, InputError
-from ctct.io.discover import discover
 
 
 def touch(root: Path, *names: str) -> None:

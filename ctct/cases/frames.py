@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ctct.io.case import Case
-from ctct.io.case_names import group_by, make_valid
+from ctct.cases.case import Case
+from ctct.cases.case_names import group_by, make_valid
 from ctct.io.patient_info import parse_name
 
 log = logging.getLogger(__name__)

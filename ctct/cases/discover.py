@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from ctct.cases.case import Case
+from ctct.cases.case_names import check_unique, name_case
+from ctct.cases.frames import join_frames
+from ctct.cases.other_formats import explain_formats
+from ctct.cases.read_apart import DEADLINE_S, read_apart, read_headers_apart
 from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.case import Case
-from ctct.io.case_names import check_unique, name_case
 from ctct.io.dicom.directory import find_missing
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
@@ -22,10 +25,7 @@ from ctct.io.dicom.series import Series, study_key
 from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
 from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
-from ctct.io.frames import join_frames
 from ctct.io.nifti_slices import find_stacks
-from ctct.io.other_formats import explain_formats
-from ctct.io.read_apart import DEADLINE_S, read_apart, read_headers_apart
 
 log = logging.getLogger(__name__)
 _NO_CINE = (

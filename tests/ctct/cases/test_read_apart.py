@@ -10,11 +10,11 @@ from dicom_support import write_cine, zip_folder
 from tests_support import write_scan
 
 from ctct import child_process
+from ctct.cases.case import Case
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case, read_here
 from ctct.errors import ConfigError, InputError
 from ctct.inference.segmenter import Segmenter
-from ctct.io.case import Case
-from ctct.io.discover import discover
-from ctct.io.read import read_case, read_here
 from ctct.prediction.case_files import PredictOptions
 from ctct.prediction.folder import predict_folder
 

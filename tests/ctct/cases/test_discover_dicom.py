@@ -14,9 +14,9 @@ pytest.importorskip("pydicom")
 from dicom_support import write_cine, zip_folder
 from pydicom.fileset import FileSet
 
+from ctct.cases.discover import discover
+from ctct.cases.read import read_case
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
-from ctct.io.discover import discover
-from ctct.io.read import read_case
 from ctct.prediction.scan_record import ScanRecord
 
 

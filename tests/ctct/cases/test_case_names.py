@@ -8,9 +8,9 @@ from unicodedata import normalize
 
 import pytest
 
+from ctct.cases.case import MAX_NAME_BYTES, Case
+from ctct.cases.case_names import check_unique, make_valid, name_below
 from ctct.errors import InputError
-from ctct.io.case import MAX_NAME_BYTES, Case
-from ctct.io.case_names import check_unique, make_valid, name_below
 
 
 def digest(name: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeVar, get_args
 from unicodedata import category, normalize
 
+from ctct.cases.case import MAX_NAME_BYTES, Case
 from ctct.choices import NameFrom
 from ctct.errors import ConfigError, InputError
-from ctct.io.case import MAX_NAME_BYTES, Case
 from ctct.io.dicom.files import is_zip
 from ctct.io.dicom.identifiers import read_identifiers
 from ctct.io.files import case_name
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def name_case(case: Case, label: Path, inputs: Sequence[Path], name_from: NameFrom) -> Case:
-    """The case with its name; see :func:`ctct.io.discover.discover` for the rules.
+    """The case with its name; see :func:`ctct.cases.discover.discover` for the rules.
 
     Args:
         case: without a name.

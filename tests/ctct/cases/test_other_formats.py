@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests_support import write_scan
 
+from ctct.cases.discover import discover, list_scans
+from ctct.cases.other_formats import explain_format, explain_formats
+from ctct.cases.read import read_study
 from ctct.errors import InputError
-from ctct.io.discover import discover, list_scans
-from ctct.io.other_formats import explain_format, explain_formats
-from ctct.io.read import read_study
 
 DICOM = bytes(128) + b"DICM" + bytes(300)
 
