@@ -23,6 +23,7 @@ from ctct.storage import strict_json, write_atomic
 
 log = logging.getLogger(__name__)
 
+_CHUNK = 2**20
 _SCAN, _LABEL_MAP = "scan", "label_map_sha256"
 
 
@@ -77,7 +78,10 @@ def _digest(files: Sequence[Path]) -> str:
     digests = []
     for path in files:
         with open_file(path) as file:
-            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+            digest = hashlib.blake2b()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            digests.append(digest.hexdigest())
     return hashlib.sha256(" ".join(sorted(digests)).encode()).hexdigest()
 
 
