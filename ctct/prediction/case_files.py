@@ -204,7 +204,7 @@ class CaseFiles:
             case_status.scan = asdict(record) if record else {}
             case_status.flags = result.indicators.image_reasons if result.indicators else []
             return result
-        with suppress(OSError):  # reading the scan says why
+        with suppress(OSError, InputError):  # reading the scan says why
             case_status.scan = asdict(ScanRecord.of(case))
         study = read_case(case, deadline_s=self.options.deadline_s)
         check_segmentable(study)

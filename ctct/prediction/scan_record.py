@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ctct.cases.case import Case
+from ctct.errors import InputError
+from ctct.io.files import open_file
 from ctct.prediction.quality_record import indicators_path, output_path
 from ctct.prediction.run_manifest import another_run
 from ctct.storage import strict_json, write_atomic
 
 log = logging.getLogger(__name__)
 
+_CHUNK = 2**20
 _SCAN, _LABEL_MAP = "scan", "label_map_sha256"
 
 
@@ -46,6 +49,7 @@ class ScanRecord:
 
         Raises:
             OSError: a file cannot be read.
+            InputError: a file is a pipe or a device, whose content may never end.
         """
         size, stamp = _stamp(case.files)
         return cls(case.identity, size, stamp, _digest(case.files))
@@ -73,8 +77,11 @@ def _stamp(files: Sequence[Path]) -> tuple[int, str]:
 def _digest(files: Sequence[Path]) -> str:
     digests = []
     for path in files:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "blake2b").hexdigest())
+        with open_file(path) as file:
+            digest = hashlib.blake2b()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            digests.append(digest.hexdigest())
     return hashlib.sha256(" ".join(sorted(digests)).encode()).hexdigest()
 
 
@@ -169,7 +176,7 @@ def find_changed(
                 continue
             elif is_same := record.has_content_of(case):
                 moved.append(case)
-        except OSError as error:  # reading the scan will say why
+        except (OSError, InputError) as error:  # reading the scan will say why
             log.debug("%s: %s", case.path, error)
             continue
         if is_same:

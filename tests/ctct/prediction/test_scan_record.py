@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ctct.cases.case import Case
+from ctct.errors import InputError
 from ctct.prediction.scan_record import ScanRecord, keep_names
 
 
@@ -59,6 +60,13 @@ def test_a_change_of_any_file_is_seen(case: Case, change: str) -> None:
     changed = Case(case.path, "x", slices=tuple(sorted(case.path.iterdir())))
     assert not record.is_untouched(changed)
     assert not record.has_content_of(changed)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.nii")
+    with pytest.raises(InputError, match="a pipe or device"):
+        ScanRecord.of(Case(tmp_path / "x.nii", "x"))
 
 
 def test_a_scan_keeps_the_name_of_its_results(caplog: pytest.LogCaptureFixture) -> None:
