@@ -225,13 +225,14 @@ def test_names_of_every_kind_give_files_and_rows(
 def test_a_warning_is_one_line_for_any_name(
     ctct: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    path = tmp_path / "two\nlines\x1b[31m.nii"
     image = nib.Nifti1Image(np.arange(40 * 40 * 2, dtype=np.int16).reshape(40, 40, 2), np.eye(4))
     image.header["pixdim"][1:4] = 1.5, 1.5, 8
-    path.write_bytes(image.to_bytes())
-    code, _, said = ctct("predict", path, "-o", tmp_path / "out", "--device", "cpu")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "scan.nii").write_bytes(image.to_bytes())
+    (tmp_path / "in" / "two\nlines\x1b[31m.vtk").write_bytes(b"")  # skipped with a warning
+    code, _, said = ctct("predict", tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu")
     assert code == 0
-    assert r"two\nlines\x1b[31m.nii: pixdim gives" in said
+    assert r"two\nlines\x1b[31m.vtk: VTK" in said
     assert "\x1b" not in said
 
 
