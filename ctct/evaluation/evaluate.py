@@ -21,7 +21,7 @@ from ctct.evaluation.score import (
     metrics_by_structure,
 )
 from ctct.io.files import ENDINGS, case_name
-from ctct.io.label_maps import check_same_grid, read_labels
+from ctct.io.label_maps import align_axes, check_same_grid, read_labels
 from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
 from ctct.labels import ORDERS, STRUCTURES, VALUE
 from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
@@ -169,6 +169,7 @@ def _score_case(
 ) -> tuple[list[VolumeScore], _CaseVolumes]:
     study, prediction = read_labels(prediction_path, options.label_order)
     reference_study, reference = read_labels(reference_path, options.reference_order)
+    study, prediction = align_axes(study, prediction, reference_study)
     check_same_grid(study, reference_study)
     spacing = (1.0, 1.0, 1.0)
     if not options.voxel_units:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from ctct.errors import InputError
 from ctct.io.nifti import read_nifti
@@ -49,6 +51,46 @@ def read_labels(
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
     return study, labels
+
+
+def align_axes(
+    study: Study, labels: npt.NDArray[np.uint8], reference: Study
+) -> tuple[Study, npt.NDArray[np.uint8]]:
+    """A label map with its axes in the order and direction of a reference.
+
+    The same grid may be stored with its axes exchanged or reversed; the affine tells. Voxels are
+    only reordered.
+
+    Args:
+        study: of the label map.
+        labels: (T, Z, H, W).
+        reference: a study whose grid may be the same.
+
+    Returns:
+        The study and the labels, in the axes of ``reference``.
+    """
+    relative = np.eye(4)
+    with np.errstate(all="ignore"):
+        relative[:3, :3] = np.linalg.pinv(reference.affine[:3, :3]) @ study.affine[:3, :3]
+    axes = io_orientation(relative)
+    if np.isnan(axes).any() or np.array_equal(axes, [(0, 1), (1, 1), (2, 1)]):
+        return study, labels
+    sizes_mm = np.empty(3)
+    sizes_mm[axes[:, 0].astype(int)] = (*study.spacing_mm[::-1], study.slice_spacing_mm)
+    voxels, labels = (
+        apply_orientation(array.transpose(3, 2, 1, 0), axes).transpose(3, 2, 1, 0)
+        for array in (study.voxels, labels)
+    )
+    shape = study.voxels.shape[:0:-1]
+    aligned = replace(
+        study,
+        voxels=voxels,
+        spacing_mm=(float(sizes_mm[1]), float(sizes_mm[0])),
+        slice_spacing_mm=float(sizes_mm[2]),
+        affine=study.affine @ inv_ornt_aff(axes, shape),
+        label_encoder=None,
+    )
+    return aligned, labels
 
 
 def check_same_grid(study: Study, reference: Study) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.eulerangles import euler2mat
 
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
@@ -204,6 +205,42 @@ def test_a_bad_segmentation_is_scored_and_not_taken_for_exchanged_labels(tmp_pat
     (score,) = evaluate_folder(tmp_path, tmp_path).scores
     assert score.metrics["LV"]["Dice"] == 0
     assert score.metrics["MYO"]["Dice"] == pytest.approx(2 * 2 / (8 + 2))
+
+
+@pytest.mark.parametrize(
+    ("axes", "flips"),
+    [
+        ((0, 1, 2), (1, -1, 1)),
+        ((0, 1, 2), (-1, -1, -1)),
+        ((1, 0, 2), (1, 1, 1)),
+        ((1, 0, 2), (-1, 1, -1)),
+        ((2, 0, 1), (1, 1, 1)),
+        ((2, 1, 0), (1, -1, -1)),
+    ],
+)
+def test_the_same_grid_in_another_order_of_axes_is_the_same(
+    tmp_path: Path, axes: tuple[int, int, int], flips: tuple[int, int, int]
+) -> None:
+    turn = np.eye(4)  # oblique, as short-axis slices are
+    turn[:3, :3] = euler2mat(0.9, -0.6, 0.3)
+    affine = turn @ AFFINE
+    frames = np.stack([heart(6), heart(4)], -1)
+    save(tmp_path / "x_gt.nii.gz", frames, affine)
+    image = nib.Nifti1Image(frames, affine)
+    order = np.array([(axes.index(n), flips[n]) for n in range(3)])
+    stored = image.as_reoriented(order)
+    assert stored.shape != image.shape or not np.array_equal(stored.affine, affine)
+    nib.save(stored, tmp_path / "x_seg.nii.gz")
+    scores = evaluate_folder(tmp_path, tmp_path).scores
+    assert [score.mean_dice for score in scores] == [1.0, 1.0]
+
+
+def test_labels_that_lie_elsewhere_are_still_refused(tmp_path: Path) -> None:
+    save(tmp_path / "x_gt.nii.gz", heart(6))
+    flipped = AFFINE @ np.diag([-1.0, 1, 1, 1])  # without moving the origin to the other end
+    save(tmp_path / "x_seg.nii.gz", heart(6), flipped)
+    with pytest.raises(InputError, match="lies up to"):
+        evaluate_folder(tmp_path, tmp_path)
 
 
 def test_label_order_is_an_option(tmp_path: Path) -> None:
