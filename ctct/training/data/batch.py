@@ -97,14 +97,14 @@ def draw_batch(
     numbers, geometry, center = draw(labelled, labelled_count)
     images, labels = labelled.sample(numbers, grid, shift(geometry, center))
     assert labels is not None
-    plain, drawn = images[:0], (numbers,)
+    plain, drawn = images[:0], [numbers]
     geometry = geometry[:0]
     if unlabelled is not None and labelled_count < settings.batch:
         numbers, geometry, center = draw(unlabelled, settings.batch - labelled_count)
         moved, _ = unlabelled.sample(numbers, grid, shift(geometry, center))
         unmoved = torch.eye(2, 3, device=geometry.device).expand_as(geometry)
         plain, _ = unlabelled.sample(numbers, grid, shift(unmoved, center))
-        images, drawn = torch.cat((images, moved)), (*drawn, numbers)
+        images, drawn = torch.cat((images, moved)), [*drawn, numbers]
     n = len(images)
     return TrainingBatch(
         images=normalize(augmentation.intensity(images, generator)),
@@ -113,7 +113,7 @@ def draw_batch(
         rectangle=rectangles(n, grid.size, settings.cut_mix, generator),
         plain=normalize(plain),
         geometry=torch.cat((geometry[:, :, :2], geometry[:, :, 2:] / grid.spacing_mm), 2),
-        numbers=drawn,
+        numbers=tuple(drawn),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,14 @@ from ctct.models.unet import decode
 from ctct.training.config import UnlabelledSettings
 from ctct.training.losses import mean_square
 from ctct.training.methods.base import Method, StepInputs
+
+
+class Encoder(Protocol):
+    """A network that gives its features."""
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features (N, channels, H, W) of each level, the largest maps first."""
+        ...
 
 
 class CrossConsistency(Method):
@@ -41,8 +50,8 @@ class CrossConsistency(Method):
             step.logits, step.students, self.decoders, strict=True
         ):
             taught = logits[step.unlabelled].detach().softmax(1)
-            features = student.encode(images)
-            for decoder, perturb in zip(decoders, PERTURBATIONS, strict=True):
+            features = cast(Encoder, student).encode(images)
+            for decoder, perturb in zip(cast(nn.ModuleList, decoders), PERTURBATIONS, strict=True):
                 perturbed = [perturb(x, step.generator) for x in features]
                 difference = decoder(perturbed).float().softmax(1) - taught
                 loss = loss + mean_square(difference) / len(PERTURBATIONS)
@@ -54,8 +63,8 @@ class AuxiliaryDecoder(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.decoder = copy.deepcopy(network.decoder)
-        self.head = copy.deepcopy(network.head)
+        self.decoder = copy.deepcopy(cast(nn.ModuleList, network.decoder))
+        self.head = copy.deepcopy(cast(nn.Module, network.head))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         return decode(features, self.decoder, self.head)
