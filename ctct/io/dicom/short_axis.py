@@ -13,12 +13,10 @@ import numpy.typing as npt
 from ctct.io.dicom.header import PLAIN
 from ctct.io.dicom.phase_order import MIN_PHASES
 from ctct.io.dicom.series import MIN_SLICES, Series, study_key
+from ctct.io.orientation import LONG_AXIS, MAX_DEGREES
 
-#: From base to apex, the heart's long axis points left, anterior and down (LPS), in dextrocardia
-#: right. It differs between people and breaths by up to ``_MAX_DEGREES``.
-_LONG_AXIS = np.array([0.65, -0.60, -0.45]) / np.linalg.norm([0.65, -0.60, -0.45])
-_MIRRORED_LONG_AXIS = _LONG_AXIS * [-1, 1, 1]
-_MAX_DEGREES = 45.0
+#: In dextrocardia.
+_MIRRORED_LONG_AXIS = LONG_AXIS * [-1, 1, 1]
 #: Slices farther away from both are doubtful even if their name says short axis.
 _MAX_NAMED_DEGREES = 60.0
 #: Dextrocardia is rare: its short axis must be met better than the usual one by this angle.
@@ -64,12 +62,12 @@ class _View:
     @property
     def likelihood(self) -> int:
         """The higher, the more likely they are short-axis slices; 0 if they are not."""
-        fits = self.degrees <= _MAX_DEGREES
+        fits = self.degrees <= MAX_DEGREES
         if self.name == _SHORT:
             return _NAMED
         if self.name:
             return int(fits)
-        return _USUAL if fits else _MIRRORED if self.mirrored_degrees <= _MAX_DEGREES else 2
+        return _USUAL if fits else _MIRRORED if self.mirrored_degrees <= MAX_DEGREES else 2
 
     @property
     def doubt(self) -> str:
@@ -180,7 +178,7 @@ def _views(study: Sequence[Series]) -> list[_View]:
             is_parallel = is_image & (_degrees(normals, series.normal) <= _PARALLEL_DEGREES)
             name = next((n for n in (_SHORT, _LONG) if n in names[is_parallel]), "")
         degrees = (
-            float(_degrees(series.normal, axis)) for axis in (_LONG_AXIS, _MIRRORED_LONG_AXIS)
+            float(_degrees(series.normal, axis)) for axis in (LONG_AXIS, _MIRRORED_LONG_AXIS)
         )
         views.append(_View(str(name), *degrees))
     return views

@@ -52,11 +52,12 @@ class TestBatchLosses:
         torch.testing.assert_close(losses.total.detach(), expected)
 
     def test_a_rectangle_takes_image_and_labels_along(self) -> None:
-        # With every slice half its partner's, mixing only changes the order of the halves.
+        # With every slice half its partner's, mixing only changes the order of the halves, and the
+        # networks are pixelwise, their losses sums over the batch.
         method = CrossTeaching(PAIR, config().unlabelled_slices)
         plain = losses_of(small_batch(), 1.0, method)
         mixed = losses_of(small_batch(mixed=True), 1.0, method)
-        torch.testing.assert_close(vars(mixed), vars(plain))  # pixelwise networks, sums over the batch
+        torch.testing.assert_close(vars(mixed), vars(plain))
 
     def test_labelled_slices_alone(self) -> None:
         batch = small_batch()
