@@ -107,10 +107,17 @@ def make_valid(name: str) -> str:
     return shown.encode()[: MAX_NAME_BYTES - len(ending)].decode(errors="ignore") + ending
 
 
-def check_unique(cases: Sequence[Case]) -> list[Case]:
+def check_unique(
+    cases: Sequence[Case], inputs: Sequence[Path] = (), name_from: NameFrom = "path"
+) -> list[Case]:
     """The cases, each file once.
 
     Names that differ only in case count as one: some disks and spreadsheets do not tell them apart.
+
+    Args:
+        cases: with names.
+        inputs: what the user gave, absolute.
+        name_from: the rule that the names follow.
 
     Raises:
         InputError: two scans have the same name.
@@ -121,10 +128,22 @@ def check_unique(cases: Sequence[Case]) -> list[Case]:
             if not _is_same_file(first, other):
                 raise InputError(
                     f"{first.identity} and {other.identity} would both be called {other.name}; "
-                    "give the folder that holds both, or rename one"
+                    f"{_explain_remedy(first, other, inputs, name_from)}"
                 )
         unique.append(first)
     return unique
+
+
+def _explain_remedy(one: Case, other: Case, inputs: Sequence[Path], name_from: NameFrom) -> str:
+    """What gives two scans different names."""
+    if name_from in ("study", "patient"):
+        return "use --name-from path"
+    if name_from == "file":
+        return "rename one, or use --name-from path"
+    paths = [Path(os.path.abspath(case.path)) for case in (one, other)]
+    if any(all(path.is_relative_to(root) for path in paths) for root in inputs):
+        return "rename one, or use another --name-from"
+    return "give the folder that holds both, rename one, or use another --name-from"
 
 
 def group_by(items: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:

@@ -193,7 +193,7 @@ def discover(
     cases.sort(key=lambda item: (item[0], item[1].identity))
     roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
     named = [name_case(case, label, roots, name_from) for label, case in cases]
-    named = check_unique(named)
+    named = check_unique(named, roots, name_from)
     _warn_of_links(named)
     return join_frames(named), scans.label_maps
 

@@ -20,7 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from ctct.errors import InputError
 from ctct.io.files import GZIP_MAGIC, MAX_BYTES, case_name, open_file
-from ctct.io.nifti_geometry import ImageGeometry, find_geometry, find_slice_axis
+from ctct.io.nifti_geometry import ImageGeometry, find_geometry, find_slice_axis, note_skew
 from ctct.io.study import Study
 
 _CHUNK = 4 * 2**20  # bytes or voxels
@@ -198,7 +198,7 @@ def _to_study(path: Path, image: nib.Nifti1Image, stored: nib.Nifti1Header) -> S
         sizes_mm[2] = float("nan")  # unknown
     study, slice_axis = study_from_array(path, array, sizes_mm, geometry.affine)
     encoder = NiftiLabelEncoder(type(image), header, shape, slice_axis)
-    return replace(study, label_encoder=encoder, notes=geometry.notes)
+    return replace(study, label_encoder=encoder, notes=geometry.notes + study.notes)
 
 
 def study_from_array(
@@ -225,7 +225,7 @@ def study_from_array(
         affine=affine[:, [*order, 3]],
         path=path,
     )
-    return study, slice_axis
+    return replace(study, notes=note_skew(*study.affine[:3, :2].T)), slice_axis
 
 
 def read_geometry(path: Path) -> ImageGeometry | None:

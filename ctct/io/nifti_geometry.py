@@ -21,6 +21,8 @@ _TO_MM = {1: 1000.0, 3: 0.001}  # NIFTI_UNITS_METER and _MICRON; every other cod
 _ROUNDING = 0.005
 #: A qform has no shear, so the slice axis of a sheared stack has another direction in the sform.
 _MAX_TURN = np.pi / 4
+#: Largest deviation from 90° of the angle between rows and columns, in degrees.
+_MAX_SKEW_DEG = 2.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,18 @@ def find_slice_axis(sizes_mm: npt.ArrayLike) -> int:
     widest = int(sizes.argmax())
     others = np.delete(sizes, widest).max()
     return widest if 1.5 * others <= sizes[widest] <= SLICE_MM[1] else 2
+
+
+def note_skew(row: npt.NDArray[np.float64], column: npt.NDArray[np.float64]) -> tuple[str, ...]:
+    """A note if two axes of a slice, (3,) each, are not at right angles."""
+    area = np.linalg.norm(np.cross(row, column))
+    angle_deg = float(np.degrees(np.arctan2(area, abs(row @ column))))
+    if angle_deg >= 90 - _MAX_SKEW_DEG:
+        return ()
+    return (
+        f"rows and columns of pixels are not at right angles ({angle_deg:.0f}°); the area of a "
+        "pixel is not known for sure; resample the scan",
+    )
 
 
 def _find_form(

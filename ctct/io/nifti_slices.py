@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
-from ctct.io.files import ENDINGS, case_name
+from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.io.geometry import SAME_SLICE_MM, measure_slice_step
 from ctct.io.nifti import make_label_encoder, read_geometry, read_nifti
 from ctct.io.nifti_geometry import ImageGeometry
@@ -36,6 +36,10 @@ _SLICE = re.compile(
 _MAX_SHIFT_MM = 20.0
 #: Fewer files are not read as the slices of a stack.
 _MIN_SLICES = 3
+#: Most slices of a stack; numbers that begin further on do not count slices.
+_MAX_SLICES = 20
+_DIGITS = re.compile(r"(\d+)")
+_MAX_SHOWN = 5
 _SEPARATELY = "name the files themselves to label each separately"
 
 
@@ -99,6 +103,8 @@ def _largest_shift_mm(group: Sequence[_Slice]) -> float:
 def read_slices(paths: Sequence[Path], name: str) -> Study:
     """Read the slices of a stack, in order along their normal, as one study named ``name``.
 
+    Its notes tell what the names of the files say of missing slices.
+
     Raises:
         InputError: a file cannot be used, two have the same position, or some are missing.
     """
@@ -130,8 +136,77 @@ def read_slices(paths: Sequence[Path], name: str) -> Study:
         label_encoder=make_label_encoder(
             affine, voxels.shape, (*first.spacing_mm[::-1], slice_mm, 0.0)
         ),
-        notes=(*dict.fromkeys(note for study in studies for note in study.notes), *notes),
+        notes=(
+            *dict.fromkeys(note for study in studies for note in study.notes),
+            *notes,
+            *_note_names(paths, origins @ normal),
+        ),
     )
+
+
+def _note_names(paths: Sequence[Path], places_mm: npt.NDArray[np.float64]) -> list[str]:
+    """What the names of the files of a stack say of slices that are not in it.
+
+    Names that differ in more than their digits say nothing.
+
+    Args:
+        paths: the files, in order along the normal.
+        places_mm: their positions along the normal.
+    """
+    names = [_DIGITS.split(case_name(path)) for path in paths]  # text and digits in turn
+    if len({tuple(name[::2]) for name in names}) > 1:
+        return []
+    parts = range(len(names[0]))
+    varying = [part for part in parts if len({name[part] for name in names}) > 1]
+    pattern = re.compile(
+        "".join(r"(\d+)" if part in varying else re.escape(names[0][part]) for part in parts)
+    )
+    alike = {
+        path: match.groups()
+        for path in sorted(paths[0].parent.iterdir())
+        if path.name.lower().endswith(ENDINGS + ITK_ENDINGS)
+        and not path.is_dir()
+        and (match := pattern.fullmatch(case_name(path)))
+    }
+    notes = []
+    if len(varying) == 1:
+        numbers = np.array([int(name[varying[0]]) for name in names])
+        if not _are_positions(numbers, places_mm):
+            notes += _note_numbers({int(number) for (number,) in alike.values()})
+    if others := [path.name for path in alike if path.name not in {path.name for path in paths}]:
+        more = ", …" if len(others) > _MAX_SHOWN else ""
+        files, fit = ("files", "do not fit") if len(others) > 1 else ("file", "does not fit")
+        notes.append(
+            f"{len(others)} {files} named like its slices cannot be read or {fit}: "
+            f"{', '.join(others[:_MAX_SHOWN])}{more}"
+        )
+    return notes
+
+
+def _are_positions(numbers: npt.NDArray[np.int64], places_mm: npt.NDArray[np.float64]) -> bool:
+    """Whether the numbers are positions in mm, rounded, from an arbitrary origin."""
+    return any(
+        bool((np.abs((numbers - numbers[0]) - sign * (places_mm - places_mm[0])) <= 1).all())
+        for sign in (1, -1)
+    )
+
+
+def _note_numbers(numbers: set[int]) -> list[str]:
+    """Notes on numbers that count slices, by ones or by any step, if some are missing."""
+    first, *_ = ordered = sorted(numbers)
+    steps = [after - before for before, after in pairwise(ordered)]
+    step = min(steps)
+    if first > _MAX_SLICES * step:
+        return []
+    notes = []
+    if first > step:
+        notes.append(f"the file names begin with number {first}; slices before it may be missing")
+    if max(steps) > step:
+        before = ordered[steps.index(max(steps))]
+        notes.append(
+            f"the numbers in the file names have gaps, as after {before}; slices may be missing"
+        )
+    return notes
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ SEXES = ("M", "F")
 
 #: Values outside are mistakes, for instance of the unit.
 _PLAUSIBLE = {
-    "height_cm": (40.0, 250.0),
+    "height_cm": (30.0, 250.0),
     "weight_kg": (1.0, 400.0),
     "heart_rate_bpm": (20.0, 250.0),
 }
+#: Body mass index in kg/m2; inches and pounds, or swapped columns, lie outside.
+_PLAUSIBLE_BMI = (8.0, 80.0)
 
 #: Indices that are divided by the body surface area, and the name of the quotient.
 INDEXED: Mapping[str, str] = {
@@ -54,8 +56,16 @@ class Subject:
         for name, (low, high) in _PLAUSIBLE.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                hint = " (in meters?)" if name == "height_cm" and 0.4 <= value <= 2.5 else ""
+                hint = " (in meters?)" if name == "height_cm" and 0.3 <= value <= 2.5 else ""
                 raise InputError(f"{name} is {value:g}{hint}, expected {low:g} to {high:g}")
+        if self.height_cm is not None and self.weight_kg is not None:
+            bmi = self.weight_kg / (self.height_cm / 100) ** 2
+            if not _PLAUSIBLE_BMI[0] <= bmi <= _PLAUSIBLE_BMI[1]:
+                raise InputError(
+                    f"height_cm is {self.height_cm:g} and weight_kg is {self.weight_kg:g}, a body "
+                    f"mass index of {bmi:.3g} kg/m2, expected {_PLAUSIBLE_BMI[0]:g} to "
+                    f"{_PLAUSIBLE_BMI[1]:g}; check the units"
+                )
 
     @property
     def bsa_m2(self) -> float | None:

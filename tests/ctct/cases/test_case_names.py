@@ -10,6 +10,7 @@ import pytest
 
 from ctct.cases.case import MAX_NAME_BYTES, Case
 from ctct.cases.case_names import check_unique, make_valid, name_below
+from ctct.choices import NameFrom
 from ctct.errors import InputError
 
 
@@ -101,6 +102,28 @@ def test_two_scans_of_one_name_are_refused(tmp_path: Path, one: str, other: str)
     with pytest.raises(InputError, match="would both be called") as error:
         check_unique(cases)
     assert all(str(path) in str(error.value) for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("name_from", "inputs", "remedy"),
+    [
+        ("path", ["."], "; rename one, or use another --name-from"),
+        (
+            "path",
+            ["p1", "p1_SAX.nii.gz"],
+            "; give the folder that holds both, rename one, or use another --name-from",
+        ),
+        ("file", ["."], "; rename one, or use --name-from path"),
+        ("patient", ["."], "; use --name-from path"),
+    ],
+)
+def test_the_message_says_what_makes_names_differ(
+    tmp_path: Path, name_from: NameFrom, inputs: list[str], remedy: str
+) -> None:
+    cases = [Case(tmp_path / name, "p1_SAX") for name in ("p1/SAX.nii.gz", "p1_SAX.nii.gz")]
+    with pytest.raises(InputError) as error:
+        check_unique(cases, [tmp_path / name for name in inputs], name_from)
+    assert str(error.value).endswith("p1_SAX" + remedy)
 
 
 def test_a_file_that_was_given_twice_is_one_case(tmp_path: Path) -> None:

@@ -226,3 +226,11 @@ def test_damaged_files_give_a_study_or_an_input_error() -> None:
     assert tally.failures == []
     assert tally.outcomes["Study"] > 40
     assert tally.outcomes["InputError"] > 40  # those that exceed the deadline too
+
+
+def test_rows_and_columns_that_are_not_at_right_angles_are_noted(tmp_path: Path) -> None:
+    scan = image(np.zeros((4, 6, 5), np.int16))
+    assert read_itk(saved(scan, tmp_path / "straight.mha")).notes == ()
+    scan.SetDirection((1, 0.5, 0, 0, np.sqrt(0.75), 0, 0, 0, 1))
+    (note,) = read_itk(saved(scan, tmp_path / "sheared.mha")).notes
+    assert "not at right angles (60°)" in note

@@ -143,6 +143,32 @@ def test_a_form_with_an_unknown_code_holds(tmp_path: Path) -> None:
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize("degrees", [60.0, 87.0, 93.0, 120.0])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (0, 2, 1)])
+def test_rows_and_columns_that_are_not_at_right_angles_are_noted(
+    tmp_path: Path, degrees: float, order: tuple[int, ...]
+) -> None:
+    sheared = TRUE.copy()
+    angle = np.radians(degrees)
+    sheared[:3, 1] = 1.2 * (np.cos(angle) * ALONG + np.sin(angle) * DOWN)
+    sizes = tuple(SIZES_MM[axis] for axis in order)
+    shape = tuple((6, 5, 4)[axis] for axis in order)
+    _, notes = read(tmp_path, scan(sheared[:, [*order, 3]], None, sizes, shape))
+    acute = round(min(degrees, 180 - degrees))
+    (note,) = notes
+    assert f"not at right angles ({acute}°); the area of a pixel is not known for sure" in note
+
+
+def test_a_skew_that_is_rounding_and_a_made_up_third_axis_are_not_noted(tmp_path: Path) -> None:
+    skewed = TRUE.copy()
+    skewed[:3, 1] += 0.03 * ALONG  # 88.6°
+    assert read(tmp_path, scan(skewed))[1] == ()
+    single = TRUE.copy()
+    single[:3, 2] = 20 * (ALONG + DOWN)
+    assert read(tmp_path, scan(single, shape=(6, 5, 1)))[1] == ()
+    assert read(tmp_path, scan(single, pixdim=SIZES_MM[:2], shape=(6, 5)))[1] == ()
+
+
 def test_slices_of_a_sheared_stack_are_apart_along_their_normal(tmp_path: Path) -> None:
     sheared = TRUE.copy()
     sheared[:3, 2] = 2.0 * ALONG + [0, 0, 8.0]  # 8.246 mm long

@@ -38,7 +38,7 @@ def write(
         image = nib.Nifti1Image(voxels(n, phases), affine)
         image.set_qform(affine, code)
         image.set_sform(affine, code)
-        nib.save(image, folder / name.format(7 * n % 10))
+        nib.save(image, folder / name.format(-n % len(places)))
     return folder
 
 
@@ -75,7 +75,7 @@ def test_each_folder_is_a_scan_and_other_files_are_separate(tmp_path: Path) -> N
 
 def test_named_files_are_separate_scans(tmp_path: Path) -> None:
     folder = write(tmp_path / "p1", [0.0, 8.0, 16.0])
-    assert names(*folder.iterdir()) == ["s0", "s4", "s7"]
+    assert names(*folder.iterdir()) == ["s0", "s1", "s2"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_two_stacks_in_a_folder_are_distinguished(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("places", "why"),
     [
-        ([0.0, 0.0, 8.0, 16.0], "s0.nii.gz and s7.nii.gz lie in the same place"),
+        ([0.0, 0.0, 8.0, 16.0], "s0.nii.gz and s3.nii.gz lie in the same place"),
         ([0.0, 8.0, 16.0, 40.0], "slices lie 8.0 to 24.0 mm apart, so some are missing"),
     ],
 )
@@ -117,7 +117,7 @@ def test_an_incomplete_stack_is_refused_with_the_reason(
 )
 def test_the_same_slice_of_several_patients_is_no_stack(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path / "in", [0.0, 8.0, 16.0, 24.0], name=name + ".nii.gz")
-    assert names(folder) == [name.format(n) for n in (0, 1, 4, 7)]
+    assert names(folder) == [name.format(n) for n in range(4)]
 
 
 def test_slices_of_several_patients_are_a_stack_of_each(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_slices_far_apart_in_their_plane_are_no_stack(
     folder = write(tmp_path / "p", [0.0, 16.0])
     affine = nib.load(folder / "s0.nii.gz").affine.copy()
     affine[:3, 3] = 25 * ALONG + 25 * DOWN + 8 * NORMAL  # 35 mm away, less the origin of (5, 6)
-    nib.save(nib.Nifti1Image(voxels(1), affine), folder / "s4.nii.gz")
-    assert names(folder) == ["s0", "s4", "s7"]
+    nib.save(nib.Nifti1Image(voxels(1), affine), folder / "s2.nii.gz")
+    assert names(folder) == ["s0", "s1", "s2"]
     assert "3 slices are no stack, they are shifted by up to" in caplog.text
 
 
@@ -148,3 +148,80 @@ def test_a_damaged_file_among_slices_is_a_separate_scan(tmp_path: Path) -> None:
     folder = write(tmp_path / "p", [0.0, 8.0, 16.0])
     (folder / "x.nii.gz").write_bytes(b"\x1f\x8bno")
     assert names(folder) == ["p", "x"]
+
+
+def write_numbered(folder: Path, numbers: list[object], name: str = "sl_{}.nii.gz") -> Path:
+    """One file per slice, 10 mm apart, with these numbers in the names in order of position."""
+    write(folder, [10.0 * n for n in range(len(numbers))], name="{}.tmp.nii.gz")
+    for n, number in enumerate(numbers):
+        (folder / f"{-n % len(numbers)}.tmp.nii.gz").rename(folder / name.format(number))
+    return folder
+
+
+BEGIN = "the file names begin with number {}; slices before it may be missing"
+GAPS = "the numbers in the file names have gaps, as after {}; slices may be missing"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "notes"),
+    [
+        (["02", "03", "04", "05"], [BEGIN.format(2)]),
+        ([5, 4, 3, 2], [BEGIN.format(2)]),
+        ([8, 9, 10], [BEGIN.format(8)]),
+        ([4, 6, 8, 10], [BEGIN.format(4)]),  # 2 is missing
+        ([26, 51, 76], [BEGIN.format(26)]),  # 1 is missing: 25 phases
+        ([1, 3, 5, 2], [GAPS.format(3)]),  # interleaved, 4 is missing
+        ([2, 3, 5], [BEGIN.format(2), GAPS.format(3)]),
+    ],
+)
+def test_numbers_of_files_that_are_missing_are_noted(
+    tmp_path: Path, numbers: list[object], notes: list[str]
+) -> None:
+    assert list(read_study(write_numbered(tmp_path / "p", numbers)).notes) == notes
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [
+        ([0, 1, 2, 3], "sl_{}.nii.gz"),
+        (["01", "02", "03"], "5_sax_{}.nii"),
+        ([9, 10, 11, 8, 7, 6, 5, 4, 3, 2, 1], "sl_{}.nii.gz"),
+        ([1, 3, 5, 2, 4], "sl_{}.nii.gz"),
+        ([0, 10, 20], "z{}.nii.gz"),
+        ([60, 50, 40], "z{}.nii.gz"),
+        ([33, 44, 53], "pos{}.nii.gz"),  # mm, rounded
+        ([2, 4, 6], "sl_{}.nii.gz"),
+        ([1, 26, 51], "5_{}.nii.gz"),
+        ([25, 50, 75], "sl_{}.nii.gz"),
+        ([101, 102, 103], "sl_{}.nii.gz"),
+        (["0701", "0702", "0703"], "sl_{}.nii.gz"),
+        ([93012, 93015, 93113], "sl_{}.nii.gz"),  # times
+        (["12.5", "22.6", "32.7"], "sax{}.nii.gz"),
+        (["x2", "3y", "z4"], "{}.nii.gz"),
+        (["a", "b", "c"], "{}.nii.gz"),
+    ],
+)
+def test_regular_numbers_have_no_note(tmp_path: Path, numbers: list[object], name: str) -> None:
+    assert read_study(write_numbered(tmp_path / "p", numbers, name)).notes == ()
+
+
+def test_files_named_like_the_slices_that_are_not_in_the_stack_are_noted(tmp_path: Path) -> None:
+    folder = write_numbered(tmp_path / "p", ["01", "02", "03", "04"])
+    for name in ("sl_04_gt.nii.gz", "sax_05.nii.gz", "sl_05.txt", "sl_5b.nii.gz", ".sl_06.nii.gz"):
+        (folder / name).touch()
+    case = discover([folder])[0][0]
+    assert read_case(case).notes == ()
+    (folder / "sl_05.nii.gz").touch()
+    assert read_case(case).notes == (
+        "1 file named like its slices cannot be read or does not fit: sl_05.nii.gz",
+    )
+    write_scan(folder / "sl_00.nii")
+    assert read_case(case).notes == (
+        "2 files named like its slices cannot be read or do not fit: sl_00.nii, sl_05.nii.gz",
+    )
+
+
+def test_slices_of_another_patient_are_not_missed(tmp_path: Path) -> None:
+    write_numbered(tmp_path, [1, 2, 3], "p1_slice{}.nii.gz")
+    write_numbered(tmp_path, [1, 2, 3, 4], "p2_slice{}.nii.gz")
+    assert [read_case(case).notes for case in discover([tmp_path])[0]] == [(), ()]

@@ -19,12 +19,20 @@ def test_mosteller_by_hand() -> None:
         ({"weight_kg": -70.0}, "weight_kg is -70"),
         ({"heart_rate_bpm": 1.0}, "heart_rate_bpm is 1"),
         ({"height_cm": float("nan")}, "height_cm is nan"),
+        ({"height_cm": 67.0, "weight_kg": 154.0}, "body mass index of 343.*check the units"),
+        ({"height_cm": 70.0, "weight_kg": 170.0}, "check the units"),  # swapped
+        ({"height_cm": 200.0, "weight_kg": 20.0}, "body mass index of 5 .*check the units"),
         ({"sex": "x"}, "expected M or F"),
     ],
 )
 def test_impossible_bodies(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Subject(**values)
+
+
+@pytest.mark.parametrize("body", [(48, 3), (30, 1), (150, 99), (170, 230), (195, 55), (110, 17)])
+def test_bodies_from_newborns_to_obese_adults_are_possible(body: tuple[float, float]) -> None:
+    Subject(height_cm=body[0], weight_kg=body[1])
 
 
 def test_indices_as_far_as_the_body_is_known() -> None:

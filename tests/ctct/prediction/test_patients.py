@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_used_is_a_flag_of_its_patient(tmp_path: Path) -> N
     table.write_text("id,sex,height_cm\nc,F,1.7\n")
     given, problems = read_overrides([cine(tmp_path)], table)
     line = (
-        "s.csv, line 2: c: height_cm is 1.7 (in meters?), expected 40 to 250; the row is not used"
+        "s.csv, line 2: c: height_cm is 1.7 (in meters?), expected 30 to 250; the row is not used"
     )
     assert problems == [line]
     context = find_context([cine(tmp_path)], [1, 2], given)
@@ -106,8 +106,22 @@ def test_a_phase_of_a_single_frame_is_not_missed(tmp_path: Path) -> None:
 def test_an_implausible_body_in_info_cfg_is_reported(tmp_path: Path) -> None:
     (tmp_path / "Info.cfg").write_text("Height: 1.8\nWeight: 80\n")
     context = find_context([cine(tmp_path)], [1, 2])
-    assert context.warnings == ("Info.cfg: height_cm is 1.8 (in meters?), expected 40 to 250",)
+    assert context.warnings == ("Info.cfg: height_cm is 1.8 (in meters?), expected 30 to 250",)
     assert context.subject == Subject(weight_kg=80)
+
+
+def test_height_and_weight_that_do_not_fit_each_other_give_no_surface(tmp_path: Path) -> None:
+    (tmp_path / "Info.cfg").write_text("Height: 67\nWeight: 154\n")  # inches and pounds
+    context = find_context([cine(tmp_path)], [1, 2])
+    (warning,) = context.warnings
+    assert warning.startswith("Info.cfg: height_cm is 67 and weight_kg is 154")
+    assert warning.endswith("check the units")
+    assert context.subject.bsa_m2 is None
+    table = tmp_path / "s.csv"
+    table.write_text("id,weight_kg,height_cm\nc,154,67\n")
+    given, (problem,) = read_overrides([cine(tmp_path)], table)
+    assert "check the units; the row is not used" in problem
+    assert find_context([cine(tmp_path)], [1, 2], given).warnings == (problem, warning)
 
 
 def test_unknown_ids_are_reported(tmp_path: Path) -> None:
