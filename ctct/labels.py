@@ -74,10 +74,10 @@ def remap(
         values = np.unique(label_map)
         unknown = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
         if unknown:
-            name = repr(source) if isinstance(source, str) else str(dict(source))
             raise InputError(
-                f"label map holds {unknown}, which the {name} order does not name; "
-                f"expected 0 and {sorted(old.values())}"
+                f"label map holds {', '.join(map(str, unknown))}; expected 0 and "
+                f"{', '.join(f'{value} ({s})' for s, value in old.items())}: name another order of "
+                "labels, or correct the labels"
             )
     if old == new:
         return label_map.astype(np.uint8)

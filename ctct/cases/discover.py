@@ -315,6 +315,9 @@ def _walk(folder: Path) -> Iterable[Path]:
 
     for parent, folders, files in os.walk(folder, onerror=warn):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if (link := Path(parent) / name).is_symlink():
+                log.warning("%s: a link to a folder, which is not followed; name it instead", link)
         for name in sorted(files):
             if not name.startswith("."):
                 yield Path(parent) / name

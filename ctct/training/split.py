@@ -21,6 +21,8 @@ from ctct.training.config import TrainingConfig
 
 log = logging.getLogger(__name__)
 
+#: How a split of ACDC that nothing has changed is described.
+PUBLISHED_SPLIT = "the published split of ACDC"
 #: Lists of a file for ``--split``; those of a run's ``split.json`` are among them.
 _LISTS = ("train", "labelled", "unlabelled", "validation", "test", "left_out")
 #: How many patients a message names; ``split.json`` has all of them.
@@ -107,12 +109,16 @@ def _split_by_file(
     lists = read_lists(path, patients)
     if count is not None and "labelled" in lists:
         raise ConfigError(f"--labelled {count}: {path} lists the labelled patients; leave one out")
+    labelled = lists.get("labelled")
+    if "train" in lists and (others := set(labelled or ()) - set(lists["train"])):
+        raise ConfigError(
+            f"{path}: labelled, but not in train: {_some(sorted(others))}; name them in both lists"
+        )
     unlabelled = lists.get("unlabelled", [])
     if "unlabelled" not in lists:
         listed = {name for names in lists.values() for name in names}
         unlabelled = [p for p in patients if p not in with_labels and p not in listed]
     training = [*lists.get("train", []), *lists.get("labelled", []), *unlabelled]
-    labelled = lists.get("labelled")
     if labelled is None:
         available = [p for p in training if p in with_labels and p not in unlabelled]
         labelled = _first(available, count)
@@ -148,7 +154,7 @@ def _split_by_rule(
                 f"are not its patients: {_some(others)}"
             )
         elif training:
-            order, validation, method = training, validating, "the published split of ACDC"
+            order, validation, method = training, validating, PUBLISHED_SPLIT
             left_out = set(with_labels) - {*training, *validating}
             if not validating:
                 method += ", of whose validation patients none is there: training patients validate"
@@ -268,7 +274,9 @@ def read_lists(path: Path, known: Sequence[str]) -> dict[str, list[str]]:
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):
         raise ConfigError(

@@ -17,6 +17,7 @@ from ctct.storage import prepare_folder, strict_json, write_atomic
 from ctct.training.config import TrainingConfig
 from ctct.training.monitor import DivergedError
 from ctct.training.resume import RESUME_FILE, read_state
+from ctct.training.run import SPLIT_FILE
 from ctct.training.study_result import RESULT_FILE, Cell, Result, read_results
 from ctct.training.study_tables import study_files
 from ctct.training.trainer import train
@@ -154,6 +155,7 @@ def run_cell(
     graph, description = load_checkpoint(run)
     return Result(
         **asdict(cell),
+        split=json.loads((run / SPLIT_FILE).read_text("utf-8"))["method"],
         step=description.step,
         minutes=read_state(run)["seconds"] / 60,
         validation=description.validation_dice,

@@ -36,6 +36,7 @@ class Result:
         method: see :class:`Cell`.
         labelled: labelled patients.
         seed: of the run.
+        split: how the patients were shared out, in words.
         step: at which the weights that were kept were validated.
         minutes: that the whole run took.
         validation: mean Dice per case of ``cnn``, ``transformer`` and ``ensemble`` on the
@@ -46,6 +47,7 @@ class Result:
     method: str
     labelled: int
     seed: int
+    split: str
     step: int
     minutes: float
     validation: dict[str, float]

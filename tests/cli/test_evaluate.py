@@ -41,5 +41,5 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     outcome = ctct("evaluate", tmp_path, tmp_path)
     assert outcome.code == 3
     assert "mean  0.8889" in outcome.out
-    assert "b_seg.nii.gz: label map holds [9]" in outcome.err
+    assert "b_seg.nii.gz: label map holds 9" in outcome.err
     assert "1 reference without a prediction: c" in outcome.err

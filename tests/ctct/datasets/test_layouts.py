@@ -217,7 +217,7 @@ class TestRefused:
         [
             (lambda labels: (labels[:-1], 1.5), "labels are (1, 2, 20, 19)"),
             (lambda labels: (labels, 1.4), "its affine differs from that of"),
-            (lambda labels: (labels + np.uint8(4) * (labels == 3), 1.5), "label map holds [7]"),
+            (lambda labels: (labels + np.uint8(4) * (labels == 3), 1.5), "label map holds 7"),
         ],
     )
     def test_labels(self, tmp_path: Path, change: object, message: str) -> None:

@@ -149,7 +149,7 @@ def test_pairs_that_cannot_be_compared_are_listed_and_the_others_scored(tmp_path
         "order": (exchanged, AFFINE, "--label-order"),
         "shape": (heart(6)[:-1], AFFINE, "(1, 3, 8, 19) voxels"),
         "spacing": (heart(6), np.diag([1.0, 2, 8, 1]), "voxels of"),
-        "values": (heart(6) + 4, AFFINE, "does not name"),
+        "values": (heart(6) + 4, AFFINE, "label map holds 4, 5, 6, 7; expected 0 and 1 (RV)"),
     }
     for case, (array, affine, _) in bad.items():
         save(tmp_path / f"{case}_seg.nii.gz", array, affine)

@@ -30,6 +30,7 @@ def result(method: str, seed: int, dice: float, labelled: int = 3) -> Result:
         method=method,
         labelled=labelled,
         seed=seed,
+        split="the published split of ACDC" if labelled == 3 else "drawn at random with seed 0",
         step=500,
         minutes=10.0 + seed,
         validation={"cnn": dice, "transformer": dice - 0.02, "ensemble": dice + 0.01},
@@ -133,6 +134,10 @@ class TestTables:
         cell = "0.850 ± 0.014"
         assert f"| 3 | cross_teaching | {cell} | {cell} | {cell} | 2 | 10 | 0.688 |" in table
         assert "| 3 | labelled_only | 0.800 | 0.800 | 0.800 | 1 | 10 | 0.512 |" in table
+
+    def test_no_published_value_beside_another_split(self) -> None:
+        table = study_markdown([result("mean_teacher", 0, 0.8, labelled=7)])
+        assert "| 7 | mean_teacher | 0.800 | 0.800 | 0.800 | 1 | 10 |  |" in table
 
     def test_a_row_per_run(self) -> None:
         rows = list(csv.DictReader(study_csv(self.results).decode().splitlines()))
