@@ -13,7 +13,7 @@ from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
-from ctct.measurement.stack_flags import stack_flags
+from ctct.measurement.stack_flags import stack_flags, timing_flags
 from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
@@ -52,7 +52,8 @@ def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     frames = map(
         frame_indicators, study.voxels, segmentation.labels, segmentation.disagreement, removed
     )
-    return CaseIndicators(study_flags(study), tuple(frames))
+    flags = (*study_flags(study), *timing_flags(segmentation.labels))
+    return CaseIndicators(flags, tuple(frames))
 
 
 def output_path(folder: Path, case: str) -> Path:

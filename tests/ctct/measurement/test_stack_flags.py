@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from ctct.io.nifti import read_nifti
-from ctct.measurement.stack_flags import MAX_HEIGHT_MM, stack_flags
+from ctct.measurement.stack_flags import MAX_HEIGHT_MM, stack_flags, timing_flags
 
 TIME_SERIES = "this looks like a time series saved as slices"
 
@@ -106,3 +106,88 @@ def test_no_flag_on_real_stacks(acdc: Path) -> None:
         for path in (acdc / patient).glob("*_frame[0-9][0-9].nii.gz"):
             study = read_nifti(path)
             assert reasons(study.voxels, study.slice_spacing_mm) == []
+
+
+def review(voxels: npt.NDArray[np.float32]) -> list[str]:
+    return [flag.reason for flag in stack_flags(voxels, 8.7) if flag.level == "review"]
+
+
+class TestOrderOfSlices:
+    def test_the_order_and_its_reverse_are_right(self, voxels: npt.NDArray[np.float32]) -> None:
+        assert review(voxels) == review(voxels[:, ::-1]) == []
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            [0, 2, 4, 6, 8, 1, 3, 5, 7, 9],  # even, then odd
+            [1, 3, 5, 7, 9, 0, 2, 4, 6, 8],
+            [0, 5, 1, 6, 2, 7, 3, 8, 4, 9],  # two halves in turn
+            [3, 9, 0, 6, 1, 8, 4, 2, 7, 5],
+        ],
+    )
+    def test_other_orders_are_flagged(
+        self, voxels: npt.NDArray[np.float32], order: list[int]
+    ) -> None:
+        (reason,) = review(voxels[:, order])
+        assert "hardly in order from base to apex" in reason
+
+
+class TestCopies:
+    def test_one_for_each_image_that_stands_for_another(
+        self, voxels: npt.NDArray[np.float32]
+    ) -> None:
+        frozen = voxels.copy()
+        frozen[:, 4:6] = frozen[0, 4:6]  # 2 slices show the first of 10 phases
+        (reason,) = review(frozen)
+        assert reason.startswith("18 images are exact copies")
+        doubled = voxels.copy()
+        doubled[2] = doubled[1]  # a phase of 10 slices
+        assert review(doubled)[0].startswith("10 images are exact copies")
+        doubled = voxels.copy()
+        doubled[:, 3] = doubled[:, 5]  # a slice of 10 phases
+        assert review(doubled)[0].startswith("10 images are exact copies")
+
+    def test_empty_images_are_no_copies(self, voxels: npt.NDArray[np.float32]) -> None:
+        assert not any("copies" in reason for reason in review(np.zeros_like(voxels)))
+
+
+class TestTiming:
+    @pytest.fixture
+    def labels(self) -> npt.NDArray[np.uint8]:
+        """(T, Z, H, W): 8 slices of LV that shrink together by a third and grow again."""
+        radius = 20 - 4 * (1 - np.cos(2 * np.pi * np.arange(10) / 10)) / 2  # 20 … 16 … 20
+        away = np.hypot(*np.mgrid[-32:32, -32:32])
+        disks = 3 * (away < radius[:, None, None]).astype(np.uint8)
+        return np.repeat(disks[:, None], 8, axis=1)
+
+    def test_slices_that_beat_together(self, labels: npt.NDArray[np.uint8]) -> None:
+        assert timing_flags(labels) == []
+        still = labels.copy()
+        still[:, 3] = still[0, 3]  # one that hardly moves
+        assert timing_flags(still) == []
+
+    def test_phases_of_every_second_slice_shifted_by_half_a_cycle(
+        self, labels: npt.NDArray[np.uint8]
+    ) -> None:
+        shifted = labels.copy()
+        shifted[:, ::2] = np.roll(shifted[:, ::2], 5, axis=0)
+        (flag,) = timing_flags(shifted)
+        assert flag.level == "review"
+        assert "slices 2, 3, 4, 5 (from 0)" in flag.reason
+
+    def test_phases_of_one_slice_at_random(self, labels: npt.NDArray[np.uint8]) -> None:
+        shuffled = labels.copy()
+        shuffled[:, 4] = shuffled[[5, 0, 6, 2, 9, 4, 1, 7, 3, 8], 4]
+        (flag,) = timing_flags(shuffled)
+        assert "slices 4 (from 0)" in flag.reason
+
+    def test_the_ends_of_the_ventricle_move_through_the_image(
+        self, labels: npt.NDArray[np.uint8]
+    ) -> None:
+        ends = labels.copy()
+        ends[:, [0, 1, 6, 7]] = np.roll(ends[:, [0, 1, 6, 7]], 5, axis=0)
+        reasons = [flag.reason for flag in timing_flags(ends)]
+        assert not any("slices 0" in reason or "1," in reason for reason in reasons)
+
+    def test_ed_and_es_alone_tell_nothing(self, labels: npt.NDArray[np.uint8]) -> None:
+        assert timing_flags(labels[[0, 5]]) == []
