@@ -34,6 +34,8 @@ _MIN_MOTION = 0.1
 _MIN_TOGETHER = 0.5
 #: In fewer slices, chance decides which are alike.
 _MIN_ORDERED = 8
+#: Slices of one body are more alike than this to the slice that is most alike.
+_MIN_ALIKE = 0.3
 #: Share of the slices that are most alike to a neighbor: at least 0.8 in 264 stacks of ACDC and
 #: CHLA, at most 0.2 once their even slices come before the odd ones.
 _MIN_IN_ORDER = 0.6
@@ -148,12 +150,17 @@ def count_copies(voxels: npt.NDArray[np.float32]) -> int:
 
 
 def is_in_order(stack: npt.NDArray[np.float32]) -> bool:
-    """Whether most slices (Z, H, W) of one frame are most alike to a neighbor; true for a few."""
+    """Whether most slices (Z, H, W) of one frame are most alike to a neighbor.
+
+    True for a few slices, and for slices that are alike to none.
+    """
     count = len(stack)
     if count < _MIN_ORDERED:
         return True
     likeness = _correlate(stack)
     np.fill_diagonal(likeness, -np.inf)
+    if np.median(likeness.max(axis=1)) < _MIN_ALIKE:
+        return True
     distance = np.abs(likeness.argmax(axis=1) - np.arange(count))
     return bool((distance == 1).mean() >= _MIN_IN_ORDER)
 
