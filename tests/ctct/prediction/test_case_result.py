@@ -46,8 +46,8 @@ def test_indicators_are_of_every_frame_and_flags_of_the_image() -> None:
     assert first.scattered == 0 < second.scattered
     assert [flag.reason for flag in result.indicators.image] == [
         "a field of view of 60 mm, less than in any training scan",
-        "2 images are exact copies of others, so phases or slices stand in place of those that were "
-        "acquired; export the scan again",
+        "2 images are exact copies of others, so phases or slices stand in place of those that "
+        "were acquired; export the scan again",
         "a stack of 3 slices does not cover a heart, so volumes are too small",
         "an odd header",
     ]
