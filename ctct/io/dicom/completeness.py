@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 
 from ctct.io.dicom.acquisitions import cycle_time
-from ctct.io.dicom.header import Image
 from ctct.io.dicom.series import Series
 
 _REMEDY = "export the whole series again"
@@ -20,10 +18,11 @@ def find_losses(series: Series) -> list[str]:
             f"files that are missing or cannot be read: {len(series.unreadable)}, named in "
             "run.json; copy them again"
         )
-    if not series.part and (missing := _missing_numbers([*series.images, *series.others])):
-        losses.append(f"InstanceNumbers that no file has: {missing}; {_REMEDY}")
     images = len(series.images) + (0 if series.part else len(series.others))
-    if (expected := max(image.acquisition.images for image in series.images)) > images:
+    expected = max(image.acquisition.images for image in series.images)
+    if not series.part and (missing := _missing_numbers(series, expected == images)):
+        losses.append(f"InstanceNumbers that no file has: {missing}; {_REMEDY}")
+    if expected > images:
         losses.append(f"the header says {expected} images, there are {images}; {_REMEDY}")
     phases = Counter(image.acquisition.phases for image in series.images).most_common(1)[0][0]
     if phases > series.phases:
@@ -38,14 +37,19 @@ def find_losses(series: Series) -> list[str]:
     return losses
 
 
-def _missing_numbers(images: Iterable[Image]) -> int:
+def _missing_numbers(series: Series, is_complete: bool) -> int:
     """How many InstanceNumbers are missing within a DICOM series, or before its first one.
 
     Numbers may run on from one series to the next. Where most of a range is missing, they do not
     count images.
+
+    Args:
+        series: the images, with the others of the same DICOM series.
+        is_complete: whether there are as many images as the header says. Then those before the
+            first number belong to something else.
     """
     by_series: dict[str, set[int]] = defaultdict(set)
-    for image in images:
+    for image in (*series.images, *series.others):
         by_series[image.series].add(image.instance - image.frame)
     ranges = list(by_series.values())
     union = set[int]().union(*ranges)
@@ -53,11 +57,17 @@ def _missing_numbers(images: Iterable[Image]) -> int:
     if run_on and _is_dense(union):
         ranges = [union]
     within = sum(max(r) - min(r) + 1 - len(r) for r in ranges if _is_dense(r))
-    return within + (max(min(union) - 1, 0) if _is_dense(union) else 0)
+    before = min(union) - 1
+    if is_complete or not 0 < before < len(union) or not _is_dense(union):
+        return within
+    units = (series.phases, len(series.slices)) if run_on else (1,)
+    is_whole = any(n % unit == 0 for n in (before, within + before) for unit in units)
+    return within + (before if is_whole else 0)
 
 
 def _is_dense(numbers: set[int]) -> bool:
-    return 2 * len(numbers) > max(numbers) - min(numbers)
+    """Whether less than every second number is missing."""
+    return 2 * (len(numbers) - 1) > max(numbers) - min(numbers)
 
 
 def _doubled_numbers(series: Series) -> int:

@@ -107,10 +107,26 @@ def _join_parts(study: list[Series]) -> list[Series]:
         joined = _join(parts)
         if len(parts) > 1 and len(joined.slices) >= MIN_SLICES:
             ids = set(map(id, parts))
-            result += [s for s in group if id(s) not in ids] + split_stacks(joined)
-        else:
-            result += group
+            group = [s for s in group if id(s) not in ids] + split_stacks(joined)
+        result += [_note_continuations(series, group) for series in group]
     return result
+
+
+def _note_continuations(series: Series, group: Sequence[Series]) -> Series:
+    """The series, with a note on each other one of the group that may be the rest of its stack."""
+    notes = tuple(
+        f"{other.label}, of the same kind, lies beside these slices and is not used; if it belongs "
+        "to the cine, export the whole cine again"
+        for other in group
+        if len(series.slices) >= MIN_SLICES and _continues(other, series)
+    )
+    return replace(series, notes=(*series.notes, *notes))
+
+
+def _continues(a: Series, b: Series) -> bool:
+    lower, upper = sorted((a.positions_mm, b.positions_mm))
+    is_beside = bool(lower) and max(lower) < min(upper)
+    return is_beside and (a.first.description, a.phases) == (b.first.description, b.phases)
 
 
 def _parts_of_one_stack(group: Sequence[Series]) -> Sequence[Series]:

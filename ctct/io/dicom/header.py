@@ -36,6 +36,7 @@ _TAGS = [
     *("AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime", "TriggerTime"),
     *("CardiacNumberOfImages", "NumberOfTemporalPositions", "TemporalPositionIdentifier"),
     *("NominalInterval", "HeartRate", "SliceThickness", "PixelSpacing", "Rows", "Columns"),
+    *("SpacingBetweenSlices", "ReconstructionDiameter"),
     *("ImagePositionPatient", "ImageOrientationPatient", "NumberOfFrames", "BitsAllocated"),
     *("SamplesPerPixel", "PhotometricInterpretation", "DimensionIndexSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
@@ -97,6 +98,8 @@ class Acquisition:
         number: AcquisitionNumber; None if missing.
         time: when it began, as text that sorts by time; "" if not given.
         thickness_mm: SliceThickness; None if missing.
+        slice_spacing_mm: SpacingBetweenSlices; None if missing.
+        diameter_mm: ReconstructionDiameter; None if missing.
         images: how many images it has; 0 if not given.
         phases: how many phases it has; 0 if not given.
     """
@@ -105,6 +108,8 @@ class Acquisition:
     number: float | None
     time: str
     thickness_mm: float | None
+    slice_spacing_mm: float | None
+    diameter_mm: float | None
     images: int
     phases: int
 
@@ -457,6 +462,8 @@ def _acquisition(header: Any, index: int) -> Acquisition:
         or text("AcquisitionDateTime")
         or text("AcquisitionDate") + text("AcquisitionTime"),
         thickness_mm=number("SliceThickness", "PixelMeasuresSequence"),
+        slice_spacing_mm=number("SpacingBetweenSlices", "PixelMeasuresSequence"),
+        diameter_mm=number("ReconstructionDiameter"),
         images=count("ImagesInAcquisition"),
         phases=max(count("CardiacNumberOfImages"), count("NumberOfTemporalPositions")),
     )

@@ -14,6 +14,7 @@ from ctct.io.dicom.completeness import find_losses
 from ctct.io.dicom.header import CLOCKS, PHASES, TIMES, Image
 from ctct.io.dicom.phase_order import choose_attribute, find_contradiction, sort_phases
 from ctct.io.dicom.series import Series
+from ctct.io.dicom.spacing import find_spacing_contradictions
 from ctct.io.geometry import measure_slice_step
 
 #: DICOM's axes point left and posterior, NIfTI's right and anterior.
@@ -82,7 +83,7 @@ def arrange(series: Series) -> Stack:
         affine,
         slice_mm,
         max(float(step_ms), 0.0) / 1000,
-        (*notes, *gap_notes),
+        (*notes, *gap_notes, *find_spacing_contradictions(series, slice_mm)),
     )
 
 

@@ -58,8 +58,51 @@ def test_numbers_without_an_image(
     assert study.notes == (_NUMBERS.format(missing),)
 
 
+@pytest.mark.parametrize("offset", [13, 48, 60, 100])
+def test_numbers_that_begin_late_are_complete(tmp_path: Path, offset: int) -> None:
+    """13 images are no whole number of 8 phases or 6 slices; more than 48 are another stack."""
+    study = read_study(write(tmp_path, lambda t, z: False, lambda t, z: by_slice(t, z) + offset))
+    assert study.notes == ()
+
+
+@pytest.mark.parametrize("offset", [8, 16])
+def test_a_count_in_the_header_says_that_numbers_that_begin_late_are_complete(
+    tmp_path: Path, offset: int
+) -> None:
+    def write_with_count(name: str, count: int) -> Path:
+        number = lambda t, z: by_slice(t, z) + offset  # noqa: E731
+        return write(tmp_path / name, lambda t, z: False, number, ImagesInAcquisition=count)
+
+    assert read_study(write_with_count("all", 48)).notes == ()
+    expected = (_NUMBERS.format(offset), f"the header says {48 + offset} images, there are 48; ")
+    notes = read_study(write_with_count("some", 48 + offset)).notes
+    assert [n.startswith(e) for n, e in zip(notes, expected, strict=True)] == [True, True]
+
+
+def test_images_lost_at_the_end_and_within(tmp_path: Path) -> None:
+    """The first slice, of 8 images, and one image more."""
+    study = read_study(write(tmp_path, lambda t, z: z == 0 or (t, z) == (3, 2), by_slice))
+    assert study.notes[0] == _NUMBERS.format(9)
+
+
+def test_slices_lost_in_a_series_per_phase(tmp_path: Path) -> None:
+    def change(t: int, z: int) -> dict[str, Any] | None:
+        series = {"SeriesNumber": t, "SeriesInstanceUID": f"1.6.{t}"}
+        return {"InstanceNumber": z + 1, **series} if z else None
+
+    assert read_study(write_cine(tmp_path, PHASES, PLACES, change)).notes == (_NUMBERS.format(1),)
+
+
 @pytest.mark.parametrize(
-    "number", [lambda t, z: 100 * z + t, lambda t, z: t + 1, lambda t, z: 0, lambda t, z: ""]
+    "number",
+    [
+        lambda t, z: 100 * z + t,
+        lambda t, z: t + 1,
+        lambda t, z: t + 101,
+        lambda t, z: 2 * by_slice(t, z),
+        lambda t, z: 0,
+        lambda t, z: "",
+    ],
 )
 def test_numbers_that_do_not_count_the_images(
     tmp_path: Path, number: Callable[[int, int], Any]

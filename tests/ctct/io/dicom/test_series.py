@@ -136,6 +136,24 @@ def test_two_halves_of_a_stack_are_joined(tmp_path: Path) -> None:
     assert study.notes == ("the slices come from 2 series",)
 
 
+@pytest.mark.parametrize("phases", [8, 6])
+def test_the_rest_of_a_stack_that_cannot_be_joined_is_noted(tmp_path: Path, phases: int) -> None:
+    """Slices 0 to 4 and 6 to 8 of one protocol; with fewer phases the others are another one."""
+
+    def change(t: int, z: int) -> dict[str, Any] | None:
+        if z == 5 or (z > 5 and t >= phases):
+            return None
+        return {"SeriesInstanceUID": f"1.6.{z // 5}", "SeriesNumber": 7 + z // 5}
+
+    study = read_study(write_cine(tmp_path, 8, 9, change))
+    assert study.voxels.shape[:2] == (8, 5)
+    note = (
+        "series 8, of the same kind, lies beside these slices and is not used; if it belongs to "
+        "the cine, export the whole cine again"
+    )
+    assert study.notes == ((note,) if phases == 8 else ())
+
+
 def test_orientations_that_differ_in_the_last_digit_are_one(tmp_path: Path) -> None:
     other = [f"{v:.6f}" for v in (ROW[0] + 1e-6, *ROW[1:], *COLUMN)]
     write_cine(tmp_path, change=lambda t, z: {"ImageOrientationPatient": other} if t % 2 else {})
