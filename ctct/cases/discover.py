@@ -14,6 +14,7 @@ from pathlib import Path
 from ctct.cases.case import Case
 from ctct.cases.case_names import check_unique, name_case
 from ctct.cases.frames import join_frames
+from ctct.cases.nifti_slices import find_stacks
 from ctct.cases.other_formats import explain_formats
 from ctct.cases.read_apart import DEADLINE_S, read_apart, read_headers_apart
 from ctct.choices import NameFrom
@@ -25,7 +26,6 @@ from ctct.io.dicom.series import Series, study_key
 from ctct.io.dicom.short_axis import RIVAL, explain_rejections, note_doubts
 from ctct.io.dicom.unreadable import assign_unreadable
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
-from ctct.io.nifti_slices import find_stacks
 
 log = logging.getLogger(__name__)
 _NO_CINE = (

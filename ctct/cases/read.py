@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ctct.cases.case import Case
 from ctct.cases.discover import discover
+from ctct.cases.nifti_slices import read_slices
 from ctct.cases.other_formats import explain_format, explain_formats
 from ctct.cases.read_apart import DEADLINE_S, read_apart
 from ctct.errors import InputError
@@ -15,7 +16,6 @@ from ctct.io.dicom.read import read_series
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, case_name
 from ctct.io.itk_files import read_itk
 from ctct.io.nifti import read_nifti
-from ctct.io.nifti_slices import read_slices
 from ctct.io.sequences import note_name
 from ctct.io.study import Study
 
