@@ -25,11 +25,12 @@ def find_spacing_contradictions(series: Series, slice_mm: float) -> Iterator[str
     agree = any if _agree(row_mm, column_mm) else all
     for diameter_mm in {image.acquisition.diameter_mm or 0.0 for image in series.images}:
         if diameter_mm > 0 and not agree(_agree(side, diameter_mm) for side in sides_mm):
-            side_mm = max(sides_mm, key=lambda side, mm=diameter_mm: abs(side - mm))
+            _, side_mm = max((abs(side - diameter_mm), side) for side in sides_mm)
             yield (
                 f"PixelSpacing gives {side_mm:.0f} mm for the image, ReconstructionDiameter "
                 f"{diameter_mm:.0f} mm; check the size of the pixels"
             )
+            break
     uids = [{image.series for image in images} for images in series.slices]
     if not any(a & b for a, b in pairwise(uids)):
         return  # where each slice is a DICOM series, the header does not know of the others
@@ -41,6 +42,7 @@ def find_spacing_contradictions(series: Series, slice_mm: float) -> Iterator[str
                 f"ImagePositionPatient puts the slices {slice_mm:.3g} mm apart, "
                 f"SpacingBetweenSlices {spacing_mm:.3g} mm; check the distance between slices"
             )
+            break
 
 
 def _agree(measured_mm: float, stated_mm: float) -> bool:
