@@ -138,7 +138,10 @@ def _split_by_rule(
     patients: Sequence[str],
     with_labels: Sequence[str],
 ) -> Split:
-    """The published split of ACDC, or a random one; --validation and --labelled-list change it."""
+    """The published split of ACDC, or a random one; --validation and --labelled-list change it.
+
+    Validation patients of the published split never train, unless a list names them.
+    """
     settings = config.patients
     order, validation, left_out = list(with_labels), list[str](), set[str]()
     random.Random(config.run.seed).shuffle(order)
@@ -155,7 +158,7 @@ def _split_by_rule(
             )
         elif training:
             order, validation, method = training, validating, PUBLISHED_SPLIT
-            left_out = set(with_labels) - {*training, *validating}
+            left_out = set(with_labels) - set(training)  # validation patients never train
             if not validating:
                 method += ", of whose validation patients none is there: training patients validate"
 
@@ -163,11 +166,12 @@ def _split_by_rule(
     if settings.validation is not None and not settings.validation.isdigit():
         validation = read_names(settings.validation, patients)
     elif settings.validation is not None or not validation:
-        available = [p for p in order if p not in (labelled or ())]
+        available = [p for p in validation or order if p not in (labelled or ())]
         count = int(settings.validation or 0) or max(1, round(len(order) / 10))
         if count > len(available):
             raise ConfigError(
                 f"--validation {count}: only {len(available)} labelled patients are available"
+                + (", those of the published split of ACDC" if validation else "")
             )
         validation = available[:count]
     if labelled and (twice := sorted(set(labelled) & set(validation))):

@@ -67,6 +67,18 @@ class TestPublished:
         )
         assert "no patient is left out" in split_patients(acdc(2, 38, 99), config()).describe()
 
+    def test_its_validation_patients_never_train(self, tmp_path: Path) -> None:
+        patients = acdc(2, 19, 28, 38, 50, 99)
+        split = split_patients(patients, config(validation="2"))
+        assert split.validation == ("patient002", "patient019")
+        assert split.left_out == ("patient028",)
+        (tmp_path / "names.txt").write_text("patient099")
+        split = split_patients(patients, config(validation=str(tmp_path / "names.txt")))
+        assert split.labelled == ("patient038", "patient050")
+        assert split.left_out == ("patient002", "patient019", "patient028")
+        with pytest.raises(ConfigError, match="only 3 labelled patients are available, those of"):
+            split_patients(patients, config(validation="4"))
+
     def test_without_its_validation_patients(self) -> None:
         split = split_patients(acdc(1, 38, 50, 99), config())
         assert (split.validation, split.left_out) == (("patient099",), ("patient001",))
