@@ -101,6 +101,11 @@ INDEX_COLUMNS = (
 )
 
 
+#: How far the LV volume in a given ED or ES may lie from the largest or smallest, as a share of the
+#: largest: manual phases differ by a frame or two.
+_MAX_FROM_EXTREME = 0.15
+
+
 def frame_volumes(
     labels: npt.NDArray[np.integer], voxel_ml: float, name: str = ""
 ) -> list[FrameVolumes]:
@@ -145,12 +150,25 @@ def measure_frames(
     subject = subject or Subject()
     if len(frames) == 1:
         return Measurements(tuple(frames), None, None, warnings=tuple(warnings), subject=subject)
-    phases = find_phases([frame.volume_ml[LV] for frame in frames])
+    lv_ml = [frame.volume_ml[LV] for frame in frames]
+    phases = find_phases(lv_ml)
     return Measurements(
         tuple(frames),
         phases.ed if ed is None else ed,
         phases.es if es is None else es,
         phases.smooth_ml,
-        (*phases.warnings, *warnings),
+        (*phases.warnings, *_check_given(lv_ml, ed, es), *warnings),
         subject,
     )
+
+
+def _check_given(lv_ml: Sequence[float], ed: int | None, es: int | None) -> list[str]:
+    """A sentence for ED, and one for ES, that were given and are far from the extreme volume."""
+    largest, smallest = max(lv_ml), min(lv_ml)
+    checks = (("ED", ed, largest, "largest"), ("ES", es, smallest, "smallest"))
+    return [
+        f"the LV has {lv_ml[given]:.0f} mL in frame {given}, the given {phase}, and "
+        f"{extreme:.0f} mL in frame {lv_ml.index(extreme)}, the {word} volume"
+        for phase, given, extreme, word in checks
+        if given is not None and abs(lv_ml[given] - extreme) > _MAX_FROM_EXTREME * largest
+    ]

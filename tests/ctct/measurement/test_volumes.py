@@ -52,6 +52,19 @@ def test_requested_phases_win_over_the_curve() -> None:
     assert math.isnan(measured.indices["LVEF (%)"])  # EDV is 0
 
 
+def test_given_phases_far_from_the_extreme_volumes_are_noted() -> None:
+    labels = np.zeros((4, 1, 10, 10), np.uint8)
+    for t, lv in enumerate((20, 17, 10, 8)):
+        labels[t].flat[:lv] = 3
+    frames = frame_volumes(labels, voxel_ml=2.0)
+    # 15 % of the largest volume, 40 mL, are 6 mL: frame 1 with 34 mL and frame 2 with 20 are near.
+    assert not [w for w in measure_frames(frames, 1, 2).warnings if "the given" in w]
+    assert [w for w in measure_frames(frames, 2, 1).warnings if "the given" in w] == [
+        "the LV has 20 mL in frame 2, the given ED, and 40 mL in frame 0, the largest volume",
+        "the LV has 34 mL in frame 1, the given ES, and 16 mL in frame 3, the smallest volume",
+    ]
+
+
 def test_one_frame_has_volumes_but_no_indices() -> None:
     measured = measure_frames(frame_volumes(np.ones((1, 1, 2, 2), np.uint8), 0.5))
     assert measured.frames[0].volume_ml["RV"] == 2.0
