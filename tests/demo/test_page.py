@@ -167,6 +167,7 @@ NOTHING_IN_IT = zipped({"../../outside.dcm": b"no DICOM", "/etc/outside": b"neit
         ("cut.zip", NOTHING_IN_IT[:50], "cut.zip: not a usable zip"),
         ("tricks.zip", NOTHING_IN_IT, "tricks.zip: holds no DICOM"),
     ],
+    ids=["text", "cut NIfTI", "cut zip", "tricks"],  # a zip holds the time of its making
 )
 def test_a_bad_file_gets_a_message_and_nothing_is_kept(
     name: str, content: bytes, message: str, visit: Visit, tmp_path: Path
