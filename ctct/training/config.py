@@ -432,6 +432,19 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or holds something else.
     """
+    content = read_json_object(path, "with settings")
+    try:
+        return flatten(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_json_object(path: Path, kind: str) -> dict[str, Any]:
+    """The object in a JSON file; ``kind`` tells the user what object is expected.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
     try:
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -439,13 +452,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: must hold an object with settings, got {type(content).__name__}"
-        )
-    try:
-        return flatten(content)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: must hold an object {kind}, got {type(content).__name__}")
+    return content
 
 
 def _first_complaint(error: ValidationError) -> str:

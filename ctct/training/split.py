@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
 import random
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from ctct.datasets import acdc
 from ctct.datasets.collection import Collection, Volume
 from ctct.datasets.label_checks import check_structures
 from ctct.errors import ConfigError, InputError
-from ctct.training.config import TrainingConfig
+from ctct.training.config import TrainingConfig, read_json_object
 
 log = logging.getLogger(__name__)
 
@@ -276,17 +275,7 @@ def read_lists(path: Path, known: Sequence[str]) -> dict[str, list[str]]:
         ConfigError: the file cannot be read, holds something else, names a patient that is not in
             ``known``, or names one for training and for validation, or twice in another way.
     """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f'{path}: must hold an object such as {{"train": [...], "validation": [...]}}, got '
-            f"{type(content).__name__}"
-        )
+    content = read_json_object(path, 'such as {"train": [...], "validation": [...]}')
     content.pop("method", None)
     lists: dict[str, list[str]] = {}
     for name, names in content.items():
