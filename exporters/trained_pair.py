@@ -28,7 +28,7 @@ from ctct.runtimes.torch_eager import TorchRuntime
 STEM = "model"
 
 #: Settings of a training run that hold paths of the machine it ran on: not published.
-PRIVATE = ("data", "splits", "unlabelled", "labelled_list", "validation", "init_from")
+PRIVATE = ("data", "split", "unlabelled", "labelled_list", "validation", "init_from")
 
 
 class TrainedPair:
@@ -82,7 +82,7 @@ class TrainedPair:
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
-            "grid": {"size": self.graph.grid.size, "spacing_mm": self.graph.grid.spacing_mm},
+            "grid": vars(self.graph.grid),
             **(metadata or {}),
             **vars(replace(description, **texts)),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.cases.case import Case
 from ctct.cases.read import read_case
-from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.crop import centered_crop
 from ctct.inference.segmenter import Segmenter
@@ -231,6 +231,7 @@ class ReferenceProcedure:
         device: "cpu", "cuda" or "auto".
 
     Raises:
+        ConfigError: the pair lays slices on its grid in another way.
         ModelError: the pair cannot be read.
         RuntimeUnavailableError: PyTorch or SciPy is missing.
     """
@@ -249,6 +250,11 @@ class ReferenceProcedure:
         cuda = device != "cpu" and torch.cuda.is_available()
         self._device = "cuda" if cuda else "cpu"
         self._graph = load_pair(locate_model(model))[0].to(self._device)
+        if self._graph.grid.stretch or self._graph.grid.intensities != "z_score":
+            raise ConfigError(
+                f"{model}: the reference procedure is for pairs with --grid spacing and "
+                "--intensities z_score only"
+            )
 
     def __call__(self, cases: Sequence[Case], out: Path) -> None:
         """Write the label map of each case into ``out``."""

@@ -94,8 +94,11 @@ def visible_extent(spacing_mm: float, grid: Mapping[str, Any]) -> int:
 def visible_crop(
     native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
 ) -> Crop:
-    """The crop of the extent visible to a grid; whole slices where the grid is unknown."""
-    if grid is None:
+    """The crop of the extent visible to a grid.
+
+    Whole slices where the grid is unknown, or slices are stretched to it.
+    """
+    if grid is None or grid.get("stretch"):
         return centered_crop(native, native)
     sizes = []
     for pixels, mm in zip(native, spacing_mm, strict=True):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.model_files.variant import Variant
-from ctct.models.grid import NetworkGrid, normalize, sample
+from ctct.models.grid import NetworkGrid, sample
 from ctct.models.normalization import OtherStatistics, for_other_grid
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
@@ -82,7 +83,7 @@ class SegmentationGraph(nn.Module):
         """Stay on a grid of ``size`` pixels per side, as for an export; see :meth:`on_grid`."""
         if size == self.grid.size:
             return
-        grid = NetworkGrid(size, self.grid.spacing_mm)
+        grid = replace(self.grid, size=size)
         for network in (self.cnn, self.transformer):
             if isinstance(network, SwinUNet | SwinHybrid):
                 network.set_grid_size(size)
@@ -122,7 +123,8 @@ class SegmentationGraph(nn.Module):
     def resample_to_grid(self, slices: Tensor, spacing_mm: Tensor) -> Tensor:
         """The networks' input (N, 1, S, S) of slices (N, 1, H, W): resampled and normalized."""
         size = (self.grid.size, self.grid.size)
-        return normalize(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
+        spacing_mm = self.grid.slice_spacing_mm((slices.shape[-2], slices.shape[-1]), spacing_mm)
+        return self.grid.normalize(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
 
     def member_probabilities(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Class probabilities (N, C, S, S) of the CNN and of the Transformer, on their grid."""
@@ -142,6 +144,7 @@ class SegmentationGraph(nn.Module):
 
     def resample_to_native(self, maps: Tensor, size: tuple[int, int], spacing_mm: Tensor) -> Tensor:
         """Maps (N, C, S, S) on the networks' grid back at native (N, C, H, W); zero beyond it."""
+        spacing_mm = self.grid.slice_spacing_mm(size, spacing_mm)
         return sample(maps, self._spacing_like(spacing_mm), size, spacing_mm)
 
     def _spacing_like(self, spacing_mm: Tensor) -> Tensor:

@@ -21,21 +21,42 @@ from ctct.errors import ConfigError
 
 @dataclass(frozen=True)
 class NetworkGrid:
-    """The square grid both networks work on.
+    """The square grid both networks work on, and the intensities on it.
 
     Attributes:
         size: pixels per side.
         spacing_mm: distance between neighboring pixels.
+        stretch: whether every slice is stretched to the whole grid, whatever its size and spacing.
+        intensities: a key of :data:`INTENSITIES`.
     """
 
     size: int = 160
     spacing_mm: float = 1.5
+    stretch: bool = False
+    intensities: str = "z_score"
 
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 32:
             raise ConfigError(f"grid size must be a multiple of 32, got {self.size}")
         if not 0.2 <= self.spacing_mm <= 5:
             raise ConfigError(f"grid spacing must be 0.2 to 5 mm, got {self.spacing_mm}")
+
+    def slice_spacing_mm(self, size: tuple[int, int] | Tensor, spacing_mm: Tensor) -> Tensor:
+        """The (N, 2) spacing at which slices are laid on the grid.
+
+        Args:
+            size: rows and columns of the slices; (N, 2) where they differ.
+            spacing_mm: (N, 2) true row and column spacing.
+        """
+        if not self.stretch:
+            return spacing_mm
+        if not isinstance(size, Tensor):
+            size = torch.tensor(size, device=spacing_mm.device, dtype=spacing_mm.dtype)
+        return torch.ones_like(spacing_mm) * (self.size * self.spacing_mm / size)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Images (N, 1, H, W) of any intensities as the networks see them."""
+        return INTENSITIES[self.intensities](images)
 
 
 def centered_coordinates(
@@ -105,7 +126,7 @@ def sample(
     )
 
 
-def normalize(images: Tensor, clip: float = 4.0) -> Tensor:
+def z_score(images: Tensor, clip: float = 4.0) -> Tensor:
     """Zero mean and unit standard deviation per slice, clipped; constant slices give 0.
 
     Args:
@@ -118,3 +139,15 @@ def normalize(images: Tensor, clip: float = 4.0) -> Tensor:
     centered = images - images.mean(dim=(1, 2, 3), keepdim=True)
     deviation = centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
     return (centered / deviation.clamp_min(1e-6)).clamp(-clip, clip)
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """Each slice from 0 to 1; constant slices give 0. Shapes as above."""
+    images = images / images.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+    low = images.amin(dim=(1, 2, 3), keepdim=True)
+    extent = images.amax(dim=(1, 2, 3), keepdim=True) - low
+    return (images - low) / extent.clamp_min(1e-6)
+
+
+#: How intensities are normalized, by name.
+INTENSITIES = {"z_score": z_score, "unit_range": unit_range}

@@ -20,6 +20,8 @@ DEFAULT_PAIR = (UNET, SWIN_UNET)
 
 #: Settings that decide which weights a graph has.
 ARCHITECTURE = ("networks", "swin", "grid_size", "grid_spacing_mm")
+#: Further such settings, with the value of a configuration that lacks them.
+LATER_ARCHITECTURE = {"grid": "spacing", "intensities": "z_score"}
 
 
 def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
@@ -38,7 +40,12 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
     return SegmentationGraph(
         build_network(first, config),
         build_network(second, config),
-        NetworkGrid(config["grid_size"], config["grid_spacing_mm"]),
+        NetworkGrid(
+            config["grid_size"],
+            config["grid_spacing_mm"],
+            stretch=config.get("grid") == "resize",
+            intensities=config.get("intensities", "z_score"),
+        ),
         heart_crop=bool(config.get("heart_crop_size", 0)),
     )
 
@@ -46,6 +53,7 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of :data:`ARCHITECTURE` in ``config``, to compare two configurations by."""
     values = {name: config[name] for name in ARCHITECTURE[1:]}
+    values |= {name: config.get(name, value) for name, value in LATER_ARCHITECTURE.items()}
     return {ARCHITECTURE[0]: tuple(config.get(ARCHITECTURE[0], DEFAULT_PAIR)), **values}
 
 
@@ -61,11 +69,15 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     """
     pretrained = bool(config["pretrained"])
     if name == UNET:
-        return UNet(dropout=[config.get("dropout", 1.0) * p for p in DROPOUT])
+        rates = [config.get("dropout", 1.0) * p for p in DROPOUT]
+        return UNet(dropout=rates, drop_channels=config.get("dropout_of") != "values")
+    drop_path = config.get("drop_path", 0.1)
     if name == SWIN_UNET:
-        return SwinUNet(config["swin"], config["grid_size"], pretrained=pretrained)
+        return SwinUNet(
+            config["swin"], config["grid_size"], drop_path=drop_path, pretrained=pretrained
+        )
     if name == SWIN_HYBRID:
-        return SwinHybrid(config["swin"], config["grid_size"])
+        return SwinHybrid(config["swin"], config["grid_size"], drop_path=drop_path)
     if name.startswith(TIMM):
         try:
             from ctct.models.timm_unet import TimmUNet

@@ -7,6 +7,7 @@ expanding and skip connections. Feature maps are channels-last, (N, H, W, C), as
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import timm
 import torch
@@ -81,8 +82,10 @@ class SwinUNet(nn.Module):
         grid_size: pixels per side of the input; ``grid_size / 32`` must be whole.
         window: attention window; every map's side must be a multiple of it, or without it,
             the side of the smallest map is used (7 at 224², 5 at 160²).
-        pretrained: start the encoder from ImageNet weights ("tiny" only). Where the model hub
-            cannot be reached a warning says so and the start is random.
+        drop_path: largest rate of stochastic depth.
+        pretrained: start the encoder, and the decoder's blocks of the same width, from ImageNet
+            weights ("tiny" only). Where the model hub cannot be reached a warning says so and the
+            start is random.
 
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S = ``grid_size``.
@@ -122,7 +125,7 @@ class SwinUNet(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.expand = PatchExpand(width, width, PATCH)
         self.head = nn.Linear(width, classes)
-        self.from_imagenet = pretrained and _load_imagenet(self.encoder, width, grid_size, window)
+        self.from_imagenet = pretrained and self._load_imagenet(width, window)
 
     def set_grid_size(self, grid_size: int) -> None:
         """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
@@ -143,6 +146,44 @@ class SwinUNet(nn.Module):
             x = stage(x, skips.pop())
         x = self.head(self.expand(self.norm(x)))  # (N, S, S, classes)
         return x.permute(0, 3, 1, 2)
+
+    def _load_imagenet(self, width: int, window: int) -> bool:
+        """Take the ImageNet weights of timm's Swin-T; whether there are any that can be reached."""
+        if width != WIDTHS["tiny"]:
+            log.warning("no ImageNet weights of this width exist; the Transformer starts at random")
+            return False
+        source = ask_hub(
+            "swin_unet",
+            lambda: timm.create_model(
+                IMAGENET_MODEL,
+                pretrained=True,
+                in_chans=1,
+                img_size=self.grid_size,
+                window_size=window,
+            ),
+        )
+        if source is None:
+            return False
+        self.take_encoder(source.state_dict())
+        return True
+
+    def take_encoder(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy the tensors of a Swin Transformer that fit, also to the blocks of the decoder.
+
+        A stage of the decoder takes the blocks of the encoder's stage of the same width, as in the
+        code of Swin-UNet.
+        """
+        mirrored = {
+            f"decoder.{len(self.decoder) - 1 - level}.blocks.blocks.": f"layers.{level}.blocks."
+            for level in range(len(self.decoder))
+        }
+        state = self.state_dict()
+        for name, tensor in state.items():
+            source = name.removeprefix("encoder.")
+            for ours, theirs in mirrored.items():
+                source = source.replace(ours, theirs)
+            if source in tensors and tensors[source].shape == tensor.shape:
+                tensor.copy_(tensors[source])
 
 
 def check_grid(size: str, grid_size: int, window: int | None = None) -> int:
@@ -170,28 +211,3 @@ def check_input(x: Tensor, grid_size: int) -> None:
             f"this Swin network takes {grid_size}×{grid_size} pixels, got "
             f"{x.shape[-2]}×{x.shape[-1]}; resample with ctct.models.grid.sample first"
         )
-
-
-def _load_imagenet(encoder: SwinTransformer, width: int, grid_size: int, window: int) -> bool:
-    """Copy each ImageNet tensor of timm's Swin-T whose name and shape the encoder has too.
-
-    Returns:
-        Whether there are such weights, and they could be reached.
-    """
-    if width != WIDTHS["tiny"]:
-        log.warning("no ImageNet weights of this width exist; the Transformer starts at random")
-        return False
-    source = ask_hub(
-        "swin_unet",
-        lambda: timm.create_model(
-            IMAGENET_MODEL, pretrained=True, in_chans=1, img_size=grid_size, window_size=window
-        ),
-    )
-    if source is None:
-        return False
-    state = encoder.state_dict()
-    state.update(
-        {k: v for k, v in source.state_dict().items() if k in state and state[k].shape == v.shape}
-    )
-    encoder.load_state_dict(state)
-    return True

@@ -16,12 +16,14 @@ DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 class ConvBlock(nn.Sequential):
     """Two 3×3 convolutions, each normalized and rectified, with dropout between."""
 
-    def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, dropout: float, drop_channels: bool = True
+    ) -> None:
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
             nn.BatchNorm2d(out_channels),
             nn.LeakyReLU(inplace=True),
-            nn.Dropout2d(dropout),
+            nn.Dropout2d(dropout) if drop_channels else nn.Dropout(dropout),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
             nn.BatchNorm2d(out_channels),
             nn.LeakyReLU(inplace=True),
@@ -46,6 +48,12 @@ class UpBlock(nn.Module):
 class UNet(nn.Module):
     """U-Net with one block per level; 1.81 M parameters at its default widths.
 
+    Args:
+        classes: of the labels.
+        channels: of each level.
+        dropout: rate of each level.
+        drop_channels: whether whole channels are dropped; if not, single values, as published.
+
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S a multiple of 16.
     """
@@ -55,11 +63,12 @@ class UNet(nn.Module):
         classes: int = 4,
         channels: Sequence[int] = (16, 32, 64, 128, 256),
         dropout: Sequence[float] = DROPOUT,
+        drop_channels: bool = True,
     ) -> None:
         super().__init__()
         widths = (1, *channels)
         self.encoder = nn.ModuleList(
-            ConvBlock(widths[level], widths[level + 1], dropout[level])
+            ConvBlock(widths[level], widths[level + 1], dropout[level], drop_channels)
             for level in range(len(channels))
         )
         self.pool = nn.MaxPool2d(2)

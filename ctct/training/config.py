@@ -102,7 +102,7 @@ class PairSettings(Settings):
     )
     swin: Literal["nano", "tiny"] = Field(default="nano", description="Size of Swin networks.")
     pretrained: bool = Field(
-        default=False, description="Start the encoder of swin_unet or timm:… from ImageNet weights."
+        default=False, description="Start swin_unet or the encoder of timm:… from ImageNet weights."
     )
     init_from: Path | None = Field(
         default=None,
@@ -111,6 +111,24 @@ class PairSettings(Settings):
     )
     dropout: float = Field(
         default=0.2, ge=0, description="Of the U-Net, relative to that of the paper's code."
+    )
+    dropout_of: Literal["channels", "values"] = Field(
+        default="channels",
+        description="What dropout of the U-Net drops: whole channels, or single values as in the "
+        "paper's code.",
+    )
+    drop_path: float = Field(
+        default=0.1, ge=0, lt=1, description="Largest rate of stochastic depth of Swin networks."
+    )
+    grid: Literal["spacing", "resize"] = Field(
+        default="spacing",
+        description="How slices are laid on the grid: at its pixel spacing, or stretched to it "
+        "whatever their size, as in the paper's code.",
+    )
+    intensities: Literal["z_score", "unit_range"] = Field(
+        default="z_score",
+        description="How the intensities of a slice are normalized: to zero mean and unit standard "
+        "deviation, or to 0…1.",
     )
     grid_size: int = Field(
         default=160, ge=32, multiple_of=32, description="Pixels per side of the networks' grid."
@@ -122,8 +140,8 @@ class PairSettings(Settings):
         default=0,
         ge=0,
         multiple_of=32,
-        description="Pixels per side of a smaller grid around the heart, on which half of the "
-        "batches are drawn so that cines can be run on it; 0 for none.",
+        description="Pixels per side of a smaller grid around the heart, on which some of the "
+        "batches are drawn; steps on it are faster, and cines can be run on it. 0 for none.",
     )
 
     @field_validator("networks", mode="before")
@@ -141,6 +159,8 @@ class PairSettings(Settings):
                 f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
                 f"{self.grid_size} pixels; got {self.heart_crop_size}"
             )
+        if self.heart_crop_size and self.grid == "resize":
+            raise ConfigError("--heart-crop-size needs --grid spacing; leave one of the two out")
         return self
 
 
@@ -152,13 +172,21 @@ class BatchSettings(Settings):
         default=None, ge=1, description="Labelled slices among them. Without it, half."
     )
     augmentation: Literal["strong", "paper"] = Field(
-        default="strong", description="Random changes; those of the paper are rotation and flips."
+        default="strong",
+        description="Random changes; those of the paper are turns, flips and crops.",
     )
     cut_mix: float = Field(
         default=0.5,
         ge=0,
         le=1,
         description="Chance that a rectangle of a slice is replaced by that of another.",
+    )
+
+    heart_crop_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the batches on the smaller grid, if there is a --heart-crop-size.",
     )
 
     @property
@@ -275,6 +303,11 @@ class RunSettings(Settings):
     keep: Literal["best", "last"] = Field(
         default="best", description="Which weights are the result: the best on validation, or last."
     )
+    member_weights: Literal["validation", "equal"] = Field(
+        default="validation",
+        description="Weights of the two networks in their mean: by their validation Dice, or "
+        "equal.",
+    )
     validate_every: int = Field(default=500, ge=1, description="Steps between validations.")
     save_every: int = Field(
         default=250, ge=1, description="Steps between checkpoints to resume from."
@@ -353,16 +386,19 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-#: What each preset changes. "paper" is the published method, exactly, on a grid of fixed spacing;
-#: "best" is ours, and "small" is "best" with networks and a grid for a CPU.
+#: What each preset changes. "paper" is the published method (docs/training.md says where it
+#: differs); "best" is ours, and "small" is "best" with networks and a grid for a CPU.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         "swin": "tiny",
         "networks": ("unet", "swin_unet"),
         "pretrained": True,
         "dropout": 1.0,
+        "dropout_of": "values",
+        "drop_path": 0.2,
         "grid_size": 224,
         "grid_spacing_mm": 1.25,
+        "intensities": "unit_range",
         "batch": 16,
         "augmentation": "paper",
         "cut_mix": 0.0,
@@ -381,6 +417,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "poly",
         "clip": 0.0,
         "ema_decay": 0.0,
+        "precision": "fp32",
+        "member_weights": "equal",
         "keep": "last",
         "validate_every": 1000,
     },

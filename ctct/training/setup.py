@@ -27,7 +27,7 @@ from ctct.training.run import (
     load_initial_weights,
     write_settings,
 )
-from ctct.training.split import split_patients, training_data
+from ctct.training.split import TrainingData, split_patients, training_data
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -85,6 +85,8 @@ class TrainingRun:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
+            "waiting": [slices.waiting.tolist() for slices in (self.labelled, self.unlabelled)],
+            "hearts_mm": self.unlabelled.hearts_mm,
             "origin": self.origin,
         }
         save_resume(self.folder, *self._saved_parts(), state)
@@ -98,6 +100,10 @@ class TrainingRun:
         state = load_resume(self.folder, *self._saved_parts())
         self.step, self.best = state["step"], state["best"]
         self.origin, self.seconds = state.get("origin", {}), state.get("seconds", 0.0)
+        waiting = state.get("waiting", [[], []])
+        for slices, numbers in zip((self.labelled, self.unlabelled), waiting, strict=True):
+            slices.waiting = slices.waiting.new_tensor(numbers)
+        self.unlabelled.set_hearts(state.get("hearts_mm", self.unlabelled.hearts_mm))
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
@@ -128,6 +134,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
     if resume:
         check_split(folder, split)
     data = training_data(collection, split)
+    check_unlabelled(config.unlabelled_slices.method, data)
 
     students, origin = build_students(config, fabric, resume)
     if not resume:
@@ -169,6 +176,24 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
             *(len(split.validation), fabric.device),
         )
     return run
+
+
+def check_unlabelled(method: str, data: TrainingData) -> None:
+    """Refuse a method that learns from unlabelled scans where there are none.
+
+    Cross teaching works on labelled slices too, though it gains less; a line says so.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if data.unlabelled or method == "labelled_only":
+        return
+    if method != "cross_teaching":
+        raise ConfigError(
+            f"--method {method} learns from scans without labels, and every training patient has "
+            "labels; keep those of a few with --labelled, or add scans with --unlabelled"
+        )
+    log.info("every training patient has labels: the networks teach each other on labelled slices")
 
 
 def build_students(

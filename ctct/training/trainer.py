@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ctct.training.config import TrainingConfig
+from ctct.training.data.hearts import find_hearts
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
 from ctct.training.monitor import Monitor, RecentLosses
@@ -76,6 +77,8 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             progress = run.step / steps
             set_rates(run.optimizer, config, progress)
             unlabelled_weight = unlabelled_weight_at(config, progress)
+            if unlabelled_weight is not None and config.pair.heart_crop_size:
+                locate_unlabelled(run)
             losses, batch = take_step(run, unlabelled_weight)
             recent.add(run.step, losses, batch)
             run.step += 1
@@ -130,13 +133,26 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
 
 def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:
     """Validate the averaged weights, and save them if they are the best so far, or the last."""
-    weights, dice = validate(run.averaged, run.validation)
+    equal_weights = run.config.run.member_weights == "equal"
+    weights, dice = validate(run.averaged, run.validation, equal_weights)
     log.info("step %d: %s", run.step, ", ".join(f"{k} {v:.4f}" for k, v in dice.items()))
     monitor.record(run.step, **{f"dice_{name}": value for name, value in dice.items()})
     is_best = dice["ensemble"] >= run.best.get("ensemble", 0.0)
     if is_best or run.config.run.keep == "last":
         run.best = dice
         save_result(run.folder, run.averaged, run.config, run.step, weights, dice, run.origin)
+
+
+def locate_unlabelled(run: TrainingRun) -> None:
+    """Find the hearts of patients without labels when they are first needed, and now and then."""
+    if run.unlabelled.labels is not None:
+        return
+    if run.unlabelled.hearts_mm and run.step % run.config.run.validate_every:
+        return
+    with run.fabric.autocast():
+        hearts_mm = find_hearts(run.averaged, run.unlabelled)
+    log.info("step %d: found the hearts of %d patients without labels", run.step, len(hearts_mm))
+    run.unlabelled.set_hearts(hearts_mm)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:

@@ -19,7 +19,7 @@ ALONE = {"cnn": (1.0, 0.0), "transformer": (0.0, 1.0)}
 
 @torch.inference_mode()
 def validate(
-    graph: SegmentationGraph, volumes: Sequence[Volume]
+    graph: SegmentationGraph, volumes: Sequence[Volume], equal_weights: bool = False
 ) -> tuple[tuple[float, float], dict[str, float]]:
     """Mean Dice per case, at native resolution, of each network and of their weighted mean.
 
@@ -28,6 +28,11 @@ def validate(
     does not spoil the mean. If the mean is still worse than the better network, that network alone
     counts. Sets the weights of ``graph``.
 
+    Args:
+        graph: the pair.
+        volumes: with manual labels.
+        equal_weights: give both networks the weight ½ instead.
+
     Returns:
         The weights, and the Dice of ``cnn``, ``transformer`` and ``ensemble``.
     """
@@ -35,9 +40,11 @@ def validate(
     alone = {weights: _mean(_dice(graph, members, volumes, weights)) for weights in ALONE.values()}
     cnn, transformer = alone.values()
     squares = (1 - cnn) ** 2 + (1 - transformer) ** 2
-    share = (1 - transformer) ** 2 / squares if squares > 0 else 0.5
+    share = (1 - transformer) ** 2 / squares if squares > 0 and not equal_weights else 0.5
     pair = (share, 1 - share)
-    candidates = {pair: _mean(_dice(graph, members, volumes, pair))} | alone
+    candidates = {pair: _mean(_dice(graph, members, volumes, pair))}
+    if not equal_weights:
+        candidates |= alone
     # max takes the first among equals: the pair
     weights = max(candidates, key=lambda weights: candidates[weights])
     graph.member_weights.copy_(torch.tensor(weights))

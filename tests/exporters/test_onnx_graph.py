@@ -11,9 +11,11 @@ from ctct.errors import ModelError, OutputError
 from ctct.exporters.onnx_graph import OPSET, save_onnx
 from ctct.exporters.precision import GraphPrecision
 from ctct.exporters.trained_pair import TrainedPair
+from ctct.inference.crop import visible_crop
 from ctct.model_files.model_file import find_model
 from ctct.model_files.variant import Variant
-from ctct.models.checkpoint import load_checkpoint
+from ctct.models.checkpoint import ModelDescription, load_checkpoint, save_checkpoint
+from ctct.models.networks import build_graph
 from ctct.runtimes.choose import load_runtime, resolve
 
 pytestmark = pytest.mark.slow  # exports take ten seconds and more
@@ -50,7 +52,10 @@ def test_the_file_is_valid_and_has_the_interface_with_dynamic_sizes(
 
 def test_metadata_describes_the_model_and_holds_no_paths(exported: tuple[Path, Path]) -> None:
     description = find_model(exported[1]).description
-    assert description["grid"] == {"size": 64, "spacing_mm": 3.0}
+    assert description["grid"] == {
+        **{"size": 64, "spacing_mm": 3.0},
+        **{"stretch": False, "intensities": "z_score"},
+    }
     assert description["member_weights"] == [0.7, 0.3]
     assert description["training_data"] == "random numbers"
     assert description["validation_dice"]["ensemble"] == 0.91
@@ -86,6 +91,29 @@ def test_every_runtime_agrees_with_the_checkpoint_at_sizes_it_was_not_traced_wit
     result = load_runtime(resolve(path, name, "cpu"))(slices, spacing_mm)
     assert np.mean(result.labels == expected.labels) >= 0.999
     assert np.abs(result.disagreement - expected.disagreement).max() < 0.005
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_a_pair_that_stretches_slices_to_its_grid(name: str, tmp_path: Path) -> None:
+    config = {"networks": ["unet", "swin_hybrid"], "swin": "nano", "pretrained": False}
+    config |= {"grid_size": 64, "grid_spacing_mm": 3.0}
+    config |= {"grid": "resize", "intensities": "unit_range"}
+    graph = build_graph(config).eval()
+    save_checkpoint(tmp_path, graph, ModelDescription(config, 5, (0.5, 0.5), {}))
+    path = tmp_path / "pair.onnx"
+    save_onnx(TrainedPair(tmp_path, Variant()).to_onnx(GraphPrecision("fp32")), path)
+    slices = np.random.default_rng(0).random((2, 1, 71, 53), np.float32) * 1000
+    spacing_mm = np.array([[1.4, 1.4], [2.0, 1.1]], np.float32)
+    expected = load_runtime(resolve(tmp_path, "torch", "cpu"))(slices, spacing_mm)
+    runtime = load_runtime(resolve(path, name, "cpu"))
+    result = runtime(slices, spacing_mm)
+    assert np.mean(result.labels == expected.labels) >= 0.999
+    assert np.abs(result.disagreement - expected.disagreement).max() < 0.005
+    again = runtime(slices, 3 * spacing_mm)
+    np.testing.assert_array_equal(again.labels, result.labels)  # the spacing has no influence
+    # and so a study must reach the graph whole
+    description = find_model(path).description
+    assert visible_crop((300, 200), (1.0, 1.0), description["grid"]).size == (300, 200)
 
 
 def test_nodes_are_named_by_their_network(exported: tuple[Path, Path]) -> None:

@@ -22,6 +22,10 @@ class Augmentation:
         rotation_degrees: largest rotation either way.
         quarter_turns: chance that the slice is also turned by a random right angle.
         flip: chance of each of the two flips.
+        exclusive: draw as in the code of the paper instead: half of the slices are turned by a
+            random right angle and flipped along one axis, half of the others rotated.
+        crop: draw the position of the grid at random, within the slice.
+        nearest: take the nearest pixel instead of interpolating.
         scale: largest relative change of size either way.
         shift_mm: largest shift along each axis either way.
         gamma: largest |ln γ| of the contrast curve.
@@ -33,6 +37,9 @@ class Augmentation:
     rotation_degrees: float = 45.0
     quarter_turns: float = 0.3
     flip: float = 0.5
+    exclusive: bool = False
+    crop: bool = False
+    nearest: bool = False
     scale: float = 0.2
     shift_mm: float = 12.0
     gamma: float = 0.5
@@ -51,10 +58,17 @@ class Augmentation:
             return 2 * uniform() - 1
 
         turns = torch.randint(4, (n,), generator=generator, device=device)
-        turns = turns * (uniform() < self.quarter_turns)
-        angle = math.radians(self.rotation_degrees) * either_way() + turns * (math.pi / 2)
+        angle = math.radians(self.rotation_degrees) * either_way()
         scale = 1 + self.scale * either_way()
-        flips = 1 - 2 * (uniform(2) < self.flip).float()
+        if self.exclusive:
+            kind, axis = uniform(), uniform() < 0.5
+            is_turned = kind < 0.5
+            angle = torch.where(is_turned, turns * (math.pi / 2), angle * (kind < 0.75))
+            flips = 1 - 2 * (is_turned[:, None] & torch.stack((axis, ~axis), 1)).float()
+        else:
+            turns = turns * (uniform() < self.quarter_turns)
+            angle = angle + turns * (math.pi / 2)
+            flips = 1 - 2 * (uniform(2) < self.flip).float()
         cos, sin = scale * angle.cos(), scale * angle.sin()
         linear = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
         shift = self.shift_mm * torch.stack((either_way(), either_way()), 1)
@@ -83,11 +97,13 @@ class Augmentation:
         return images + level * noise
 
 
-#: "paper": rotation and flips, as in the published method; "strong": everything.
+#: "paper": rotation, flips and crops, as in the published method; "strong": everything.
 AUGMENTATIONS = {
     "paper": Augmentation(
-        rotation_degrees=25,
-        quarter_turns=0,
+        rotation_degrees=20,
+        exclusive=True,
+        crop=True,
+        nearest=True,
         scale=0,
         shift_mm=0,
         gamma=0,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ctct.models.grid import NetworkGrid, normalize, sample
+from ctct.models.grid import NetworkGrid, sample
 from ctct.training.config import BatchSettings
 from ctct.training.data.augment import AUGMENTATIONS, rectangles
 from ctct.training.data.slices import SliceSet
@@ -77,41 +77,47 @@ def draw_batch(
 ) -> TrainingBatch:
     """A batch of ``settings.batch`` slices, all labelled if ``unlabelled`` is None.
 
-    With ``heart_crop_size``, half of the batches (at random) are drawn on a grid of that size and
-    of the same spacing, around the patients' hearts.
+    With ``heart_crop_size``, ``settings.heart_crop_share`` of the batches, at random, are drawn on
+    a grid of that size and of the same spacing, around the patients' hearts.
     """
     augmentation = AUGMENTATIONS[settings.augmentation]
     is_heart_crop = heart_crop_size > 0 and bool(
-        torch.rand((), generator=generator, device=generator.device) < 0.5
+        torch.rand((), generator=generator, device=generator.device) < settings.heart_crop_share
     )
     if is_heart_crop:
-        grid = NetworkGrid(heart_crop_size, grid.spacing_mm)
+        grid = replace(grid, size=heart_crop_size)
     labelled_count = settings.batch if unlabelled is None else settings.labelled_batch_size
 
     def draw(slices: SliceSet, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers of slices, the change of each one's geometry, and the position of its view."""
         numbers, geometry = slices.draw(count, generator), augmentation.geometry(count, generator)
-        center = slices.center_mm[numbers] if is_heart_crop else torch.zeros_like(geometry[:, :, 2])
+        center = torch.zeros_like(geometry[:, :, 2])
+        if is_heart_crop:
+            center = slices.center_mm[numbers]
+        elif augmentation.crop:
+            room = (slices.extent_mm(numbers, grid) - grid.size * grid.spacing_mm).clamp_min(0)
+            center = room * (torch.rand(room.shape, generator=generator, device=room.device) - 0.5)
         return numbers, geometry, center
 
     numbers, geometry, center = draw(labelled, labelled_count)
-    images, labels = labelled.sample(numbers, grid, shift(geometry, center))
+    nearest = augmentation.nearest
+    images, labels = labelled.sample(numbers, grid, shift(geometry, center), nearest)
     assert labels is not None
     plain, drawn = images[:0], [numbers]
     geometry = geometry[:0]
     if unlabelled is not None and labelled_count < settings.batch:
         numbers, geometry, center = draw(unlabelled, settings.batch - labelled_count)
-        moved, _ = unlabelled.sample(numbers, grid, shift(geometry, center))
+        moved, _ = unlabelled.sample(numbers, grid, shift(geometry, center), nearest)
         unmoved = torch.eye(2, 3, device=geometry.device).expand_as(geometry)
-        plain, _ = unlabelled.sample(numbers, grid, shift(unmoved, center))
+        plain, _ = unlabelled.sample(numbers, grid, shift(unmoved, center), nearest)
         images, drawn = torch.cat((images, moved)), [*drawn, numbers]
     n = len(images)
     return TrainingBatch(
-        images=normalize(augmentation.intensity(images, generator)),
+        images=grid.normalize(augmentation.intensity(images, generator)),
         labels=labels,
         partner=torch.randperm(n, generator=generator, device=generator.device),
         rectangle=rectangles(n, grid.size, settings.cut_mix, generator),
-        plain=normalize(plain),
+        plain=grid.normalize(plain),
         geometry=torch.cat((geometry[:, :, :2], geometry[:, :, 2:] / grid.spacing_mm), 2),
         numbers=tuple(drawn),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -35,24 +36,44 @@ class SliceSet:
         self.size = torch.tensor(sizes, device=device)  # (slices, 2)
         self.spacing_mm = torch.tensor(spacings, dtype=torch.float32, device=device)
         areas = torch.tensor([h * w for h, w in sizes])
-        centers = heart_centers_mm(volumes)
-        self.center_mm = torch.tensor(
-            [centers.get(v.patient, (0.0, 0.0)) for v in volumes for _ in v.voxels], device=device
-        )  # (slices, 2)
+        self.patients = [v.patient for v in volumes for _ in v.voxels]
+        ends = accumulate(len(v.voxels) for v in volumes)
+        #: Number of the middle slice of each volume.
+        self.middle = [n - (len(v.voxels) + 1) // 2 for n, v in zip(ends, volumes, strict=True)]
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
+        self.waiting = self.offset[:0]  # numbers of slices still to be drawn
+        self.set_hearts(labelled_hearts(volumes))
         self.voxels = _flat([v.voxels for v in volumes], device)
         labels = [v.labels for v in volumes if v.labels is not None]
         self.labels = _flat(labels, device) if len(labels) == len(volumes) else None
 
+    def set_hearts(self, hearts_mm: Mapping[str, tuple[float, float]]) -> None:
+        """Take the center of each patient's heart, as of :func:`labelled_hearts`.
+
+        Hearts of patients that are left out are taken to lie at the center of the slice.
+        """
+        self.hearts_mm = dict(hearts_mm)
+        centers = [hearts_mm.get(patient, (0.0, 0.0)) for patient in self.patients]
+        self.center_mm = torch.tensor(centers, device=self.offset.device)  # (slices, 2)
+
     def __len__(self) -> int:
         return len(self.names)
 
+    def extent_mm(self, numbers: Tensor, grid: NetworkGrid) -> Tensor:
+        """(N, 2) rows and columns of slices on ``grid``, in mm."""
+        size = self.size[numbers]
+        return size * grid.slice_spacing_mm(size, self.spacing_mm[numbers])
+
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n,) slice numbers, drawn evenly and with replacement."""
-        return torch.randint(len(self), (n,), generator=generator, device=self.offset.device)
+        """(n,) slice numbers: every slice once, in random order, before any comes again."""
+        while len(self.waiting) < n:
+            order = torch.randperm(len(self), generator=generator, device=self.offset.device)
+            self.waiting = torch.cat((self.waiting, order))
+        drawn, self.waiting = self.waiting[:n], self.waiting[n:]
+        return drawn
 
     def sample(
-        self, numbers: Tensor, grid: NetworkGrid, transform: Tensor
+        self, numbers: Tensor, grid: NetworkGrid, transform: Tensor, nearest: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Slices interpolated bilinearly onto the grid; zero outside the slice.
 
@@ -60,12 +81,14 @@ class SliceSet:
             numbers: (N,) numbers of the slices.
             grid: of S pixels per side.
             transform: (N, 2, 3) affines as in :func:`~ctct.models.grid.centered_coordinates`.
+            nearest: take the nearest pixel instead.
 
         Returns:
             Intensities (N, 1, S, S) and labels (N, S, S), each the class with the largest
             interpolated share; None if the set has no labels.
         """
-        size, spacing = self.size[numbers], self.spacing_mm[numbers]
+        size = self.size[numbers]
+        spacing = grid.slice_spacing_mm(size, self.spacing_mm[numbers])
         coordinates = centered_coordinates(
             (grid.size, grid.size),
             torch.full_like(spacing, grid.spacing_mm),
@@ -76,6 +99,8 @@ class SliceSet:
         height, width = (size[:, k, None, None] for k in range(2))
         row = ((coordinates[..., 1] + 1) * height - 1) / 2
         column = ((coordinates[..., 0] + 1) * width - 1) / 2
+        if nearest:
+            row, column = row.round(), column.round()
         offset = self.offset[numbers][:, None, None]
 
         images = torch.zeros_like(row)
@@ -96,8 +121,8 @@ class SliceSet:
         return images[:, None], shares.argmax(0)
 
 
-def heart_centers_mm(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
-    """The center of each patient's heart, (row, column) from the center of the slices.
+def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
+    """The center of each patient's heart in mm, (row, column) from the center of the slices.
 
     The middle of the box around all labels of the patient; patients without any are left out.
     """

@@ -72,6 +72,18 @@ def test_labels_lie_there_at_another_spacing_as_well() -> None:
     assert torch.equal(labels, expected)
 
 
+def test_slices_stretched_to_the_grid_are_labelled_to_their_edge() -> None:
+    # 64 × 32 pixels fill the grid, whatever their spacing: rows 20 to 31 are its rows 10 to 15.
+    image = torch.full((1, 1, 64, 32), 10.0)
+    image[0, 0, 20:32, 4:9] = 200
+    grid = NetworkGrid(size=32, spacing_mm=1.0, stretch=True)
+    graph = SegmentationGraph(Certain(1, dark=2), Certain(1, dark=2), grid)
+    labels, _ = graph(image, torch.tensor([[3.0, 0.4]]))
+    expected = torch.full((1, 64, 32), 2, dtype=torch.uint8)
+    expected[0, 20:32, 4:9] = 1
+    assert torch.equal(labels, expected)
+
+
 def test_beyond_the_field_of_view_is_background() -> None:
     # The grid is 32 mm wide; of 48 rows of 1 mm it covers rows 8 to 39.
     graph = SegmentationGraph(

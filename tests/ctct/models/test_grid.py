@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ctct.errors import ConfigError
-from ctct.models.grid import NetworkGrid, centered_coordinates, normalize, sample
+from ctct.models.grid import NetworkGrid, centered_coordinates, sample, unit_range, z_score
 
 
 def spacing(row_mm: float, column_mm: float, n: int = 1) -> Tensor:
@@ -145,12 +145,12 @@ class TestSample:
 class TestNormalize:
     def test_worked_by_hand(self) -> None:
         # 1, 1, 3, 3: mean 2, standard deviation 1
-        found = normalize(torch.tensor([1.0, 1, 3, 3]).reshape(1, 1, 2, 2))
+        found = z_score(torch.tensor([1.0, 1, 3, 3]).reshape(1, 1, 2, 2))
         torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, -1, 1, 1]))
 
     def test_each_slice_for_itself(self) -> None:
         images = torch.cat((noise(1, 1, 8, 8), 50 + 9 * noise(1, 1, 8, 8)))
-        found = normalize(images, clip=100)
+        found = z_score(images, clip=100)
         torch.testing.assert_close(found.mean((1, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
         torch.testing.assert_close(found.std((1, 2, 3), correction=0), torch.ones(2))
 
@@ -158,12 +158,12 @@ class TestNormalize:
         image = torch.zeros(1, 1, 10, 10)
         # One pixel of 100: mean 0.01, deviation sqrt(0.01 · 0.99) = 0.0995, z = 9.95
         image[0, 0, 4, 4] = 1.0
-        assert normalize(image).max() == 4
-        assert normalize(image, clip=20).max().item() == pytest.approx(9.95, abs=0.01)
+        assert z_score(image).max() == 4
+        assert z_score(image, clip=20).max().item() == pytest.approx(9.95, abs=0.01)
 
     @pytest.mark.parametrize("value", [0.0, 0.1, -0.7, 1234.567, 65535.0, 3e30, 1e-20])
     def test_constant_slice_gives_zero(self, value: float) -> None:
-        found = normalize(torch.full((1, 1, 160, 160), value))
+        found = z_score(torch.full((1, 1, 160, 160), value))
         torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-6, rtol=0)
 
     @pytest.mark.parametrize("scale", [1e-6, 0.01, 1000.0, 1e30])
@@ -171,12 +171,32 @@ class TestNormalize:
     def test_scale_and_offset_do_not_matter(self, scale: float, offset: float) -> None:
         images = noise(2, 1, 16, 16)
         torch.testing.assert_close(
-            normalize(scale * (images + offset)), normalize(images), atol=1e-4, rtol=0
+            z_score(scale * (images + offset)), z_score(images), atol=1e-4, rtol=0
         )
 
     @pytest.mark.parametrize("peak", [65535.0, 2.0**32, 1e20, 3e38])
     def test_huge_intensities(self, peak: float) -> None:
         images = peak * noise(1, 1, 64, 64).clamp(-1, 1)
-        found = normalize(images)
+        found = z_score(images)
         assert found.isfinite().all()
         assert found.std() == pytest.approx(1, abs=0.01)
+
+
+class TestUnitRange:
+    def test_each_slice_for_itself(self) -> None:
+        images = torch.tensor([[[[-2.0, 0.0], [2.0, 6.0]]], [[[0.0, 1e30], [5e29, 0.0]]]])
+        expected = torch.tensor([[[[0.0, 0.25], [0.5, 1.0]]], [[[0.0, 1.0], [0.5, 0.0]]]])
+        torch.testing.assert_close(unit_range(images), expected)
+
+    def test_constant_slice_gives_zero(self) -> None:
+        assert unit_range(torch.full((1, 1, 4, 4), 7.0)).eq(0).all()
+
+
+def test_the_spacing_that_stretches_a_slice() -> None:
+    true_mm = torch.tensor([[0.7, 3.0]])
+    stretch = NetworkGrid(32, 1.5, stretch=True)
+    # 32 pixels of 1.5 mm are 48 mm: 16 rows of 3 mm, 96 columns of 0.5 mm
+    torch.testing.assert_close(
+        stretch.slice_spacing_mm((16, 96), true_mm), torch.tensor([[3.0, 0.5]])
+    )
+    assert NetworkGrid(32, 1.5).slice_spacing_mm((16, 96), true_mm) is true_mm

@@ -96,6 +96,9 @@ def test_the_published_method() -> None:
     assert (teaching.teacher, teaching.other_teacher_share) == ("student", 1.0)
     assert (teaching.pseudo_loss, teaching.confidence) == ("dice", 0.0)
     assert (paper.batches.cut_mix, paper.run.keep, optimization.ema_decay) == (0.0, "last", 0.0)
+    assert (paper.run.precision, paper.run.member_weights) == ("fp32", "equal")
+    pair = paper.pair
+    assert (pair.dropout_of, pair.drop_path, pair.intensities) == ("values", 0.2, "unit_range")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
 from lightning_fabric import Fabric
 
+from ctct.errors import ConfigError
 from ctct.training.config import TrainingConfig
 from ctct.training.setup import build_students, set_up
 
@@ -13,7 +15,7 @@ from ctct.training.setup import build_students, set_up
 def test_settings_tell_whether_there_were_imagenet_weights(
     acdc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reached: bool
 ) -> None:
-    monkeypatch.setattr("ctct.models.swin_unet._load_imagenet", lambda *arguments: reached)
+    monkeypatch.setattr("ctct.models.swin_unet.SwinUNet._load_imagenet", lambda *arguments: reached)
     networks = ("unet", "swin_unet")
     config = TrainingConfig(data=acdc, grid_size=64, networks=networks, pretrained=True)
     run = set_up(config, tmp_path, Fabric(accelerator="cpu"), resume=False)
@@ -23,6 +25,22 @@ def test_settings_tell_whether_there_were_imagenet_weights(
 
 
 def test_no_pretrained_asks_no_hub(acdc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctct.models.swin_unet._load_imagenet", pytest.fail)
+    monkeypatch.setattr("ctct.models.swin_unet.SwinUNet._load_imagenet", pytest.fail)
     config = TrainingConfig(data=acdc, grid_size=64, networks=("unet", "swin_unet"))
     build_students(config, Fabric(accelerator="cpu"), resume=False)
+
+
+def test_a_method_without_anything_to_learn_from(
+    acdc: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fabric = Fabric(accelerator="cpu")
+    config = TrainingConfig(data=acdc, grid_size=64, method="mean_teacher")
+    with pytest.raises(ConfigError, match="--method mean_teacher learns from scans without labels"):
+        set_up(config, tmp_path, fabric, resume=False)
+    for method, says_so in (("cross_teaching", True), ("labelled_only", False)):
+        caplog.clear()
+        settings = TrainingConfig(data=acdc, grid_size=64, method=method)
+        run = set_up(settings, tmp_path, fabric, resume=False)
+        assert len(run.unlabelled) == len(run.labelled)
+        assert ("every training patient has labels" in caplog.text) == says_so

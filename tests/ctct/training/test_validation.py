@@ -57,3 +57,15 @@ class TestValidate:
         assert tuple(found.values()) == pytest.approx(scores, abs=1e-6)
         assert found_weights == pytest.approx(weights, abs=1e-6)
         assert graph.member_weights.tolist() == pytest.approx(weights, abs=1e-6)
+
+    def test_equal_weights(self) -> None:
+        """They stay equal where the U-Net is right and the Transformer wrong."""
+        labels = np.zeros((2, 40, 30), np.uint8)
+        labels[:, 10:20, 8:20] = self.LV
+        volume = Volume("a", "x", np.uint8(100) * (labels > 0), labels, (1, 1))
+        networks = Constant(self.LV), Constant(self.NOTHING)
+        graph = SegmentationGraph(*networks, NetworkGrid(64, 1.0), (0.9, 0.1))
+        weights, found = validate(graph, [volume], equal_weights=True)
+        assert weights == (0.5, 0.5)
+        assert (found["cnn"], found["transformer"]) == pytest.approx((1, 2 / 3), abs=1e-6)
+        assert graph.member_weights.tolist() == [0.5, 0.5]

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ctct.models.grid import normalize, sample
-from ctct.training.data.augment import Augmentation
+from ctct.models.grid import sample, z_score
+from ctct.training.data.augment import AUGMENTATIONS, Augmentation
 
 OFF = {
     "rotation_degrees": 0,
@@ -53,6 +53,19 @@ class TestGeometry:
         turns = {tuple(turn.flatten().tolist()) for turn in linear + 0.0}
         assert turns == {(1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)}
 
+    def test_as_in_the_code_of_the_paper(self) -> None:
+        """Half in quarter turns with one flip, a quarter rotated, a quarter unchanged."""
+        linear = AUGMENTATIONS["paper"].geometry(4000, generator())[:, :, :2]
+        is_mirrored = torch.linalg.det(linear) < 0
+        angle = torch.atan2(linear[:, 1, 0], linear[:, 0, 0])
+        is_unchanged = (linear - torch.eye(2)).abs().amax((1, 2)) == 0
+        is_rotated = ~is_mirrored & ~is_unchanged
+        for found, share in ((is_mirrored, 0.5), (is_rotated, 0.25), (is_unchanged, 0.25)):
+            assert found.float().mean() == pytest.approx(share, abs=0.03)  # deviation 0.008
+        assert angle[is_rotated].abs().max() <= math.radians(20)
+        matrices = {tuple(m.flatten().tolist()) for m in linear[is_mirrored].round() + 0.0}
+        assert matrices == {(1, 0, 0, -1), (-1, 0, 0, 1), (0, 1, 1, 0), (0, -1, -1, 0)}
+
     def test_flips(self) -> None:
         linear = only(flip=0.5).geometry(64, generator())[:, :, :2]
         assert {tuple(flip.diagonal().tolist()) for flip in linear} == {
@@ -84,7 +97,7 @@ class TestIntensity:
     def test_no_strength_is_the_identity(self, images: torch.Tensor) -> None:
         # Up to a factor, which the normalization that follows takes out.
         found = only().intensity(images, generator())
-        torch.testing.assert_close(normalize(found), normalize(images), atol=1e-5, rtol=0)
+        torch.testing.assert_close(z_score(found), z_score(images), atol=1e-5, rtol=0)
 
     def test_gamma_bends_the_contrast_curve(self, images: torch.Tensor) -> None:
         found = only(gamma=0.5).intensity(images, generator())

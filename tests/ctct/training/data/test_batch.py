@@ -45,7 +45,7 @@ class TestDrawBatch:
         settings = config(augmentation="paper", cut_mix=0.0).batches
         generator = torch.Generator().manual_seed(0)
         sides = []
-        for _ in range(20):
+        for _ in range(40):
             drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, 32)
             assert drawn.images.shape[2:] == drawn.labels.shape[1:] == drawn.rectangle.shape[1:]
             sides.append(drawn.labels.shape[-1])
@@ -53,8 +53,11 @@ class TestDrawBatch:
                 assert ((drawn.labels == 3).sum((1, 2)) - 144).abs().max() < 12
                 rows = torch.arange(32.0)[:, None] - 15.5
                 assert (rows * (drawn.labels == 3)).sum((1, 2)).abs().max() < 144 * 0.5
-        assert 5 <= sides.count(32) <= 15  # half of 20, standard deviation 2.2
-        assert sides.count(64) == 20 - sides.count(32)
+        assert 12 <= sides.count(32) <= 28  # half of 40, standard deviation 3.2
+        assert sides.count(64) == 40 - sides.count(32)
+        settings = config(augmentation="paper", heart_crop_share=1.0).batches
+        drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, 32)
+        assert drawn.labels.shape[-1] == 32
 
 
 def test_shards_of_two_processes_are_the_batch() -> None:
@@ -130,3 +133,18 @@ class TestAlign:
         aligned, weight = batch.align_and_mix(maps)
         assert aligned[:, 0, 4, [0, 7]].tolist() == [[10, 0], [20, 0], [0, 10], [0, 20]]
         assert torch.equal(weight, 1 - batch.labelled_pixels())
+
+
+def test_random_crops_lie_within_the_slice() -> None:
+    # A slice of 96 × 40 pixels of 1 mm, bright everywhere, on a grid of 48 mm: rows leave 24 mm of
+    # room either way, columns none, so they are always seen whole with 4 mm beyond each end.
+    voxels = np.full((1, 96, 40), 100, np.uint8)
+    voxels[0, :48] = 200
+    slices = SliceSet([Volume("a", "a", voxels, voxels % 4, (1, 1))])
+    settings = config(batch=64, augmentation="paper").batches
+    grid = NetworkGrid(32, 1.5, intensities="unit_range")
+    images = draw_batch(slices, None, settings, grid, torch.Generator().manual_seed(0)).images
+    assert images.amin() == 0  # beyond the columns
+    assert images.amax() == 1
+    brightest = (images == 1).float().mean((1, 2, 3))
+    assert brightest.std() > 0.1  # the share of the bright half differs from crop to crop

@@ -10,7 +10,7 @@ from torch import Tensor
 from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.models.grid import NetworkGrid, sample
-from ctct.training.data.slices import SliceSet, heart_centers_mm
+from ctct.training.data.slices import SliceSet, labelled_hearts
 
 
 def generator() -> torch.Generator:
@@ -32,13 +32,16 @@ def volume(
     return Volume(patient, f"{patient}_x", np.uint8(200) * (labels == 3), labels, spacing_mm)
 
 
-def test_draw_is_even_and_the_generator_decides() -> None:
+def test_every_slice_is_drawn_once_before_any_comes_again() -> None:
     slices = SliceSet([volume("a"), volume("b")])
     assert len(slices) == 4
     assert slices.names == ["a_x slice 0", "a_x slice 1", "b_x slice 0", "b_x slice 1"]
-    numbers = slices.draw(400, generator())
-    assert torch.bincount(numbers).min() > 70  # 100 expected, standard deviation 9
-    assert torch.equal(numbers, slices.draw(400, generator()))
+    order = generator()
+    numbers = torch.cat([slices.draw(3, order) for _ in range(8)]).reshape(6, 4)  # six epochs
+    assert numbers.sort(1).values.tolist() == [[0, 1, 2, 3]] * 6
+    assert len({tuple(epoch) for epoch in numbers.tolist()}) > 1
+    again = SliceSet([volume("a"), volume("b")])
+    assert torch.equal(again.draw(24, generator()).reshape(6, 4), numbers)
 
 
 def test_nothing_to_take_slices_from() -> None:
@@ -96,6 +99,32 @@ def test_without_labels() -> None:
     assert slices.sample(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1))[1] is None
 
 
+def test_the_nearest_pixel() -> None:
+    # Pixels of 2 mm on a grid of 1 mm: grid pixel i of 64 lies at (i - 31.5) mm, and pixel j of 4
+    # at (2 j - 3) mm. So grid pixels 28 to 35 show pixels 0, 0, 1, 1, 2, 2, 3, 3.
+    rows = np.arange(4, dtype=np.uint8)[None, :, None].repeat(4, 2)  # (1, 4, 4)
+    slices = SliceSet([Volume("a", "x", 60 * rows, rows, (2, 2))])
+    images, labels = slices.sample(torch.tensor([0]), NetworkGrid(64, 1.0), identity(1), True)
+    assert labels is not None
+    assert images[0, 0, 27:37, 32].tolist() == [0, 0, 0, 60, 60, 120, 120, 180, 180, 0]
+    assert labels[0, 27:37, 32].tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3, 0]
+
+
+def test_a_slice_stretched_to_the_grid() -> None:
+    # 16 × 32 pixels fill all of 32 × 32, so that each row appears twice.
+    rows = np.arange(16, dtype=np.uint8)[None, :, None].repeat(32, 2)
+    slices = SliceSet([Volume("a", "x", rows, None, (0.7, 3))])
+    grid = NetworkGrid(32, 1.5, stretch=True)
+    images, _ = slices.sample(torch.tensor([0]), grid, identity(1), nearest=True)
+    assert images[0, 0, :, 5].tolist() == [n // 2 for n in range(32)]
+    # 32 pixels of 1.5 mm along both sides; as acquired, 16 · 0.7 and 32 · 3 mm
+    torch.testing.assert_close(
+        slices.extent_mm(torch.tensor([0]), grid), torch.tensor([[48.0, 48.0]])
+    )
+    extent_mm = slices.extent_mm(torch.tensor([0]), NetworkGrid(32, 1.5))
+    torch.testing.assert_close(extent_mm, torch.tensor([[11.2, 96.0]]))
+
+
 def test_where_the_heart_lies() -> None:
     # 9 × 9 pixels of 2 × 1 mm, whose middle is pixel (4, 4). In one frame rows 1 to 3 and columns
     # 5 to 7, in the other rows 2 to 5 and column 6: rows 1 to 5, columns 5 to 7 in all.
@@ -106,6 +135,6 @@ def test_where_the_heart_lies() -> None:
         frames.append(Volume("a", f"a_{rows.start}", labels, labels, (2, 1)))
     nothing = np.zeros((1, 9, 9), np.uint8)
     others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
-    assert heart_centers_mm([*frames, *others]) == {"a": (-2.0, 2.0)}
+    assert labelled_hearts([*frames, *others]) == {"a": (-2.0, 2.0)}
     centers = SliceSet([*frames, others[0]]).center_mm
     assert centers.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
