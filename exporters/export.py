@@ -117,7 +117,7 @@ def export(
     pair = load_pair()
     prepare_folder(folder)
     artifacts = [_export(pair, name, folder, request, on_stage) for name in request.formats]
-    if pair.heart_crop_size:
+    if pair.heart_crop:
         pair = load_pair(heart_crop=True)
         names = [name for name in request.formats if FORMATS[name].heart_crop]
         artifacts += [_export(pair, name, folder, request, on_stage) for name in names]

@@ -46,7 +46,7 @@ class TrainedPair:
     Attributes:
         model_file: the file of the weights.
         graph: the graph in PyTorch and float32.
-        heart_crop_size: pixels per side of the heart crop's grid; 0 for a pair not trained for it.
+        heart_crop: the heart crop's grid; None for a pair not trained for it.
         stem: name of the exported files, without their suffix.
         metadata: description of the model for the exported files.
 
@@ -69,11 +69,11 @@ class TrainedPair:
         self.model_file = find_model(model)
         self.graph, description = load_checkpoint(self.model_file.path)
         self.graph.variant = variant
-        has_heart_crop = self.graph.other_statistics is not None
-        self.heart_crop_size = int(description.config["heart_crop_size"]) if has_heart_crop else 0
+        self.heart_crop = self.graph.heart_crop
         self.stem = STEM
         if heart_crop:
-            self.graph.set_grid(self.heart_crop_size)
+            assert self.heart_crop is not None
+            self.graph.set_grid(self.heart_crop.size)
             self.stem = f"{STEM}.heart_crop"
         self._verify_on, self._calibration = verify_on, calibration
         texts: dict[str, Any] = {
@@ -82,13 +82,20 @@ class TrainedPair:
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
-            "grid": vars(self.graph.grid),
+            "grid": self._grid(heart_crop),
             **(metadata or {}),
             **vars(replace(description, **texts)),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},
             "variant": variant.to_dict(),
         }
         self.to_onnx = cache(self._to_onnx)
+
+    def _grid(self, on_heart: bool) -> dict[str, Any]:
+        """What a caller must know of the grid to crop slices for it."""
+        grid = dict(vars(self.graph.grid))
+        if on_heart and self.heart_crop:
+            grid["heart_extent_mm"] = self.heart_crop.extent_mm
+        return grid
 
     @cached_property
     def reference(self) -> list[Segmentation]:

@@ -124,6 +124,7 @@ class Batch:
         for part in self.parts:
             slices = part.crop.cut(part.job.slices[part.span, None])  # (N, 1, H, W)
             spacing_mm = np.array([part.job.spacing_mm] * len(part), np.float32)  # (N, 2)
+            spacing_mm *= part.crop.scale
             pairs.append((slices, spacing_mm))
         if len(pairs) == 1:
             return np.ascontiguousarray(pairs[0][0]), pairs[0][1]

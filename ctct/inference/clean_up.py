@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
+from ctct.measurement.heart_box import largest_component
 from ctct.measurement.masks import Mask, count_sides
 from ctct.measurement.regions import APEX, region_of_slices
 
@@ -39,8 +40,8 @@ def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     rows, columns = bounding_box(labels)
     cut = np.ascontiguousarray(labels[..., rows, columns])
     for frame, out in zip(cut, cleaned[..., rows, columns], strict=True):
-        rv = _largest(frame == VALUE[RV])
-        wall = _largest(np.isin(frame, (VALUE[MYO], VALUE[LV])))
+        rv = largest_component(frame == VALUE[RV])
+        wall = largest_component(np.isin(frame, (VALUE[MYO], VALUE[LV])))
         muscle, blood = (wall & (frame == VALUE[s]) for s in (MYO, LV))
         main, others = _pieces_within(muscle, rv, blood)
         axis = _Axis.of(main, wall)
@@ -54,33 +55,6 @@ def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
             _fill_ring(slice_, removed, axis)
         _remove_below_apex(out)
     return cleaned
-
-
-def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Keep the largest 3-D component of each structure in each frame; the rest is background.
-
-    Args:
-        labels: (T, Z, H, W) label map.
-
-    Returns:
-        A new array of the same shape. Voxels that touch at a corner are connected.
-    """
-    kept = np.zeros_like(labels)
-    rows, columns = bounding_box(labels)
-    cut = np.ascontiguousarray(labels[..., rows, columns])
-    for frame, out in zip(cut, kept[..., rows, columns], strict=True):
-        for structure in STRUCTURES:
-            out[_largest(frame == VALUE[structure])] = VALUE[structure]
-    return kept
-
-
-def _largest(mask: Mask) -> Mask:
-    """The largest 3-D component of a mask (Z, H, W)."""
-    components, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    if count <= 1:
-        return mask
-    largest: Mask = components == np.bincount(components.ravel())[1:].argmax() + 1
-    return largest
 
 
 @dataclass(frozen=True)

@@ -6,27 +6,24 @@ padded with zeros, without any change of the answer.
 
 The heart fills a part of that, at nearly the same place in all slices and frames. Once a few slices
 have shown where it is, the others only need a crop around it, for a smaller grid of the same
-spacing, if the model has a graph for that.
+spacing, if the model has a graph for that. Some models want hearts of one size there: then the
+graph is told another pixel spacing than the true one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ctct.inference.clean_up import keep_largest_components
-from ctct.labels import LV, VALUE
+from ctct.measurement.heart_box import MARGIN_MM, heart_box
 
 #: Sizes are rounded up to a multiple of this, or one more, so that most studies share batches.
 STEP = 16
-
-#: Room that a heart crop must leave on each side of the heart.
-MARGIN_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,14 @@ class Crop:
         start: its first row and column; negative where it begins outside the slice.
         size: its rows and columns.
         on_heart: whether it is for the graph for heart crops, or for that of whole slices.
+        scale: the pixel spacing that the graph is told, relative to the true one; above 1, a heart
+            looks larger than it is.
     """
 
     start: tuple[int, int]
     size: tuple[int, int]
     on_heart: bool = False
+    scale: float = 1.0
 
     def cut(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The rectangle (…, *size) of ``array`` (…, H, W), zero beyond it."""
@@ -92,7 +92,10 @@ def visible_extent(spacing_mm: float, grid: Mapping[str, Any]) -> int:
 
 
 def visible_crop(
-    native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
+    native: tuple[int, ...],
+    spacing_mm: tuple[float, float],
+    grid: Mapping[str, Any] | None,
+    scale: float = 1.0,
 ) -> Crop:
     """The crop of the extent visible to a grid.
 
@@ -103,8 +106,8 @@ def visible_crop(
     sizes = []
     for pixels, mm in zip(native, spacing_mm, strict=True):
         odd = pixels % 2
-        sizes.append(_rounded(min(visible_extent(mm, grid), pixels) - odd) + odd)
-    return centered_crop(native, tuple(sizes))
+        sizes.append(_rounded(min(visible_extent(scale * mm, grid), pixels) - odd) + odd)
+    return replace(centered_crop(native, tuple(sizes)), scale=scale)
 
 
 def heart_crop(
@@ -115,22 +118,23 @@ def heart_crop(
     Args:
         labels: (Z, H, W) of slices of one frame, in their order, without clean-up.
         spacing_mm: (row, column).
-        grid: ``size`` and ``spacing_mm`` of the grid.
+        grid: ``size`` and ``spacing_mm`` of the grid, and ``heart_extent_mm``, to which all hearts
+            are scaled, if they are.
 
     Returns:
         None where there is no heart, or it does not fit with :data:`MARGIN_MM` around it.
     """
-    heart = keep_largest_components(labels[None])[0]
-    if not (heart == VALUE[LV]).any():
+    box = heart_box(labels)
+    if box is None:
         return None
-    pixels = np.argwhere(heart.any(0))
-    first, last = pixels.min(0), pixels.max(0)
-    extent_mm = (last - first + 1) * spacing_mm
-    if extent_mm.max() + 2 * MARGIN_MM > grid["size"] * grid["spacing_mm"]:
+    extent_mm = box.extent_mm(spacing_mm)
+    wanted_mm = grid.get("heart_extent_mm") or extent_mm
+    if wanted_mm + 2 * MARGIN_MM > grid["size"] * grid["spacing_mm"]:
         return None
-    size = [_rounded(visible_extent(mm, grid)) for mm in spacing_mm]
-    start = np.round((first + last - np.array(size) + 1) / 2).astype(int)
-    return Crop((int(start[0]), int(start[1])), (size[0], size[1]), on_heart=True)
+    scale = wanted_mm / extent_mm
+    size = [_rounded(visible_extent(scale * mm, grid)) for mm in spacing_mm]
+    row, column = (round(at - (n - 1) / 2) for at, n in zip(box.center, size, strict=True))
+    return Crop((row, column), (size[0], size[1]), on_heart=True, scale=scale)
 
 
 def touches_edge(
@@ -143,7 +147,7 @@ def touches_edge(
     rectangle = crop.cut(labels) > 0
     near = []
     for n, mm in zip(crop.size, spacing_mm, strict=True):
-        from_center_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm
+        from_center_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm * crop.scale
         near.append(from_center_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
     above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]
     return np.logical_or(above_or_below.any(axis=(1, 2)), beside.any(axis=(1, 2)))

@@ -10,12 +10,10 @@ from typing import Any
 
 from ctct.inference.batching import Job, Part
 from ctct.inference.crop import heart_crop, touches_edge, visible_crop
+from ctct.measurement.heart_box import SEARCH_SCALES, SEARCH_STEP
 
 #: Frames from which on a study is a cine, whose frames all run on one heart crop.
 MIN_CINE_FRAMES = 6
-
-#: The heart is searched for in every third slice of a volume, from the first on.
-SEARCH_STEP = 3
 
 
 def stages(
@@ -26,7 +24,8 @@ def stages(
     Args:
         job: the study.
         grid: ``size`` and ``spacing_mm`` of the networks' grid; None where it is unknown.
-        heart_crop_grid: the same of the smaller grid; None without a graph for heart crops.
+        heart_crop_grid: the same of the smaller grid, with ``heart_extent_mm`` if hearts are scaled
+            to that size on it; None without a graph for heart crops.
     """
     study = job.study
     size, spacing_mm = job.slices.shape[1:], job.spacing_mm
@@ -36,21 +35,26 @@ def stages(
         yield [Part(job, visible, every)]
         return
     is_cine = study.frames >= MIN_CINE_FRAMES
+    # Where hearts are scaled to one size, labels of the whole grid only show the way.
+    is_scaled = bool(heart_crop_grid.get("heart_extent_mm"))
     volumes = [slice(first, first + z) for first in range(0, every.stop, z)]
     for volume in volumes[:1] if is_cine else volumes:
         thirds = [
             slice(volume.start + offset, volume.stop, SEARCH_STEP)
             for offset in range(min(SEARCH_STEP, z))
         ]
-        yield [Part(job, visible, thirds[0])]
-        crop = heart_crop(job.labels[thirds[0]], spacing_mm, heart_crop_grid) or visible
+        crop = None
+        for scale in SEARCH_SCALES if is_scaled else SEARCH_SCALES[:1]:
+            yield [Part(job, visible_crop(size, spacing_mm, grid, scale), thirds[0])]
+            if crop := heart_crop(job.labels[thirds[0]], spacing_mm, heart_crop_grid):
+                break
+        if crop is None and is_scaled:  # the labels are those of the last scale
+            yield [Part(job, visible, every if is_cine else volume)]
+            continue
         # All frames of a cine run alike, or this one's volume would stand apart in the curve.
-        rest = [every] if is_cine else thirds[1:]
+        rest = [every] if is_cine else [volume] if is_scaled else thirds[1:]
         if rest:
-            yield [Part(job, crop, span) for span in rest]
+            yield [Part(job, crop or visible, span) for span in rest]
         for frame in volumes if is_cine else [volume]:
-            if (
-                crop.on_heart
-                and touches_edge(job.labels[frame], crop, spacing_mm, heart_crop_grid).any()
-            ):
+            if crop and touches_edge(job.labels[frame], crop, spacing_mm, heart_crop_grid).any():
                 yield [Part(job, visible, frame)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ctct.errors import ConfigError
 from ctct.model_files.variant import Variant
-from ctct.models.grid import NetworkGrid, sample
+from ctct.models.grid import HeartCrop, NetworkGrid, sample
 from ctct.models.normalization import OtherStatistics, for_other_grid
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
@@ -29,8 +29,8 @@ class SegmentationGraph(nn.Module):
         grid: the networks' grid.
         member_weights: share of each network in the mean of the class probabilities.
         variant: networks that count, and further outputs.
-        heart_crop: whether it also runs on smaller grids, with statistics of batch normalization
-            for these.
+        heart_crop: a smaller grid on which it also runs, with statistics of batch normalization for
+            it; None without one.
 
     Shape:
         - ``slices``: (N, 1, H, W) float32, raw intensities at native resolution.
@@ -47,7 +47,7 @@ class SegmentationGraph(nn.Module):
         grid: NetworkGrid,
         member_weights: tuple[float, float] = (0.5, 0.5),
         variant: Variant | None = None,
-        heart_crop: bool = False,
+        heart_crop: HeartCrop | None = None,
     ) -> None:
         super().__init__()
         if min(member_weights) < 0 or sum(member_weights) <= 0:
@@ -60,6 +60,7 @@ class SegmentationGraph(nn.Module):
         self.register_buffer("member_weights", weights / weights.sum())
         self.member_weights: Tensor
         self.full_size = grid.size
+        self.heart_crop = heart_crop
         self.other_statistics = OtherStatistics(self) if heart_crop else None
 
     @contextmanager
@@ -120,15 +121,27 @@ class SegmentationGraph(nn.Module):
             return labels, disagreement, probabilities
         return labels, disagreement
 
-    def resample_to_grid(self, slices: Tensor, spacing_mm: Tensor) -> Tensor:
-        """The networks' input (N, 1, S, S) of slices (N, 1, H, W): resampled and normalized."""
+    def resample_to_grid(
+        self, slices: Tensor, spacing_mm: Tensor, view: Tensor | None = None
+    ) -> Tensor:
+        """The networks' input (N, 1, S, S) of slices (N, 1, H, W): resampled and normalized.
+
+        Args:
+            slices: raw intensities.
+            spacing_mm: (N, 2).
+            view: (N, 2, 3) affine in millimeters about the center, from the grid to the slice;
+                identity when left out.
+        """
         size = (self.grid.size, self.grid.size)
         spacing_mm = self.grid.slice_spacing_mm((slices.shape[-2], slices.shape[-1]), spacing_mm)
-        return self.grid.normalize(sample(slices, spacing_mm, size, self._spacing_like(spacing_mm)))
+        grid_mm = self._spacing_like(spacing_mm)
+        return self.grid.normalize(sample(slices, spacing_mm, size, grid_mm, view))
 
-    def member_probabilities(self, slices: Tensor, spacing_mm: Tensor) -> tuple[Tensor, Tensor]:
+    def member_probabilities(
+        self, slices: Tensor, spacing_mm: Tensor, view: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Class probabilities (N, C, S, S) of the CNN and of the Transformer, on their grid."""
-        x = self.resample_to_grid(slices, spacing_mm)
+        x = self.resample_to_grid(slices, spacing_mm, view)
         return self._probabilities(self.cnn, x), self._probabilities(self.transformer, x)
 
     def _probabilities(self, network: nn.Module, x: Tensor) -> Tensor:
@@ -142,10 +155,23 @@ class SegmentationGraph(nn.Module):
         restored = [undo_orientation(p[i], *o) for i, o in enumerate(ORIENTATIONS)]
         return torch.stack(restored).mean(0)
 
-    def resample_to_native(self, maps: Tensor, size: tuple[int, int], spacing_mm: Tensor) -> Tensor:
-        """Maps (N, C, S, S) on the networks' grid back at native (N, C, H, W); zero beyond it."""
+    def resample_to_native(
+        self,
+        maps: Tensor,
+        size: tuple[int, int],
+        spacing_mm: Tensor,
+        view: Tensor | None = None,
+    ) -> Tensor:
+        """Maps (N, C, S, S) on the networks' grid back at native (N, C, H, W); zero beyond it.
+
+        ``view`` is that of :meth:`resample_to_grid`, the way there.
+        """
+        back = None
+        if view is not None:
+            linear = torch.linalg.inv(view[:, :, :2])
+            back = torch.cat((linear, -linear @ view[:, :, 2:]), 2)
         spacing_mm = self.grid.slice_spacing_mm(size, spacing_mm)
-        return sample(maps, self._spacing_like(spacing_mm), size, spacing_mm)
+        return sample(maps, self._spacing_like(spacing_mm), size, spacing_mm, back)
 
     def _spacing_like(self, spacing_mm: Tensor) -> Tensor:
         return torch.full_like(spacing_mm, self.grid.spacing_mm)

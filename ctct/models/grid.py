@@ -59,6 +59,19 @@ class NetworkGrid:
         return INTENSITIES[self.intensities](images)
 
 
+@dataclass(frozen=True)
+class HeartCrop:
+    """A smaller grid of the same spacing, around the heart.
+
+    Attributes:
+        size: pixels per side.
+        extent_mm: the longer side of every heart on it; 0 where hearts keep their true size.
+    """
+
+    size: int
+    extent_mm: float = 0.0
+
+
 def centered_coordinates(
     out_size: tuple[int, int],
     out_spacing_mm: Tensor,

@@ -9,7 +9,7 @@ from torch import nn
 
 from ctct.errors import ConfigError, RuntimeUnavailableError
 from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import NetworkGrid
+from ctct.models.grid import HeartCrop, NetworkGrid
 from ctct.models.names import SWIN_HYBRID, SWIN_UNET, TIMM, UNET, unknown_network
 from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
@@ -46,8 +46,14 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
             stretch=config.get("grid") == "resize",
             intensities=config.get("intensities", "z_score"),
         ),
-        heart_crop=bool(config.get("heart_crop_size", 0)),
+        heart_crop=heart_crop(config),
     )
+
+
+def heart_crop(config: Mapping[str, Any]) -> HeartCrop | None:
+    """The smaller grid around the heart of a configuration, if it has one."""
+    size = config.get("heart_crop_size", 0)
+    return HeartCrop(size, config.get("heart_extent_mm", 0.0)) if size else None
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,6 +144,13 @@ class PairSettings(Settings):
         "batches are drawn; steps on it are faster, and cines can be run on it. 0 for none.",
     )
 
+    heart_extent_mm: float = Field(
+        default=0.0,
+        ge=0,
+        description="Extent to which every heart is scaled on the smaller grid, so that small and "
+        "large hearts look alike to the networks; 0 for its true size.",
+    )
+
     @field_validator("networks", mode="before")
     @classmethod
     def _check_networks(cls, networks: Any) -> Any:
@@ -158,6 +165,12 @@ class PairSettings(Settings):
             raise ConfigError(
                 f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
                 f"{self.grid_size} pixels; got {self.heart_crop_size}"
+            )
+        room_mm = self.heart_crop_size * self.grid_spacing_mm - 12
+        if self.heart_extent_mm and not 20 <= self.heart_extent_mm <= room_mm:
+            raise ConfigError(
+                f"--heart-extent-mm must lie in 20…{max(room_mm, 20):g}, which leaves 6 mm around "
+                f"the heart on the grid of --heart-crop-size; got {self.heart_extent_mm:g}"
             )
         if self.heart_crop_size and self.grid == "resize":
             raise ConfigError("--heart-crop-size needs --grid spacing; leave one of the two out")

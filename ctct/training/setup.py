@@ -17,7 +17,7 @@ from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
 from ctct.training.config import TrainingConfig
-from ctct.training.data.slices import SliceSet
+from ctct.training.data.slices import Heart, SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.methods import METHODS, Method
 from ctct.training.resume import load_resume, save_resume
@@ -86,7 +86,7 @@ class TrainingRun:
             "seconds": self.seconds,
             "best": self.best,
             "waiting": [slices.waiting.tolist() for slices in (self.labelled, self.unlabelled)],
-            "hearts_mm": self.unlabelled.hearts_mm,
+            "hearts": self.unlabelled.hearts,
             "origin": self.origin,
         }
         save_resume(self.folder, *self._saved_parts(), state)
@@ -103,7 +103,8 @@ class TrainingRun:
         waiting = state.get("waiting", [[], []])
         for slices, numbers in zip((self.labelled, self.unlabelled), waiting, strict=True):
             slices.waiting = slices.waiting.new_tensor(numbers)
-        self.unlabelled.set_hearts(state.get("hearts_mm", self.unlabelled.hearts_mm))
+        if (hearts := state.get("hearts")) is not None:
+            self.unlabelled.set_hearts({patient: Heart(*h) for patient, h in hearts.items()})
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"

@@ -117,7 +117,7 @@ def _backward(
         micro_batch(run.config.batches, run.micro_batches),
         run.students.grid,
         run.generator,
-        run.config.pair.heart_crop_size,
+        run.students.heart_crop,
     )
     batch = shard(batch, run.fabric.global_rank, run.fabric.world_size)
     teachers = (run.averaged.cnn, run.averaged.transformer)

@@ -77,7 +77,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             progress = run.step / steps
             set_rates(run.optimizer, config, progress)
             unlabelled_weight = unlabelled_weight_at(config, progress)
-            if unlabelled_weight is not None and config.pair.heart_crop_size:
+            if unlabelled_weight is not None and run.students.heart_crop:
                 locate_unlabelled(run)
             losses, batch = take_step(run, unlabelled_weight)
             recent.add(run.step, losses, batch)
@@ -147,12 +147,12 @@ def locate_unlabelled(run: TrainingRun) -> None:
     """Find the hearts of patients without labels when they are first needed, and now and then."""
     if run.unlabelled.labels is not None:
         return
-    if run.unlabelled.hearts_mm and run.step % run.config.run.validate_every:
+    if run.unlabelled.hearts is not None and run.step % run.config.run.validate_every:
         return
     with run.fabric.autocast():
-        hearts_mm = find_hearts(run.averaged, run.unlabelled)
-    log.info("step %d: found the hearts of %d patients without labels", run.step, len(hearts_mm))
-    run.unlabelled.set_hearts(hearts_mm)
+        hearts = find_hearts(run.averaged, run.unlabelled)
+    log.info("step %d: found the hearts of %d patients without labels", run.step, len(hearts))
+    run.unlabelled.set_hearts(hearts)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,14 @@ from torch import Tensor
 from ctct.datasets.collection import Volume
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.labels import STRUCTURES
+from ctct.measurement.heart_box import (
+    MARGIN_MM,
+    SEARCH_SCALES,
+    SEARCH_STEP,
+    heart_box,
+)
 from ctct.models.graph import SegmentationGraph
+from ctct.models.grid import HeartCrop
 
 #: Weights of the CNN alone and of the Transformer alone.
 ALONE = {"cnn": (1.0, 0.0), "transformer": (0.0, 1.0)}
@@ -68,32 +76,71 @@ def score(graph: SegmentationGraph, volumes: Sequence[Volume]) -> dict[str, dict
     }
 
 
-def _predict(
-    graph: SegmentationGraph, volumes: Sequence[Volume]
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Probabilities (Z, C, S, S) of both networks on their grid, and the spacing of the slices."""
+@dataclass(frozen=True)
+class _Prediction:
+    """Probabilities (Z, C, S, S) of both networks on a grid, and how slices lie on it."""
+
+    members: tuple[Tensor, Tensor]
+    spacing_mm: Tensor
+    view: Tensor | None = None
+
+
+def _predict(graph: SegmentationGraph, volumes: Sequence[Volume]) -> list[_Prediction]:
+    """As prediction does it: a pair with a heart crop finds the heart, then takes the crop."""
     device = graph.member_weights.device
     predictions = []
     for volume in volumes:
-        spacing = torch.tensor(volume.spacing_mm, device=device).expand(len(volume.voxels), 2)
+        spacing_mm = torch.tensor(volume.spacing_mm, device=device).expand(len(volume.voxels), 2)
         slices = torch.from_numpy(volume.voxels)[:, None].float().to(device)
-        predictions.append((*graph.member_probabilities(slices, spacing), spacing))
+        crop = graph.heart_crop
+        view = find_view(graph, crop, slices, spacing_mm) if crop else None
+        with graph.on_grid(graph.grid.size if crop is None or view is None else crop.size):
+            members = graph.member_probabilities(slices, spacing_mm, view)
+        predictions.append(_Prediction(members, spacing_mm, view))
     return predictions
+
+
+def find_view(
+    graph: SegmentationGraph, crop: HeartCrop, slices: Tensor, spacing_mm: Tensor
+) -> Tensor | None:
+    """Affines (N, 2, 3) from the heart crop's grid to the slices, found in every third slice.
+
+    Returns:
+        None where there is no heart, or it does not fit the crop.
+    """
+    row_mm, column_mm = spacing_mm[0].tolist()
+    for scale in SEARCH_SCALES if crop.extent_mm else SEARCH_SCALES[:1]:
+        labels = graph(slices[::SEARCH_STEP], spacing_mm[::SEARCH_STEP] * scale)[0]
+        if box := heart_box(labels.cpu().numpy()):
+            break
+    else:
+        return None
+    extent_mm = box.extent_mm((row_mm, column_mm))
+    wanted_mm = crop.extent_mm or extent_mm
+    if wanted_mm + 2 * MARGIN_MM > crop.size * graph.grid.spacing_mm:
+        return None
+    view = torch.eye(2, 3, device=slices.device) * (extent_mm / wanted_mm)
+    (row, column), (rows, columns) = box.center, labels.shape[1:]
+    view[0, 2] = (row - (rows - 1) / 2) * row_mm
+    view[1, 2] = (column - (columns - 1) / 2) * column_mm
+    return view.expand(len(slices), 2, 3)
 
 
 def _dice(
     graph: SegmentationGraph,
-    predictions: Sequence[tuple[Tensor, Tensor, Tensor]],
+    predictions: Sequence[_Prediction],
     volumes: Sequence[Volume],
     weights: tuple[float, float],
 ) -> dict[str, float]:
     """Mean over the volumes of each structure's Dice, of the weighted mean of both networks."""
     scores = []
-    for (cnn, transformer, spacing), volume in zip(predictions, volumes, strict=True):
+    for prediction, volume in zip(predictions, volumes, strict=True):
         assert volume.labels is not None
         size = (volume.labels.shape[1], volume.labels.shape[2])
-        probabilities = weights[0] * cnn + weights[1] * transformer
-        labels = graph.resample_to_native(probabilities, size, spacing).argmax(1).cpu().numpy()
+        first, second = prediction.members
+        mean = weights[0] * first + weights[1] * second
+        native = graph.resample_to_native(mean, size, prediction.spacing_mm, prediction.view)
+        labels = native.argmax(1).cpu().numpy()
         scores.append(dice_by_structure(labels, volume.labels))
     return {s: float(np.mean([dice[s] for dice in scores])) for s in STRUCTURES}
 

@@ -26,7 +26,7 @@ class Augmentation:
             random right angle and flipped along one axis, half of the others rotated.
         crop: draw the position of the grid at random, within the slice.
         nearest: take the nearest pixel instead of interpolating.
-        scale: largest relative change of size either way.
+        scale: largest relative change of size; a scale and its inverse are equally probable.
         shift_mm: largest shift along each axis either way.
         gamma: largest |ln γ| of the contrast curve.
         bias_field: largest |ln gain| of the smooth multiplicative field.
@@ -59,7 +59,7 @@ class Augmentation:
 
         turns = torch.randint(4, (n,), generator=generator, device=device)
         angle = math.radians(self.rotation_degrees) * either_way()
-        scale = 1 + self.scale * either_way()
+        scale = (1 + self.scale) ** either_way()
         if self.exclusive:
             kind, axis = uniform(), uniform() < 0.5
             is_turned = kind < 0.5
@@ -113,6 +113,10 @@ AUGMENTATIONS = {
     ),
     "strong": Augmentation(),
 }
+
+
+#: Largest relative change of size on the whole grid, if hearts have one size on heart crops.
+WIDE_SCALE = 0.6
 
 
 def rectangles(

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ctct.models.grid import NetworkGrid, sample
+from ctct.models.grid import HeartCrop, NetworkGrid, sample
 from ctct.training.config import BatchSettings
-from ctct.training.data.augment import AUGMENTATIONS, rectangles
+from ctct.training.data.augment import AUGMENTATIONS, WIDE_SCALE, rectangles
 from ctct.training.data.slices import SliceSet
 
 
@@ -73,43 +73,50 @@ def draw_batch(
     settings: BatchSettings,
     grid: NetworkGrid,
     generator: torch.Generator,
-    heart_crop_size: int = 0,
+    heart_crop: HeartCrop | None = None,
 ) -> TrainingBatch:
     """A batch of ``settings.batch`` slices, all labelled if ``unlabelled`` is None.
 
-    With ``heart_crop_size``, ``settings.heart_crop_share`` of the batches, at random, are drawn on
-    a grid of that size and of the same spacing, around the patients' hearts.
+    With ``heart_crop``, ``settings.heart_crop_share`` of the batches, at random, are drawn on it,
+    around the patients' hearts. If it scales hearts to one size, they vary more in size on the
+    whole grid.
     """
     augmentation = AUGMENTATIONS[settings.augmentation]
-    is_heart_crop = heart_crop_size > 0 and bool(
-        torch.rand((), generator=generator, device=generator.device) < settings.heart_crop_share
-    )
-    if is_heart_crop:
-        grid = replace(grid, size=heart_crop_size)
+    if heart_crop is not None:
+        at_random = torch.rand((), generator=generator, device=generator.device)
+        if at_random >= settings.heart_crop_share:
+            if heart_crop.extent_mm:
+                augmentation = replace(augmentation, scale=WIDE_SCALE)
+            heart_crop = None
+        else:
+            grid = replace(grid, size=heart_crop.size)
     labelled_count = settings.batch if unlabelled is None else settings.labelled_batch_size
 
     def draw(slices: SliceSet, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Numbers of slices, the change of each one's geometry, and the position of its view."""
+        """Numbers of slices, the change of each one's geometry, and the view that it changes."""
         numbers, geometry = slices.draw(count, generator), augmentation.geometry(count, generator)
-        center = torch.zeros_like(geometry[:, :, 2])
-        if is_heart_crop:
-            center = slices.center_mm[numbers]
+        view = torch.eye(2, 3, device=geometry.device).repeat(count, 1, 1)
+        if heart_crop is not None:
+            view[:, :, 2] = slices.center_mm[numbers]
+            if extent_mm := heart_crop.extent_mm:
+                true_mm = slices.extent_mm[numbers].nan_to_num(extent_mm)
+                view[:, :, :2] *= true_mm[:, None, None] / extent_mm
         elif augmentation.crop:
-            room = (slices.extent_mm(numbers, grid) - grid.size * grid.spacing_mm).clamp_min(0)
-            center = room * (torch.rand(room.shape, generator=generator, device=room.device) - 0.5)
-        return numbers, geometry, center
+            room = (slices.field_mm(numbers, grid) - grid.size * grid.spacing_mm).clamp_min(0)
+            at = torch.rand(room.shape, generator=generator, device=room.device)
+            view[:, :, 2] = room * (at - 0.5)
+        return numbers, geometry, view
 
-    numbers, geometry, center = draw(labelled, labelled_count)
+    numbers, geometry, view = draw(labelled, labelled_count)
     nearest = augmentation.nearest
-    images, labels = labelled.sample(numbers, grid, shift(geometry, center), nearest)
+    images, labels = labelled.sample(numbers, grid, compose(view, geometry), nearest)
     assert labels is not None
     plain, drawn = images[:0], [numbers]
     geometry = geometry[:0]
     if unlabelled is not None and labelled_count < settings.batch:
-        numbers, geometry, center = draw(unlabelled, settings.batch - labelled_count)
-        moved, _ = unlabelled.sample(numbers, grid, shift(geometry, center), nearest)
-        unmoved = torch.eye(2, 3, device=geometry.device).expand_as(geometry)
-        plain, _ = unlabelled.sample(numbers, grid, shift(unmoved, center), nearest)
+        numbers, geometry, view = draw(unlabelled, settings.batch - labelled_count)
+        moved, _ = unlabelled.sample(numbers, grid, compose(view, geometry), nearest)
+        plain, _ = unlabelled.sample(numbers, grid, view, nearest)
         images, drawn = torch.cat((images, moved)), [*drawn, numbers]
     n = len(images)
     return TrainingBatch(
@@ -123,9 +130,10 @@ def draw_batch(
     )
 
 
-def shift(affines: Tensor, center_mm: Tensor) -> Tensor:
-    """Affines (N, 2, 3) whose results are moved by ``center_mm`` (N, 2)."""
-    return torch.cat((affines[:, :, :2], affines[:, :, 2:] + center_mm[:, :, None]), 2)
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """Affines (N, 2, 3) that do ``inner``, then ``outer``."""
+    linear = outer[:, :, :2]
+    return torch.cat((linear @ inner[:, :, :2], linear @ inner[:, :, 2:] + outer[:, :, 2:]), 2)
 
 
 def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,6 +16,27 @@ from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.labels import CLASSES
 from ctct.models.grid import NetworkGrid, centered_coordinates
+
+
+class Heart(NamedTuple):
+    """Where a patient's heart lies in all slices, and its size.
+
+    Attributes:
+        row_mm: of its middle, from the center of the slices.
+        column_mm: likewise.
+        extent_mm: the longer side of the box around it.
+    """
+
+    row_mm: float
+    column_mm: float
+    extent_mm: float
+
+    @classmethod
+    def around(cls, boxes_mm: Sequence[npt.NDArray[np.float64]]) -> Heart:
+        """The heart in the smallest box around all ``boxes_mm``, see :func:`box_mm`."""
+        first, last = np.min(boxes_mm, (0, 1)), np.max(boxes_mm, (0, 1))
+        row, column = ((first + last) / 2).tolist()
+        return cls(row, column, float((last - first).max()))
 
 
 class SliceSet:
@@ -38,28 +62,35 @@ class SliceSet:
         areas = torch.tensor([h * w for h, w in sizes])
         self.patients = [v.patient for v in volumes for _ in v.voxels]
         ends = accumulate(len(v.voxels) for v in volumes)
-        #: Number of the middle slice of each volume.
-        self.middle = [n - (len(v.voxels) + 1) // 2 for n, v in zip(ends, volumes, strict=True)]
+        #: Numbers of the slices of each volume.
+        self.volumes = [range(n - len(v.voxels), n) for n, v in zip(ends, volumes, strict=True)]
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
         self.waiting = self.offset[:0]  # numbers of slices still to be drawn
-        self.set_hearts(labelled_hearts(volumes))
+        self.hearts: dict[str, Heart] | None = None
+        self.center_mm = torch.zeros(len(self), 2, device=device)  # of the hearts
+        self.extent_mm = torch.full((len(self),), torch.nan, device=device)  # likewise
         self.voxels = _flat([v.voxels for v in volumes], device)
         labels = [v.labels for v in volumes if v.labels is not None]
         self.labels = _flat(labels, device) if len(labels) == len(volumes) else None
+        if self.labels is not None:
+            self.set_hearts(labelled_hearts(volumes))
 
-    def set_hearts(self, hearts_mm: Mapping[str, tuple[float, float]]) -> None:
-        """Take the center of each patient's heart, as of :func:`labelled_hearts`.
+    def set_hearts(self, hearts: Mapping[str, Heart]) -> None:
+        """Take the hearts of patients.
 
-        Hearts of patients that are left out are taken to lie at the center of the slice.
+        That of one who is left out is taken to lie at the center of the slice; its size is not
+        known.
         """
-        self.hearts_mm = dict(hearts_mm)
-        centers = [hearts_mm.get(patient, (0.0, 0.0)) for patient in self.patients]
-        self.center_mm = torch.tensor(centers, device=self.offset.device)  # (slices, 2)
+        self.hearts = dict(hearts)
+        unknown = Heart(0.0, 0.0, math.nan)
+        values = [hearts.get(patient, unknown) for patient in self.patients]
+        known = torch.tensor(values, device=self.offset.device)  # (slices, 3)
+        self.center_mm, self.extent_mm = known[:, :2], known[:, 2]
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def extent_mm(self, numbers: Tensor, grid: NetworkGrid) -> Tensor:
+    def field_mm(self, numbers: Tensor, grid: NetworkGrid) -> Tensor:
         """(N, 2) rows and columns of slices on ``grid``, in mm."""
         size = self.size[numbers]
         return size * grid.slice_spacing_mm(size, self.spacing_mm[numbers])
@@ -121,23 +152,27 @@ class SliceSet:
         return images[:, None], shares.argmax(0)
 
 
-def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, tuple[float, float]]:
-    """The center of each patient's heart in mm, (row, column) from the center of the slices.
-
-    The middle of the box around all labels of the patient; patients without any are left out.
-    """
-    boxes: dict[str, list[np.ndarray]] = {}
+def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, Heart]:
+    """Each patient's heart: the box around all labels; patients without any are left out."""
+    boxes: dict[str, list[npt.NDArray[np.float64]]] = {}
     for volume in volumes:
         if volume.labels is None or not volume.labels.any():
             continue
         heart = np.argwhere(volume.labels.any(0))  # (pixels, 2)
-        middle = (np.array(volume.labels.shape[1:]) - 1) / 2
         ends = np.stack((heart.min(0), heart.max(0)))
-        boxes.setdefault(volume.patient, []).append((ends - middle) * volume.spacing_mm)
-    return {
-        patient: tuple(((np.min(ends, (0, 1)) + np.max(ends, (0, 1))) / 2).tolist())
-        for patient, ends in boxes.items()
-    }
+        boxes.setdefault(volume.patient, []).append(
+            box_mm(ends, volume.labels.shape[1:], volume.spacing_mm)
+        )
+    return {patient: Heart.around(ends) for patient, ends in boxes.items()}
+
+
+def box_mm(
+    ends: npt.NDArray[Any], size: tuple[int, ...], spacing_mm: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Edges (2, 2) of a box in mm from the center of the slice, of its first and last pixel."""
+    middle = (np.array(size) - 1) / 2
+    edges: npt.NDArray[np.float64] = (ends - middle + [[-0.5], [0.5]]) * spacing_mm
+    return edges
 
 
 def _flat(stacks: Sequence[np.ndarray], device: torch.device | str) -> Tensor:

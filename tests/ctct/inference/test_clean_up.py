@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctct.inference.clean_up import clean_up, keep_largest_components
+from ctct.inference.clean_up import clean_up
 from ctct.labels import LV, MYO, RV, VALUE
+from ctct.measurement.heart_box import keep_largest_components
 
 
 def test_small_islands_go_and_each_structure_keeps_its_largest() -> None:

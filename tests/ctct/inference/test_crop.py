@@ -77,6 +77,21 @@ def test_a_heart_that_needs_the_whole_grid() -> None:
     assert heart_crop(heart(slice(40, 129), slice(90, 100)), (1.5, 1.5), SMALL) is None
 
 
+def test_a_model_that_takes_hearts_of_one_size() -> None:
+    # 40 pixels of 1 mm, wanted as 100 mm: the graph is told 2.5 mm. It sees 95 × 1.5 mm and 2.5 mm
+    # on both sides, 147.5 mm or 59 pixels, up to 64. The middle is pixel (59.5, 109.5).
+    grid = SMALL | {"heart_extent_mm": 100.0}
+    crop = heart_crop(heart(slice(40, 80), slice(95, 125)), (1.0, 1.0), grid)
+    assert crop == Crop((28, 78), (64, 64), on_heart=True, scale=2.5)
+    large = heart_crop(heart(slice(0, 180), slice(0, 200)), (1.0, 1.0), grid)
+    assert large is not None
+    assert large.scale == 0.5
+    # The 96 pixels of 1.5 mm are 57.6 of 1 mm as the graph is told: rows 31 to 88 of the slice.
+    labels = np.zeros((2, 200, 200), np.uint8)
+    labels[0, 60, 110] = labels[1, 31, 110] = 1
+    assert touches_edge(labels, crop, (1.0, 1.0), grid).tolist() == [False, True]
+
+
 def test_no_heart_no_heart_crop() -> None:
     assert heart_crop(np.zeros((2, 200, 200), np.uint8), (1.5, 1.5), SMALL) is None
     without_lv = heart(slice(40, 60), slice(90, 100)) // 3  # RV alone

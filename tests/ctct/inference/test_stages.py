@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctct.inference.batching import Job
+from ctct.inference.batching import Batch, Job, Part
 from ctct.inference.crop import Crop
 from ctct.inference.stages import stages
 from ctct.io.study import Study
@@ -67,3 +67,39 @@ def test_each_frame_of_a_short_series_has_a_crop_of_its_own() -> None:
         *((0, 3), (1, 3), (2, 3)),
         *((3, 6), (4, 6), (5, 6)),
     ]
+
+
+SCALED = SMALL | {"heart_extent_mm": 110.0}
+
+
+def test_where_hearts_are_scaled_every_slice_runs_on_the_crop() -> None:
+    volume = job(1, 7)
+    steps = stages(volume, GRID, SCALED)
+    (first,) = next(steps)
+    assert (first.span, first.crop.on_heart, first.crop.scale) == (slice(0, 7, 3), False, 1.0)
+    label_heart(volume, first.span)  # 20 pixels of 1.5 mm
+    (every,) = next(steps)
+    assert (every.span, every.crop.on_heart) == (slice(0, 7), True)
+    assert every.crop.scale == pytest.approx(110 / 30)
+    assert list(steps) == []
+
+
+def test_a_heart_that_is_not_found_is_searched_for_at_other_scales() -> None:
+    volume = job(1, 4)
+    steps = stages(volume, GRID, SCALED)
+    assert [next(steps)[0].crop.scale for _ in range(2)] == [1.0, 1.6]
+    label_heart(volume, slice(0, 4, 3))
+    (every,) = next(steps)
+    assert every.crop.on_heart
+    # Never found: all slices as they are.
+    parts = [stage[0] for stage in stages(job(6, 4), GRID, SCALED)]
+    assert [part.crop.scale for part in parts] == [1.0, 1.6, 0.7, 1.0]
+    assert (parts[-1].span, parts[-1].crop.on_heart) == (slice(0, 24), False)
+
+
+def test_the_graph_is_told_the_scaled_spacing() -> None:
+    volume = job(1, 2)
+    crop = Crop((40, 40), (64, 64), on_heart=True, scale=2.0)
+    slices, spacing_mm = Batch((Part(volume, crop, slice(0, 2)),)).inputs()
+    assert slices.shape == (2, 1, 64, 64)
+    assert spacing_mm.tolist() == [[3.0, 3.0], [3.0, 3.0]]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import NetworkGrid
+from ctct.models.grid import HeartCrop, NetworkGrid
 
 
 def network() -> nn.Module:
@@ -15,7 +15,8 @@ def network() -> nn.Module:
 
 
 def graph(heart_crop: bool) -> SegmentationGraph:
-    return SegmentationGraph(network(), network(), NetworkGrid(96, 1.5), heart_crop=heart_crop)
+    crop = HeartCrop(64) if heart_crop else None
+    return SegmentationGraph(network(), network(), NetworkGrid(96, 1.5), heart_crop=crop)
 
 
 def mean(pair: SegmentationGraph) -> float:

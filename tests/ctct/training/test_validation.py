@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ctct.datasets.collection import Volume
 from ctct.models.graph import SegmentationGraph
-from ctct.models.grid import NetworkGrid
-from ctct.training.validation import validate
+from ctct.models.grid import HeartCrop, NetworkGrid
+from ctct.training.validation import score, validate
 
 
 class Constant(nn.Module):
@@ -69,3 +69,38 @@ class TestValidate:
         assert weights == (0.5, 0.5)
         assert (found["cnn"], found["transformer"]) == pytest.approx((1, 2 / 3), abs=1e-6)
         assert graph.member_weights.tolist() == [0.5, 0.5]
+
+
+class BrightIsLeftVentricle(nn.Module):
+    """On the whole grid; on a smaller one, what is bright and within the 18 mm in the middle."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = torch.zeros(len(x), 4, *x.shape[2:])
+        bright = x[:, 0] > 0
+        if x.shape[-1] == 32:
+            middle = torch.zeros_like(bright)
+            middle[:, 7:25, 7:25] = True
+            bright &= middle
+        logits[:, 3] = 50.0 * bright
+        logits[:, 0] = 50.0 * ~bright
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("side", "extent_mm", "dice"),
+    [
+        (36, 18.0, 1.0),  # scaled to the 18 mm that the network sees
+        (20, 0.0, 2 * 18**2 / (18**2 + 20**2)),  # as large as it is, so cut off all around
+        (36, 0.0, 1.0),  # too large for the crop: on the whole grid
+    ],
+)
+def test_a_pair_with_a_heart_crop_is_validated_on_it(
+    side: int, extent_mm: float, dice: float
+) -> None:
+    labels = np.zeros((4, 100, 100), np.uint8)
+    labels[:, 10 : 10 + side, 50 : 50 + side] = 3
+    volume = Volume("a", "x", np.uint8(100) * (labels > 0), labels, (1, 1))
+    networks = BrightIsLeftVentricle(), BrightIsLeftVentricle()
+    crop = HeartCrop(32, extent_mm)
+    graph = SegmentationGraph(*networks, NetworkGrid(96, 1.0), heart_crop=crop)
+    assert score(graph, [volume])["ensemble"]["LV"] == pytest.approx(dice, abs=0.03)

@@ -8,7 +8,7 @@ import torch
 from training_support import config, small_batch
 
 from ctct.datasets.collection import Volume
-from ctct.models.grid import NetworkGrid
+from ctct.models.grid import HeartCrop, NetworkGrid
 from ctct.training.data.augment import rectangles
 from ctct.training.data.batch import draw_batch, shard
 from ctct.training.data.slices import SliceSet
@@ -46,7 +46,9 @@ class TestDrawBatch:
         generator = torch.Generator().manual_seed(0)
         sides = []
         for _ in range(40):
-            drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, 32)
+            drawn = draw_batch(
+                hearts, None, settings, NetworkGrid(64, 1.0), generator, HeartCrop(32)
+            )
             assert drawn.images.shape[2:] == drawn.labels.shape[1:] == drawn.rectangle.shape[1:]
             sides.append(drawn.labels.shape[-1])
             if sides[-1] == 32:
@@ -56,7 +58,7 @@ class TestDrawBatch:
         assert 12 <= sides.count(32) <= 28  # half of 40, standard deviation 3.2
         assert sides.count(64) == 40 - sides.count(32)
         settings = config(augmentation="paper", heart_crop_share=1.0).batches
-        drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, 32)
+        drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, HeartCrop(32))
         assert drawn.labels.shape[-1] == 32
 
 
@@ -148,3 +150,19 @@ def test_random_crops_lie_within_the_slice() -> None:
     assert images.amax() == 1
     brightest = (images == 1).float().mean((1, 2, 3))
     assert brightest.std() > 0.1  # the share of the bright half differs from crop to crop
+
+
+def test_small_and_large_hearts_look_alike_on_heart_crops() -> None:
+    """Squares of 12 and 36 mm, off the middle, fill 18 × 18 of the 32 pixels of 1 mm."""
+
+    def patient(name: str, side: int) -> Volume:
+        labels = np.zeros((1, 120, 120), np.uint8)
+        labels[:, 20 : 20 + side, 60 : 60 + side] = 3
+        return Volume(name, name, labels, labels, (1, 1))
+
+    hearts = SliceSet([patient("small", 12), patient("large", 36)])
+    settings = config(augmentation="paper", heart_crop_share=1.0, cut_mix=0.0).batches
+    crop, generator = HeartCrop(32, 18.0), torch.Generator().manual_seed(0)
+    for _ in range(5):
+        labels = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, crop).labels
+        assert ((labels == 3).sum((1, 2)) - 18**2).abs().max() < 40

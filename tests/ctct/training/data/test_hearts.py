@@ -12,12 +12,12 @@ from ctct.training.data.hearts import find_hearts
 from ctct.training.data.slices import SliceSet
 
 
-class BrightIsHeart(nn.Module):
-    """A network that takes whatever is well above the mean for the heart."""
+class BrightIsLeftVentricle(nn.Module):
+    """A network that takes whatever is well above the mean for the left ventricle."""
 
     def forward(self, x: Tensor) -> Tensor:
         heart = 40 * (x - 1)
-        return torch.cat((-heart, heart, heart - 40, heart - 40), 1)
+        return torch.cat((-heart, heart - 40, heart - 40, heart), 1)
 
 
 def test_hearts_that_the_networks_find() -> None:
@@ -26,17 +26,18 @@ def test_hearts_that_the_networks_find() -> None:
     def frame(patient: str, row: int | None, column: int = 0) -> Volume:
         voxels = np.zeros((5, 64, 64), np.uint8)
         if row is not None:
-            voxels[2, row : row + 10, column : column + 10] = 200
-            voxels[4, 50:60, 50:60] = 200  # not in the middle slice
-        return Volume(patient, f"{patient}_{row}", voxels, None, (2, 2))
+            voxels[3, row : row + 10, column : column + 10] = 200
+            voxels[4, 50:60, 50:60] = 200  # not among every third slice, 0 and 3
+        return Volume(patient, f"{patient}_{row}_{column}", voxels, None, (2, 2))
 
-    # a: rows 27 to 36 in both frames, so at the middle; columns 37 to 46, at 20 mm, and 32 to 41,
-    # at 10 mm. b: nothing bright.
+    # a: rows 27 to 36 in both frames, so at the middle; columns 37 to 46, from 10 to 30 mm, and 32
+    # to 41, from 0 to 20 mm: 30 mm in all. b: nothing bright.
     slices = SliceSet([frame("a", 27, 37), frame("a", 27, 32), frame("b", None)])
-    graph = SegmentationGraph(BrightIsHeart(), BrightIsHeart(), NetworkGrid(96, 1.5))
-    hearts_mm = find_hearts(graph, slices)
-    assert hearts_mm.keys() == {"a"}
-    assert hearts_mm["a"] == pytest.approx((0.0, 15.0), abs=0.5)
-    slices.set_hearts(hearts_mm)
-    assert slices.center_mm[9].tolist() == pytest.approx(hearts_mm["a"])
+    networks = BrightIsLeftVentricle(), BrightIsLeftVentricle()
+    graph = SegmentationGraph(*networks, NetworkGrid(96, 1.5))
+    hearts = find_hearts(graph, slices)
+    assert hearts.keys() == {"a"}
+    assert hearts["a"] == pytest.approx((0.0, 15.0, 30.0), abs=1.5)
+    slices.set_hearts(hearts)
+    assert slices.center_mm[9].tolist() == pytest.approx(hearts["a"][:2])
     assert slices.center_mm[10].tolist() == [0.0, 0.0]

@@ -10,7 +10,7 @@ from torch import Tensor
 from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.models.grid import NetworkGrid, sample
-from ctct.training.data.slices import SliceSet, labelled_hearts
+from ctct.training.data.slices import Heart, SliceSet, labelled_hearts
 
 
 def generator() -> torch.Generator:
@@ -119,9 +119,9 @@ def test_a_slice_stretched_to_the_grid() -> None:
     assert images[0, 0, :, 5].tolist() == [n // 2 for n in range(32)]
     # 32 pixels of 1.5 mm along both sides; as acquired, 16 · 0.7 and 32 · 3 mm
     torch.testing.assert_close(
-        slices.extent_mm(torch.tensor([0]), grid), torch.tensor([[48.0, 48.0]])
+        slices.field_mm(torch.tensor([0]), grid), torch.tensor([[48.0, 48.0]])
     )
-    extent_mm = slices.extent_mm(torch.tensor([0]), NetworkGrid(32, 1.5))
+    extent_mm = slices.field_mm(torch.tensor([0]), NetworkGrid(32, 1.5))
     torch.testing.assert_close(extent_mm, torch.tensor([[11.2, 96.0]]))
 
 
@@ -135,6 +135,10 @@ def test_where_the_heart_lies() -> None:
         frames.append(Volume("a", f"a_{rows.start}", labels, labels, (2, 1)))
     nothing = np.zeros((1, 9, 9), np.uint8)
     others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
-    assert labelled_hearts([*frames, *others]) == {"a": (-2.0, 2.0)}
-    centers = SliceSet([*frames, others[0]]).center_mm
-    assert centers.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
+    # The longer side: 5 rows of 2 mm.
+    assert labelled_hearts([*frames, *others]) == {"a": Heart(-2.0, 2.0, 10.0)}
+    assert SliceSet([others[1]]).hearts is None  # nothing is known yet
+    slices = SliceSet([*frames, others[0]])
+    assert slices.center_mm.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
+    assert slices.extent_mm[:4].tolist() == [10.0] * 4
+    assert slices.extent_mm[4].isnan()
