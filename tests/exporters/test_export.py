@@ -219,9 +219,8 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
     graph.other_statistics = OtherStatistics(graph)
     for statistic in graph.other_statistics.buffers():
         statistic.mul_(0.5)  # unlike those of the full grid
-    save_checkpoint(
-        tmp_path, graph, replace(description, config={**description.config, "heart_crop_size": 32})
-    )
+    config = description.config | {"heart_crop_size": 32, "heart_extent_mm": 80.0}
+    save_checkpoint(tmp_path, graph, replace(description, config=config))
     monkeypatch.setitem(export_module.LIMITS, "fp32", Limits(0.999, volume_ml=1e9, ef_points=1e9))
     request = ExportRequest(("onnx", "openvino"), verify_on=scans)
     artifacts = export(tmp_path, tmp_path / "out", request)
@@ -233,7 +232,8 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
         assert found.description["grid"]["size"] == 64
         assert found.heart_crop is not None
         assert found.heart_crop.path == heart_crop_path(artifact.path)
-        assert found.heart_crop.description["grid"] == {"size": 32, "spacing_mm": 3.0}
+        small_grid = found.heart_crop.description["grid"]
+        assert (small_grid["size"], small_grid["heart_extent_mm"]) == (32, 80.0)
     small, _ = load_checkpoint(artifacts[2].path)
     assert small.grid.size == 32
     name = "encoder.0.1.running_mean"

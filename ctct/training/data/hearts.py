@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ctct.measurement.heart_box import SEARCH_STEP, heart_box
@@ -14,7 +15,7 @@ from ctct.training.data.slices import Heart, SliceSet, box_mm
 def find_hearts(graph: SegmentationGraph, slices: SliceSet) -> dict[str, Heart]:
     """Each patient's heart as the networks see it; patients in whom they find none are left out."""
     grid, device = graph.grid, slices.offset.device
-    boxes = {}
+    boxes: dict[str, list[npt.NDArray[np.float64]]] = {}
     for volume in slices.volumes:
         numbers = torch.tensor(volume[::SEARCH_STEP], device=device)
         unmoved = torch.eye(2, 3, device=device).expand(len(numbers), 2, 3)
