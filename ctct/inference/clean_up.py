@@ -8,7 +8,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, frames_in_box
 from ctct.measurement.heart_box import largest_component
 from ctct.measurement.masks import Mask, count_sides
 from ctct.measurement.regions import APEX, region_of_slices
@@ -37,9 +37,7 @@ def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         A new array of the same shape. Voxels that touch at a corner are connected.
     """
     cleaned = np.zeros_like(labels)
-    rows, columns = bounding_box(labels)
-    cut = np.ascontiguousarray(labels[..., rows, columns])
-    for frame, out in zip(cut, cleaned[..., rows, columns], strict=True):
+    for frame, out in frames_in_box(labels, cleaned):
         rv = largest_component(frame == VALUE[RV])
         wall = largest_component(np.isin(frame, (VALUE[MYO], VALUE[LV])))
         muscle, blood = (wall & (frame == VALUE[s]) for s in (MYO, LV))
