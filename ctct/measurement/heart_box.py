@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import LV, STRUCTURES, VALUE, frames_in_box
+from ctct.labels import LV, VALUE
+from ctct.measurement.components import find_heart
 from ctct.measurement.masks import Mask
 
 #: The heart is searched for in every third slice of a volume, from the first on.
@@ -57,15 +57,15 @@ class HeartBox:
 
 
 def heart_box(labels: npt.NDArray[np.uint8]) -> HeartBox | None:
-    """The box of the largest component of each structure; None where there is no LV.
+    """The box around the heart; None where there is no LV.
 
     Args:
-        labels: (Z, H, W) label map of one frame.
+        labels: (Z, H, W) label map of one frame, with or without labels elsewhere in the body.
     """
-    heart = keep_largest_components(labels[None])[0]
-    if not (heart == VALUE[LV]).any():
+    rv, wall = find_heart(labels)
+    if not (labels[wall] == VALUE[LV]).any():
         return None
-    return HeartBox.around(heart.any(0))
+    return HeartBox.around((rv | wall).any(0))
 
 
 def search_scales(heart_extent_mm: float) -> tuple[float, ...]:
@@ -86,28 +86,3 @@ def crop_scale(extent_mm: float, field_mm: float, heart_extent_mm: float) -> flo
     """
     shown_mm = heart_extent_mm or extent_mm
     return None if shown_mm + 2 * MARGIN_MM > field_mm else shown_mm / extent_mm
-
-
-def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Keep the largest 3-D component of each structure in each frame; the rest is background.
-
-    Args:
-        labels: (T, Z, H, W) label map.
-
-    Returns:
-        A new array of the same shape. Voxels that touch at a corner are connected.
-    """
-    kept = np.zeros_like(labels)
-    for frame, out in frames_in_box(labels, kept):
-        for structure in STRUCTURES:
-            out[largest_component(frame == VALUE[structure])] = VALUE[structure]
-    return kept
-
-
-def largest_component(mask: Mask) -> Mask:
-    """The largest 3-D component of a mask (Z, H, W)."""
-    components, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    if count <= 1:
-        return mask
-    largest: Mask = components == np.bincount(components.ravel())[1:].argmax() + 1
-    return largest
