@@ -144,7 +144,6 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
             "myocardium",
         ),
         (indicators.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
-        (indicators.apex_beyond > 0.6, REVIEW, "the stack ends before the apex"),
         (
             indicators.contrast < 1.2,
             REVIEW,

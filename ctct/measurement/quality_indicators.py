@@ -35,8 +35,6 @@ class FrameIndicators:
             heart, or in holes of it.
         swapped: the RV's outline lies against myocardium more than the LV's does.
         cut_off: share of the outline of all labels that lies at the edge of the image.
-        apex_beyond: area of the LV and its wall in the stack's last slice at the apex, as a share
-            of the largest area: how much of the ventricle lies beyond the stack.
         relative_disagreement: sum of the disagreement over the whole frame per labelled voxel: how
             many voxels the networks disagree on for each one that they label.
         disagreement: structure to the mean disagreement over its voxels.
@@ -55,7 +53,6 @@ class FrameIndicators:
     scattered: float
     swapped: bool
     cut_off: float
-    apex_beyond: float
     relative_disagreement: float
     disagreement: dict[str, float]
     slice_disagreement: tuple[float, ...]
@@ -120,7 +117,6 @@ def frame_indicators(
             and _against(mask[RV], mask[MYO]) > _against(mask[LV], mask[MYO])
         ),
         cut_off=_at_edge(foreground, rim),
-        apex_beyond=_apex_beyond(area),
         relative_disagreement=total / max(labelled, 1),
         disagreement={s: _mean(disagreement, mask[s]) for s in STRUCTURES},
         slice_disagreement=tuple(
@@ -174,13 +170,6 @@ def _at_edge(mask: Mask, rim: Mask) -> float:
     outline = mask & ~np.logical_and.reduce(shift_to_neighbors(mask))
     edges = int(np.count_nonzero(outline))
     return int(np.count_nonzero(outline & rim)) / edges if edges else float("nan")
-
-
-def _apex_beyond(area: npt.NDArray[np.integer]) -> float:
-    if np.count_nonzero(area) < 3:
-        return float("nan")
-    # The ventricle tapers towards the apex: of the stack's two ends, the one where it is smaller.
-    return float(min(area[0], area[-1]) / area.max())
 
 
 def _mean(values: npt.NDArray[np.floating], where: Mask) -> float:

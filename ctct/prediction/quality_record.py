@@ -11,6 +11,7 @@ from typing import Any
 
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
+from ctct.measurement.coverage import coverage_flags
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
 from ctct.measurement.stack_flags import stack_flags, timing_flags
@@ -52,7 +53,13 @@ def case_indicators(segmentation: Segmentation) -> CaseIndicators:
     frames = map(
         frame_indicators, study.voxels, segmentation.labels, segmentation.disagreement, removed
     )
-    flags = (*study_flags(study), *timing_flags(segmentation.labels))
+    flags = (
+        *study_flags(study),
+        *timing_flags(segmentation.labels),
+        *coverage_flags(
+            segmentation.labels, study.voxels, study.spacing_mm, study.slice_spacing_mm
+        ),
+    )
     return CaseIndicators(flags, tuple(frames))
 
 

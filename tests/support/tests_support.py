@@ -22,7 +22,6 @@ GOOD_INDICATORS = FrameIndicators(
     scattered=0.0,
     swapped=False,
     cut_off=0.0,
-    apex_beyond=0.0,
     relative_disagreement=0.2,
     disagreement={"RV": 0.1, "MYO": 0.1, "LV": 0.1},
     slice_disagreement=(0.1,),

@@ -29,7 +29,6 @@ PATIENT = Measurements(FRAMES, 0, 1)
         ({"hollow": 0.5}, "review", "holds space that is not LV, 50 % of the LV's volume"),
         ({"ringless": 0.2}, "review", "20 % of the LV lies in slices without a ring"),
         ({"cut_off": 0.05}, "review", "edge of the image"),
-        ({"apex_beyond": 0.8}, "review", "ends before the apex"),
         ({"contrast": 0.5}, "review", "hardly brighter"),
     ],
 )
@@ -42,7 +41,7 @@ def test_each_sign_has_its_flag(change: dict[str, object], level: str, words: st
 def test_no_sign_no_flag_and_undefined_is_none() -> None:
     nan = math.nan
     assert frame_flags(GOOD) == []
-    assert frame_flags(replace(GOOD, open_ring=nan, apex_beyond=nan, contrast=nan)) == []
+    assert frame_flags(replace(GOOD, open_ring=nan, contrast=nan)) == []
 
 
 def test_images_unlike_the_training() -> None:
