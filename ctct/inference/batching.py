@@ -28,6 +28,7 @@ class Job:
         orientation: how that is.
         slices: (T·Z, H, W) intensities in the usual orientation.
         spacing_mm: (row, column) of ``slices``.
+        empty: (T·Z,) whether a slice has a single gray value, in which the networks see a heart.
         labels: (T·Z, H, W) so far.
         disagreement: (T·Z, H, W) so far.
         answered: (T·Z,) whether a slice has an answer.
@@ -40,6 +41,7 @@ class Job:
     orientation: Orientation = field(init=False)
     slices: npt.NDArray[np.float32] = field(init=False)
     spacing_mm: tuple[float, float] = field(init=False)
+    empty: npt.NDArray[np.bool_] = field(init=False)
     labels: npt.NDArray[np.uint8] = field(init=False)
     disagreement: npt.NDArray[np.float16] = field(init=False)
     answered: npt.NDArray[np.bool_] = field(init=False)
@@ -55,6 +57,7 @@ class Job:
             (column_mm, row_mm) if self.orientation.transposed else (row_mm, column_mm)
         )
         self.slices = voxels.reshape(-1, *voxels.shape[2:])
+        self.empty = self.slices.min(axis=(1, 2)) == self.slices.max(axis=(1, 2))
         self.labels = np.zeros(self.slices.shape, np.uint8)
         self.disagreement = np.zeros(self.slices.shape, np.float16)
         self.answered = np.zeros(len(self.slices), np.bool_)
@@ -145,8 +148,13 @@ class Batch:
             if part.crop.on_heart:  # what an earlier answer found beyond the crop is not the heart
                 job.labels[part.span] = 0
                 job.disagreement[part.span] = 0
-            part.crop.paste(answer.labels[rows], job.labels[part.span])
-            part.crop.paste(answer.disagreement[rows], job.disagreement[part.span])
+            empty = job.empty[part.span]
+            for answers, found in (
+                (answer.labels, job.labels),
+                (answer.disagreement, job.disagreement),
+            ):
+                part.crop.paste(answers[rows], found[part.span])
+                found[part.span][empty] = 0
             at += count
 
     def by_study(self) -> list[Batch]:

@@ -46,7 +46,12 @@ def measure_slice_step(
     deviation = max(abs(gap - slice_mm) for gap in gaps)
     gaps_text = f"slices lie {min(gaps):.1f} to {max(gaps):.1f} mm apart"
     if deviation > MAX_GAP_DEVIATION * slice_mm:
-        raise InputError(f"{where}: {gaps_text}, so some are missing; {remedy}")
+        wide = [z for z, gap in enumerate(gaps) if gap > (1 + MAX_GAP_DEVIATION) * min(gaps)]
+        between = ", ".join(f"{z} and {z + 1}" for z in wide)
+        raise InputError(
+            f"{where}: {gaps_text}, so some are missing, between slices {between} (from 0); "
+            f"{remedy}"
+        )
     if deviation > 0.02 * slice_mm:
         notes.append(f"{gaps_text}; the mean, {slice_mm:.2f} mm, is used")
     shifts = positions_mm - positions_mm[0] - np.arange(len(positions_mm))[:, None] * step

@@ -222,8 +222,8 @@ def test_info_lists_every_series_and_why(ctct: Callable[..., Any], tmp_path: Pat
     assert whole == [
         f"{tmp_path}/x.nii.gz: a file, taken",
         f"{tmp_path}/gap: series 7 '', 6 slices of 8 phases, 40×36, taken, but cannot be used: "
-        f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing; export "
-        "all of the series",
+        f"{tmp_path}/gap, series 7: slices lie 8.0 to 16.0 mm apart, so some are missing, "
+        "between slices 2 and 3 (from 0); export all of the series",
         f"{tmp_path}/lge: series 11 'LGE\\x1b', 8 slices of 1 phases, 40×36, not taken: phases: 1, "
         "a cine has at least 6",
         f"{tmp_path}/sax: series 7 '', 6 slices of 8 phases, 40×36, taken",

@@ -43,6 +43,14 @@ def test_every_slice_of_every_frame_comes_back_in_its_place(threshold: Segmenter
     assert seen == [4, 6]
 
 
+def test_a_slice_without_a_picture_has_no_label(threshold: Segmenter) -> None:
+    voxels = np.full((1, 4, 32, 32), 160.0)  # of which the runtime makes LV
+    voxels[0, 1:3, 4:] = 180
+    segmentation = threshold.segment(make_study(voxels), clean_up=False)
+    assert [bool(labels.any()) for labels in segmentation.labels[0]] == [False, True, True, False]
+    assert not segmentation.disagreement[0, [0, 3]].any()
+
+
 def test_studies_share_batches_and_come_back_whole(threshold: Segmenter) -> None:
     rng = np.random.default_rng(0)
     studies = [make_study(rng.uniform(0, 200, (1, n, 32, 32))) for n in (3, 6, 1)]
@@ -84,7 +92,8 @@ def test_a_study_that_the_runtime_fails_on_does_not_take_others_with_it(
                 raise ZeroDivisionError("77")
             return super().__call__(slices, spacing_mm)
 
-    studies = [make_study(np.full((1, 2, 32, 32), value)) for value in (160, 77, 170)]
+    speck = np.eye(32)
+    studies = [make_study(np.full((1, 2, 32, 32), value) + speck) for value in (160, 77, 170)]
     segmenter = Segmenter(threshold.model, Picky(), batch=6)
     outcomes = {id(o.study): o for o in segmenter.segment_all(studies)}
     good, bad, other = (outcomes[id(study)] for study in studies)

@@ -51,6 +51,11 @@ def test_larger_gaps_are_refused() -> None:
         measure([(0, 0, 0), (0, 0, 8), (0, 0, 24)])
 
 
+def test_the_places_of_the_gaps_are_named() -> None:
+    with pytest.raises(InputError, match=r"missing, between slices 1 and 2, 3 and 4 \(from 0\);"):
+        measure([(0, 0, z) for z in (0, 8, 24, 32, 56, 64)])
+
+
 def test_a_shift_of_more_than_a_pixel_is_noted() -> None:
     assert measure([(0, 0, 0), (1.4, 0, 8), (0, 0, 16)])[2] == ()
     (note,) = measure([(0, 0, 0), (0, 1.6, 8), (0, 0, 16)])[2]

@@ -147,8 +147,33 @@ class TestCopies:
         doubled[:, 3] = doubled[:, 5]  # a slice of 10 phases
         assert review(doubled)[0].startswith("10 images are exact copies")
 
+    def test_a_slice_that_is_there_twice_with_other_noise(
+        self, voxels: npt.NDArray[np.float32]
+    ) -> None:
+        generator = np.random.default_rng(0)
+        for place, words in ((4, "slices 3 and 4 "), (10, "slices 3 and 10 ")):
+            doubled = np.insert(voxels, place, voxels[:, 3], axis=1)
+            doubled += generator.normal(0, 0.15 * voxels.std(), doubled.shape)
+            assert any(reason.startswith(words) for reason in review(doubled))
+
     def test_empty_images_are_no_copies(self, voxels: npt.NDArray[np.float32]) -> None:
         assert not any("copies" in reason for reason in review(np.zeros_like(voxels)))
+
+
+class TestEmptyImages:
+    def test_phases_with_different_numbers_of_slices(self, voxels: npt.NDArray[np.float32]) -> None:
+        fewer = voxels.copy()
+        fewer[3, 9] = fewer[7, :2] = 5
+        (reason,) = review(fewer)
+        assert reason.startswith("slices 0, 1, 9 (from 0) hold no picture in all or some frames")
+
+    def test_an_empty_slice_within_the_stack(self, voxels: npt.NDArray[np.float32]) -> None:
+        lost = voxels.copy()
+        lost[:, 4] = 0
+        assert any(reason.startswith("slices 4 (from 0)") for reason in review(lost))
+
+    def test_a_padded_stack_has_no_flag(self, voxels: npt.NDArray[np.float32]) -> None:
+        assert review(np.pad(voxels, ((0, 0), (2, 1), (0, 0), (0, 0)))) == []
 
 
 class TestTiming:

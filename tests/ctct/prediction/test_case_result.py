@@ -50,6 +50,7 @@ def test_indicators_are_of_every_frame_and_flags_of_the_image() -> None:
         "were acquired; export the scan again",
         "a stack of 3 slices does not cover a heart, so volumes are too small",
         "an odd header",
+        "the stack ends before the apex",
     ]
 
 
