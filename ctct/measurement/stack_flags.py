@@ -75,11 +75,16 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
     flags = [Flag(REJECT, reason) for reason in reasons]
     copies = count_copies(voxels)
     if copies:
+        shown = (
+            "1 image is an exact copy of another"
+            if copies == 1
+            else f"{copies} images are exact copies of others"
+        )
         flags.append(
             Flag(
                 REVIEW,
-                f"{copies} images are exact copies of others, so phases or slices stand in place "
-                "of those that were acquired; export the scan again",
+                f"{shown}, so phases or slices stand in place of those that were acquired; export "
+                "the scan again",
             )
         )
     if not reasons and not is_in_order(pictures[0]):
