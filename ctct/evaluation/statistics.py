@@ -26,6 +26,7 @@ class Summary:
         median: the middle value.
         low: lower end of the 95 % confidence interval of the mean.
         high: upper end of the interval.
+        minimum: the smallest value.
     """
 
     count: int
@@ -35,6 +36,7 @@ class Summary:
     median: float
     low: float
     high: float
+    minimum: float
 
 
 def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
@@ -49,7 +51,7 @@ def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
     defined = array[is_defined]
     if not defined.size:
         nan = float("nan")
-        return Summary(0, int(array.size), nan, nan, nan, nan, nan)
+        return Summary(0, int(array.size), *[nan] * 6)
     low, high = _bootstrap_mean(defined, np.asarray(patients, str)[is_defined])
     return Summary(
         count=int(defined.size),
@@ -59,6 +61,7 @@ def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
         median=float(np.median(defined)),
         low=low,
         high=high,
+        minimum=float(defined.min()),
     )
 
 
