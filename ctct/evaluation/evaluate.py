@@ -244,16 +244,22 @@ def explain_exchanged(exchanged: Mapping[str, str]) -> str:
     Names them, and the order of labels that fits if there is one.
     """
     pairs = ", ".join(f"{a} is {b} of the reference" for a, b in exchanged.items())
-    fitting = [
-        name
-        for name, order in ORDERS.items()
-        if name != "acdc" and all(order[b] == VALUE[a] for a, b in exchanged.items())
-    ]
-    remedy = f", e.g. {fitting[0]} for one of them" if fitting else "; no known order fits"
+    fitting = fitting_order(exchanged)
+    remedy = f", e.g. {fitting} for one of them" if fitting else "; no known order fits"
     return (
         f"the labels are exchanged: {pairs}; name the order of each with "
         f"--label-order and --reference-order{remedy}"
     )
+
+
+def fitting_order(exchanged: Mapping[str, str]) -> str:
+    """The first key of ``ctct.labels.ORDERS`` in which structures are so exchanged; "" if none."""
+    fitting = (
+        name
+        for name, order in ORDERS.items()
+        if name != "acdc" and all(order[b] == VALUE[a] for a, b in exchanged.items())
+    )
+    return next(fitting, "")
 
 
 def find_exchanged(prediction: LabelMap, reference: LabelMap) -> dict[str, str]:

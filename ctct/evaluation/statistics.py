@@ -13,6 +13,9 @@ from ctct.errors import InputError, RuntimeUnavailableError
 #: Resamples of a bootstrap.
 RESAMPLES = 5000
 
+#: Standard deviations from the bias to a limit of agreement.
+_LIMIT_SD = 1.96
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -95,6 +98,11 @@ class Agreement:
     upper: float
     correlation: float
 
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the differences; NaN of fewer than two pairs."""
+        return (self.upper - self.bias) / _LIMIT_SD
+
 
 def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> Agreement:
     """Agreement of two series of the same length; pairs with a NaN are left out.
@@ -108,7 +116,7 @@ def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> A
         return Agreement(0, nan, nan, nan, nan)
     differences = a - b
     bias = float(differences.mean())
-    margin = 1.96 * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
+    margin = _LIMIT_SD * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
     both_vary = a.size > 1 and a.std() > 0 and b.std() > 0
     correlation = float(np.corrcoef(a, b)[0, 1]) if both_vary else float("nan")
     return Agreement(int(a.size), bias, bias - margin, bias + margin, correlation)
