@@ -156,11 +156,15 @@ def measure_set(
         InputError: there is no scan with a reference, none could be scored, or most references
             have their labels in another order.
     """
+    folder = Path(os.path.abspath(folder))
     scans, _ = discover([str(folder)])
     references = find_references(folder, [scan.name for scan in scans])
-    cases = [scan for scan in scans if scan.name in references]
+    # Where no file is called a reference, every file is one, the scans too.
+    cases = [scan for scan in scans if references.get(scan.name, scan.path) != scan.path]
     if not cases:
-        raise InputError(f"{folder}: no scan has a reference; call it CASE_gt.nii.gz")
+        raise InputError(
+            f"{folder}: no scan has a reference; call that of CASE.nii.gz CASE_gt.nii.gz"
+        )
     options = EvaluationOptions(
         distances=False, reference_order=reference_order, allow_exchanged=True
     )
