@@ -100,16 +100,18 @@ def _print(findings: Findings, distances: bool) -> None:
     say(f"Dice of {frames}, mean ± standard deviation over frames")
     for structure in (*STRUCTURES, MEAN):
         average = findings.averages[Quantity(ALL, structure, DICE)]
-        numbers = f"{average.mean:.4f} ± {average.sd:.4f}   worst {average.minimum:.4f}"
-        unlabelled = findings.unlabelled.get(structure, 0)
-        lack = f"   not labelled in {unlabelled} of {frames}" if unlabelled else ""
-        say(f"  {structure:5} {numbers * bool(average.count)}{lack}".rstrip())
+        said = []
+        if average.count:
+            said += [f"{average.mean:.4f} ± {average.sd:.4f}", f"worst {average.minimum:.4f}"]
+        if unlabelled := findings.unlabelled.get(structure):
+            said += [f"not labelled in {unlabelled} of {frames}"]
+        say(f"  {structure:5} {'   '.join(said)}")
     for group in GROUPS:
         for structure in STRUCTURES:
             text = "; ".join(
-                f"{region} missed {c.missed} of {c.present}, false {c.false} of {c.absent}"
+                f"{region} missed {n.missed} of {n.present}, false {n.false} of {n.absent}"
                 for region in REGIONS
-                if (c := findings.slices.get((group, region, structure)))
+                if (n := findings.slices.get((group, region, structure)))
             )
             if text:
                 say(f"slices of {structure}{'' if group == ALL else f' at {group}'}: {text}")

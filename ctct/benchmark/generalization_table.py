@@ -118,34 +118,42 @@ def notes(result: SetResult) -> list[str]:
 
 
 def terminal_lines(results: Sequence[SetResult]) -> list[str]:
-    """The tables and notes for a terminal."""
-    lines = [*as_lines([set_cells(result) for result in results]), "", LEGEND]
+    """The tables and notes for a terminal, which is too narrow for a set per line."""
+    rows = [list(cells) for cells in zip(*_as_cells(map(set_cells, results)), strict=True)]
+    lines = [*align(rows), "", LEGEND]
     if changed := [row for result in results for row in robustness_rows(result)]:
-        lines += ["", *as_lines(changed, ("set", "change")), "", ROBUSTNESS_LEGEND]
+        lines += ["", *align(_as_cells(changed)), "", ROBUSTNESS_LEGEND]
     said = [note for result in results for note in notes(result)]
     return [*lines, "", *said] if said else lines
 
 
-def as_lines(rows: Sequence[Mapping[str, str]], names: Sequence[str] = ("set",)) -> list[str]:
-    """A table turned on its side for a terminal: a column per row, under the cells of ``names``."""
-    columns = [list(rows[0]), *(list(row.values()) for row in rows)]
-    columns[0] = [name if name not in names else "" for name in columns[0]]
-    widths = [max(map(len, column)) for column in columns]
+def _as_cells(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:
+    """The cells of a table, with the names of the columns as its first row."""
+    rows = list(rows)
+    return [list(rows[0]), *(list(row.values()) for row in rows)]
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line per row, with columns of even width: the first to the left, the others to the right.
+
+    >>> align([["set", "frames"], ["chla", "4"]])
+    ['set   frames', 'chla       4']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for line in zip(*columns, strict=True)
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
     ]
 
 
 def as_markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """A table in Markdown, a line per row."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
+    header, *cells = _as_cells(rows)
+    lines = [header, ["---"] * len(header), *cells]
+    return ["| " + " | ".join(map(_escape, line)) + " |" for line in lines]
 
 
 def _escape(text: str) -> str:

@@ -6,8 +6,7 @@ to turn it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +46,10 @@ def resampling_weights(size: int, factor: float) -> npt.NDArray[np.float32]:
     centers = ((np.arange(round(size / factor)) + 0.5) * factor - 0.5).clip(0, size - 1)
     distance = np.abs(centers[:, None] - np.arange(size))
     weights = np.maximum(0, 1 - distance / max(factor, 1))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    normalized: npt.NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(
+        np.float32
+    )
+    return normalized
 
 
 #: Changes by name.
@@ -59,12 +61,7 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-def _store(study: Study, voxels: npt.NDArray[np.float32], spacing_mm: tuple[float, ...]) -> Study:
+def _store(study: Study, voxels: npt.NDArray[np.floating], spacing_mm: Sequence[float]) -> Study:
     row_mm, column_mm = spacing_mm
-    return replace(
-        study,
-        voxels=np.ascontiguousarray(voxels),
-        spacing_mm=(row_mm, column_mm),
-        affine=None,
-        label_encoder=None,
-    )
+    stored = np.ascontiguousarray(voxels, np.float32)
+    return Study(study.name, stored, (row_mm, column_mm), study.slice_spacing_mm)

@@ -20,7 +20,7 @@ from ctct.benchmark.generalization import (
     name_sets,
 )
 from ctct.benchmark.generalization_table import (
-    as_lines,
+    align,
     as_markdown,
     generalization_files,
     pool_deviations,
@@ -125,7 +125,10 @@ def test_a_set_that_cannot_be_used_does_not_stop_the_others(
     outcome = ctct("benchmark", "generalization", unlabelled, good, "-o", out)
     assert outcome.code == 3
     assert "no scan has a reference" in outcome.err
-    assert [line.split() for line in outcome.out.splitlines()[:2]] == [["good"], ["patients", "1"]]
+    assert [line.split() for line in outcome.out.splitlines()[:2]] == [
+        ["set", "good"],
+        ["patients", "1"],
+    ]
     assert sorted(path.name for path in out.iterdir()) == [
         "generalization.json",
         "generalization.md",
@@ -154,7 +157,7 @@ def test_changes_of_indices_by_hand() -> None:
 
 def test_tables_for_a_terminal_and_in_markdown() -> None:
     rows = [{"set": "a|b", "frames": "12"}, {"set": "c", "frames": "4"}]
-    assert as_lines(rows) == ["        a|b  c", "frames   12  4"]
+    assert align([list(row.values()) for row in rows]) == ["a|b  12", "c     4"]
     assert as_markdown(rows) == [
         "| set | frames |",
         "| --- | --- |",
