@@ -178,7 +178,7 @@ def measure_set(
             raise InputError("; ".join(failed.values()))
         evaluation = evaluate_folder(out, folder, options)
         patients = json.loads((out / "measurements.json").read_text())["patients"].values()
-    _check_order(folder, evaluation)
+    _check_order(folder, evaluation, reference_order)
     verdict_of = {frame["name"]: p["verdict"] for p in patients for frame in p["frames"]}
     verdicts = Counter(patient["verdict"] for patient in patients)
     bad = [score for score in evaluation.scores if score.mean_dice < BAD_DICE]
@@ -196,7 +196,7 @@ def measure_set(
     )
 
 
-def _check_order(folder: Path, evaluation: Evaluation) -> None:
+def _check_order(folder: Path, evaluation: Evaluation, reference_order: str) -> None:
     """Check that the numbering of the references is not that of another order.
 
     A network exchanges structures in some frames at most.
@@ -208,10 +208,11 @@ def _check_order(folder: Path, evaluation: Evaluation) -> None:
     if 2 * len(exchanged) <= len(evaluation.scores):
         return
     pairs = ", ".join(f"{a} is {b} of the reference" for a, b in exchanged[0].items())
+    order = fitting_order(exchanged[0], reference_order)
     raise InputError(
         f"{folder}: the labels are exchanged in {len(exchanged)} of {len(evaluation.scores)} "
         f"frames: {pairs}; name the order of the references with --reference-order"
-        + (f", e.g. {order}" if (order := fitting_order(exchanged[0])) else "; no known order fits")
+        + (f", e.g. {order}" if order else "; no known order fits")
     )
 
 
@@ -234,6 +235,8 @@ def measure_deviations(
     """
     by_name = {case.name: case for case in cases}
     names = list(evaluation.indices)
+    if not names:
+        log.warning("no patient has an ED and an ES frame; no scan is changed")
     chosen = np.linspace(0, len(names) - 1, min(limit, len(names))).round().astype(int)
     deviations: list[Deviation] = []
     for patient in (names[at] for at in chosen):

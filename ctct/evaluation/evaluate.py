@@ -252,13 +252,15 @@ def explain_exchanged(exchanged: Mapping[str, str]) -> str:
     )
 
 
-def fitting_order(exchanged: Mapping[str, str]) -> str:
-    """The first key of ``ctct.labels.ORDERS`` in which structures are so exchanged; "" if none."""
-    fitting = (
-        name
-        for name, order in ORDERS.items()
-        if name != "acdc" and all(order[b] == VALUE[a] for a, b in exchanged.items())
-    )
+def fitting_order(exchanged: Mapping[str, str], reference_order: str = "acdc") -> str:
+    """The first key of ``ctct.labels.ORDERS`` in which the references would fit; "" if none.
+
+    Args:
+        exchanged: see :func:`find_exchanged`.
+        reference_order: the order by which the references were read.
+    """
+    values = {a: ORDERS[reference_order][b] for a, b in exchanged.items()}
+    fitting = (name for name, order in ORDERS.items() if values.items() <= order.items())
     return next(fitting, "")
 
 

@@ -102,6 +102,9 @@ def test_references_in_another_order_are_refused(threshold: Segmenter, tmp_path:
         InputError, match=r"in 2 of 2 frames: LV is RV .*--reference-order, e\.g\. mnms"
     ):
         measure_set(threshold, folder, "other")
+    acdc = write_set(tmp_path / "acdc")
+    with pytest.raises(InputError, match=r"LV is RV .*--reference-order, e\.g\. acdc"):
+        measure_set(threshold, acdc, "acdc", "mnms")
     result = measure_set(threshold, folder, "other", "mnms")
     assert set_cells(result)["LV Dice"] == "1.000 (1.000)"
 
