@@ -186,9 +186,10 @@ class BatchSettings(Settings):
     labelled_batch: int | None = Field(
         default=None, ge=1, description="Labelled slices among them. Without it, half."
     )
-    augmentation: Literal["strong", "paper"] = Field(
+    augmentation: Literal["strong", "scanners", "paper"] = Field(
         default="strong",
-        description="Random changes; those of the paper are turns, flips and crops.",
+        description="Random changes: strong ones of geometry and intensity; scanners, which also "
+        "imitate other scanners; or turns, flips and crops as in the paper.",
     )
     cut_mix: float = Field(
         default=0.5,
