@@ -75,7 +75,7 @@ class SetResult:
         verdicts: verdict to number of patients, as ``ctct predict`` joins scans to patients.
         bad: number of frames whose Dice is below :data:`BAD_DICE`.
         bad_but_ok: those of them whose patient is rated ok, as "case, frame N".
-        failed: scan to the reason why it was not segmented or not scored.
+        failed: reference to the reason why its scan was not segmented or not scored.
         deviations: of some patients, once their scans are changed.
     """
 
@@ -162,8 +162,9 @@ def measure_set(
     # Where no file is called a reference, every file is one, the scans too.
     cases = [scan for scan in scans if references.get(scan.name, scan.path) != scan.path]
     if not cases:
+        example = scans[0].name
         raise InputError(
-            f"{folder}: no scan has a reference; call that of CASE.nii.gz CASE_gt.nii.gz"
+            f"{folder}: no scan has a reference; call that of {example} {example}_gt.nii.gz"
         )
     options = EvaluationOptions(
         distances=False, reference_order=reference_order, allow_exchanged=True
@@ -191,7 +192,9 @@ def measure_set(
         bad_but_ok=tuple(
             f"{score.case}, frame {score.frame}" for score in bad if verdict_of[score.case] == OK
         ),
-        failed=failed | evaluation.failed,
+        failed=failed
+        | evaluation.failed
+        | {case: "there is no such scan" for case in evaluation.unpredicted if case not in failed},
         deviations=tuple(measure_deviations(segmenter, cases, evaluation)) if robustness else (),
     )
 

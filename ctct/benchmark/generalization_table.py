@@ -23,6 +23,9 @@ from ctct.synthetic.changes import CHANGES
 _SHOWN = ("ctct", "model", "runtime", "processor", "cores", "date")
 _INDICES = tuple(f"{v}{index}" for v in (LV, RV) for index in ("EDV (mL)", "ESV (mL)", "EF (%)"))
 
+#: Cells without a value.
+_EMPTY = dict.fromkeys(("– (–)", "– ± –", "0 + 0 of 0"), "–")
+
 LEGEND = (
     "Dice: mean over frames (worst frame). Missed + false: slices in which a structure is labelled "
     "in the reference alone + in the prediction alone, of all slices. EDV, ESV and EF: bias, "
@@ -60,9 +63,6 @@ def set_cells(result: SetResult) -> dict[str, str]:
     cells[f"ok with Dice < {BAD_DICE}"] = f"{len(result.bad_but_ok)} of {result.bad}"
     cells["not scored"] = str(len(result.failed))
     return {column: _EMPTY.get(cell, cell) for column, cell in cells.items()}
-
-
-_EMPTY = dict.fromkeys(("– (–)", "– ± –", "0 + 0 of 0"), "–")
 
 
 def count_slices_at(findings: Findings, phase: str, structure: str) -> SliceCounts:

@@ -117,12 +117,13 @@ def test_a_set_that_cannot_be_used_does_not_stop_the_others(
 ) -> None:
     monkeypatch.setattr("ctct.inference.segmenter.ModelSpec.load", lambda spec: threshold)
     good = write_set(tmp_path / "good")
+    (good / "gone_gt.nii.gz").write_bytes((good / "p_ED_gt.nii.gz").read_bytes())
     unlabelled = write_set(tmp_path / "unlabelled")
     for path in unlabelled.glob("*_gt.nii.gz"):
         path.unlink()
     with pytest.raises(InputError, match="no such folder"):
         generalization(threshold, [good, tmp_path / "gone"])
-    with pytest.raises(InputError, match=r"no scan has a reference; call that of"):
+    with pytest.raises(InputError, match=r"has a reference; call that of p_ED p_ED_gt\.nii\.gz"):
         generalization(threshold, [unlabelled])
     out = tmp_path / "out"
     outcome = ctct("benchmark", "generalization", unlabelled, good, "-o", out)
@@ -132,6 +133,7 @@ def test_a_set_that_cannot_be_used_does_not_stop_the_others(
         ["set", "good"],
         ["patients", "1"],
     ]
+    assert "good: not scored: gone: there is no such scan" in outcome.out
     assert sorted(path.name for path in out.iterdir()) == [
         "generalization.json",
         "generalization.md",
