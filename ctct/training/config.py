@@ -485,7 +485,7 @@ def _inherited(initial_model: str | Path, given: Mapping[str, Any]) -> dict[str,
     from ctct.models.checkpoint import load_checkpoint
     from ctct.models.networks import FORMER_DEFAULTS, architecture
 
-    config = FORMER_DEFAULTS | load_checkpoint(initial_model)[1].config
+    config = {**FORMER_DEFAULTS, **load_checkpoint(initial_model)[1].config}
     fixed = architecture(config)
     for name in fixed.keys() & given.keys():
         value = given[name]

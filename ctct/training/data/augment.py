@@ -137,8 +137,9 @@ def mix_amplitudes(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
     columns = torch.fft.rfftfreq(images.shape[-1], device=images.device)
     share = share * (rows.square() + columns.square() <= 0.1**2)
     amplitude = (1 - share) * spectrum.abs() + share * other.abs()
-    mixed = torch.fft.irfft2(torch.polar(amplitude, spectrum.angle()), s=images.shape[-2:])
-    return mixed.clamp(1e-6, 1)
+    mixed = torch.polar(amplitude, spectrum.angle())
+    images = torch.fft.irfft2(mixed, s=images.shape[-2:])
+    return images.clamp(1e-6, 1)
 
 
 def bend(images: Tensor, slopes: Tensor) -> Tensor:
