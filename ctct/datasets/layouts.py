@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ctct.datasets.collection import Collection, Volume, to_bytes
+from ctct.datasets.collection import Collection, Volume, present_structures, to_bytes
 from ctct.datasets.dataset_json import DATASET_FILE, read_label_values
 from ctct.datasets.file_names import group_images, pair_labels, patient_name, scan_name
 from ctct.datasets.label_checks import check_label_order
@@ -45,7 +45,10 @@ class ScanFiles:
 
 
 def read_collection(
-    path: str | Path, label_order: str = "acdc", unlabelled: Sequence[str | Path] = ()
+    path: str | Path,
+    label_order: str = "acdc",
+    unlabelled: Sequence[str | Path] = (),
+    partly_labelled: Sequence[str | Path] = (),
 ) -> Collection:
     """All volumes of a folder, or of a file of ``ctct pack``.
 
@@ -66,6 +69,8 @@ def read_collection(
         label_order: numbering of the labels, a key of :data:`ctct.labels.ORDERS`.
         unlabelled: further folders or packs; labels in them are not read. A patient whose name is
             also in ``path`` is taken for the same one.
+        partly_labelled: likewise, folders whose labels are read; structures that a volume does not
+            show are unknown in it. Their volumes without any label are unlabelled.
 
     Raises:
         InputError: nothing is found, or a file cannot be used; the message names it.
@@ -74,19 +79,58 @@ def read_collection(
     check_label_order(collection.volumes, str(path))
     volumes = list(collection.volumes)
     patients, names = {v.patient for v in volumes}, {v.name for v in volumes}
-    for number, folder in enumerate(unlabelled):
-        further = _read(Path(folder), None).volumes
+    partial: set[str] = set()
+    folders = [("unlabelled", number, folder) for number, folder in enumerate(unlabelled)]
+    folders += [
+        ("partly_labelled", number, folder) for number, folder in enumerate(partly_labelled)
+    ]
+    for use, number, folder in folders:
+        if use == "unlabelled":
+            further = [replace(v, labels=None) for v in _read(Path(folder), None).volumes]
+        else:
+            further = _read_partly_labelled(Path(folder), label_order)
         if same := sorted({v.patient for v in further} & patients):
             log.warning(
                 "%s: %d patients have names of patients of %s, and are taken for the same: %s",
                 *(folder, len(same), path, ", ".join(same)),
             )
         for volume in further:
-            clash = f"unlabelled{number}_" if volume.name in names else ""
-            volumes.append(replace(volume, name=clash + volume.name, labels=None))
+            name = f"{use}{number}_{volume.name}" if volume.name in names else volume.name
+            volumes.append(replace(volume, name=name))
+            if volume.labels is not None:
+                partial.add(name)
+        names |= {v.name for v in further}
     volumes = _group(volumes)
     volumes.sort(key=lambda v: (v.patient, v.name))
-    return Collection(tuple(volumes), collection.layout)
+    return Collection(
+        tuple(v for v in volumes if v.name not in partial),
+        collection.layout,
+        tuple(v for v in volumes if v.name in partial),
+    )
+
+
+def _read_partly_labelled(path: Path, label_order: str) -> list[Volume]:
+    """The volumes of one folder or pack, each with the structures that its labels show as known.
+
+    Raises:
+        InputError: no volume has a label, or the numbers of the labels look exchanged.
+    """
+    volumes, kinds = list[Volume](), Counter[str]()
+    for volume in _read(path, label_order, complete=False).volumes:
+        known = () if volume.labels is None else present_structures(volume.labels)
+        if known:
+            kinds[" and ".join(known)] += 1
+            volumes.append(replace(volume, known=known))
+        else:
+            volumes.append(replace(volume, labels=None))
+    if not kinds:
+        raise InputError(f"{path}: no scan has labels; give it with --unlabelled")
+    check_label_order(volumes, str(path))
+    log.info(
+        "%s: known by the labels: %s",
+        *(path, "; ".join(f"{known} in {count} volumes" for known, count in kinds.items())),
+    )
+    return volumes
 
 
 def _group(volumes: Sequence[Volume]) -> list[Volume]:
@@ -101,19 +145,19 @@ def _group(volumes: Sequence[Volume]) -> list[Volume]:
     return [replace(v, patient=common.get(v.patient, v.patient)) for v in volumes]
 
 
-def _read(path: Path, label_order: str | None) -> Collection:
-    """One folder or pack; ``label_order`` None: without labels."""
+def _read(path: Path, label_order: str | None, complete: bool = True) -> Collection:
+    """One folder or pack; ``label_order`` None: without labels; ``complete``: of all structures."""
     if path.suffix == PACK:
         return read_pack(path)
     layout, scans = find_scans(path, label_order is not None)
-    values = {} if label_order is None else _label_values(path, label_order)
+    values = {} if label_order is None else _label_values(path, label_order, complete)
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda scan: list(_volumes(scan, values)), scans))
     volumes = sorted((v for group in read for v in group), key=lambda v: (v.patient, v.name))
     return Collection(tuple(volumes), layout)
 
 
-def _label_values(root: Path, label_order: str) -> Mapping[str, int]:
+def _label_values(root: Path, label_order: str, complete: bool) -> Mapping[str, int]:
     """The number of each structure by ``dataset.json``, or by ``label_order`` without one.
 
     Raises:
@@ -121,7 +165,7 @@ def _label_values(root: Path, label_order: str) -> Mapping[str, int]:
     """
     if label_order not in ORDERS:
         raise InputError(f"unknown label order {label_order!r}; choose one of {', '.join(ORDERS)}")
-    values = read_label_values(root)
+    values = read_label_values(root, complete)
     if values is None:
         return ORDERS[label_order]
     if label_order != "acdc" and values != ORDERS[label_order]:

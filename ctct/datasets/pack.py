@@ -28,8 +28,13 @@ def write_pack(
     networks' input, stays the same; a volume with labels beyond that field is not cropped.
 
     Raises:
+        InputError: the collection has partly labelled volumes, which a pack does not tell apart.
         OutputError: the file cannot be written; nothing is left of it.
     """
+    if collection.partly_labelled:
+        raise InputError(
+            f"{path}: pack partly labelled scans by themselves, as a file of their own"
+        )
     volumes = [_crop(volume, field_of_view_mm) for volume in collection.volumes]
     arrays = {
         "format": np.array(FORMAT),

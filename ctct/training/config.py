@@ -57,6 +57,11 @@ class PatientSettings(Settings):
     unlabelled: tuple[Path, ...] = Field(
         default=(), description="Further folder of scans, used without labels; repeatable."
     )
+    partly_labelled: tuple[Path, ...] = Field(
+        default=(),
+        description="Further folder of training patients whose labels lack structures; what a "
+        "label map does not show is unknown there; repeatable.",
+    )
     label_order: LabelOrder = Field(default="acdc", description="Numbering of the labels.")
     labelled: int | None = Field(
         default=None,
@@ -86,7 +91,7 @@ class PatientSettings(Settings):
             raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
         if self.split is not None and (self.labelled_list or self.validation):
             raise ConfigError("--split replaces --labelled-list and --validation; leave them out")
-        for path in (self.data, *self.unlabelled):
+        for path in (self.data, *self.unlabelled, *self.partly_labelled):
             if not path.exists():
                 raise ConfigError(f"{path}: no such file or folder to train on")
         return self

@@ -86,7 +86,8 @@ class TrainingRun:
             "seconds": self.seconds,
             "best": self.best,
             "waiting": [slices.waiting.tolist() for slices in (self.labelled, self.unlabelled)],
-            "hearts": self.unlabelled.hearts,
+            "hearts": self.unlabelled.found_hearts,
+            "hearts_of_labelled": self.labelled.found_hearts,
             "origin": self.origin,
         }
         save_resume(self.folder, *self._saved_parts(), state)
@@ -103,8 +104,9 @@ class TrainingRun:
         waiting = state.get("waiting", [[], []])
         for slices, numbers in zip((self.labelled, self.unlabelled), waiting, strict=True):
             slices.waiting = slices.waiting.new_tensor(numbers)
-        if (hearts := state.get("hearts")) is not None:
-            self.unlabelled.set_hearts({patient: Heart(*h) for patient, h in hearts.items()})
+        for slices, key in ((self.unlabelled, "hearts"), (self.labelled, "hearts_of_labelled")):
+            if (hearts := state.get(key)) is not None:
+                slices.set_hearts({patient: Heart(*h) for patient, h in hearts.items()})
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
@@ -130,7 +132,9 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         ModelError: a file of weights cannot be used.
     """
     patients = config.patients
-    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    collection = read_collection(
+        *(patients.data, patients.label_order, patients.unlabelled, patients.partly_labelled)
+    )
     split = split_patients(collection, config)
     if resume:
         check_split(folder, split)
@@ -176,6 +180,8 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
             *(len(run.labelled), len(run.unlabelled) if data.unlabelled else 0),
             *(len(split.validation), fabric.device),
         )
+        if split.partly_labelled:
+            log.info("%d more patients are partly labelled", len(split.partly_labelled))
     return run
 
 

@@ -27,6 +27,8 @@ class TrainingBatch:
         geometry: (N - L, 2, 3) affines from a position in ``images`` to that in ``plain``, in
             pixels about the center, (row, column) order.
         numbers: numbers of the slices in the labelled and, if there are any, in the unlabelled set.
+        unknown: (L, C) true for classes that the labels of a slice do not tell from the background;
+            None where all labels are complete.
     """
 
     images: Tensor
@@ -36,6 +38,7 @@ class TrainingBatch:
     plain: Tensor
     geometry: Tensor
     numbers: tuple[Tensor, ...] = ()
+    unknown: Tensor | None = None
 
     def mix(self, values: Tensor) -> Tensor:
         """CutMix: ``values`` (N, …, S, S), within each slice's rectangle those of its partner."""
@@ -47,6 +50,13 @@ class TrainingBatch:
         labelled = torch.zeros(self.rectangle.shape, device=self.images.device)
         labelled[: len(self.labels)] = 1
         return self.mix(labelled)
+
+    def unknown_pixels(self) -> Tensor | None:
+        """(N, C, S, S) true where a mixed slice shows one in which the class is unknown, or None."""
+        if self.unknown is None:
+            return None
+        unknown = F.pad(self.unknown, (0, 0, 0, len(self.images) - len(self.unknown)))
+        return self.mix(unknown[:, :, None, None].expand(-1, -1, *self.rectangle.shape[1:]))
 
     def align(self, maps: Tensor) -> Tensor:
         """Maps (N - L, C, S, S) of the plain slices, moved as the images are; zero beyond them."""
@@ -111,6 +121,7 @@ def draw_batch(
     nearest = augmentation.nearest
     images, labels = labelled.sample(numbers, grid, compose(view, geometry), nearest)
     assert labels is not None
+    unknown = None if labelled.unknown is None else labelled.unknown[numbers]
     plain, drawn = images[:0], [numbers]
     geometry = geometry[:0]
     if unlabelled is not None and labelled_count < settings.batch:
@@ -127,6 +138,7 @@ def draw_batch(
         plain=grid.normalize(plain),
         geometry=torch.cat((geometry[:, :, :2], geometry[:, :, 2:] / grid.spacing_mm), 2),
         numbers=tuple(drawn),
+        unknown=unknown,
     )
 
 
@@ -154,4 +166,5 @@ def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
         plain=batch.plain[rank::processes],
         geometry=batch.geometry[rank::processes],
         numbers=batch.numbers,
+        unknown=None if batch.unknown is None else batch.unknown[rank::processes],
     )

@@ -137,7 +137,7 @@ def test_where_the_heart_lies() -> None:
     others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
     # The longer side: 5 rows of 2 mm.
     assert labelled_hearts([*frames, *others]) == {"a": Heart(-2.0, 2.0, 10.0)}
-    assert SliceSet([others[1]]).hearts is None  # nothing is known yet
+    assert SliceSet([others[1]]).found_hearts is None  # nothing is known yet
     slices = SliceSet([*frames, others[0]])
     assert slices.center_mm.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
     assert slices.extent_mm[:4].tolist() == [10.0] * 4
