@@ -49,11 +49,13 @@ def read_label_values(folder: Path, complete: bool = True) -> dict[str, int] | N
     """The number of each structure by ``folder/dataset.json``; None where there is no such file.
 
     Both forms are read, ``"labels": {"RV": 1}`` and the former ``{"1": "RV"}``. Upper and lower
-    case, spaces and marks in the names do not matter. If not ``complete``, structures may be absent.
+    case, spaces and marks in the names do not matter. If not ``complete``, structures may be
+    absent.
 
     Raises:
-        InputError: the file is damaged, lacks a structure that it must have, has a name that ctct does not know or
-            regions of several numbers, or the scans have several channels or another ending.
+        InputError: the file is damaged, lacks a structure that it must have, has a name that ctct
+            does not know or regions of several numbers, or the scans have several channels or
+            another ending.
     """
     path = folder / DATASET_FILE
     if not path.exists():

@@ -97,9 +97,9 @@ def read_collection(
         for volume in further:
             name = f"{use}{number}_{volume.name}" if volume.name in names else volume.name
             volumes.append(replace(volume, name=name))
+            names.add(name)
             if volume.labels is not None:
                 partial.add(name)
-        names |= {v.name for v in further}
     volumes = _group(volumes)
     volumes.sort(key=lambda v: (v.patient, v.name))
     return Collection(

@@ -37,16 +37,16 @@ class Split:
         unlabelled: training patients that are used without labels.
         validation: patients with labels that are not learned from.
         left_out: patients that are not used.
-        partly_labelled: training patients that have partial labels alone, and keep them.
         method: how the patients were shared out, in words.
+        partly_labelled: training patients that have partial labels alone, and keep them.
     """
 
     labelled: tuple[str, ...]
     unlabelled: tuple[str, ...]
     validation: tuple[str, ...]
     left_out: tuple[str, ...] = ()
-    partly_labelled: tuple[str, ...] = ()
     method: str = ""
+    partly_labelled: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and the method, for JSON."""
@@ -97,8 +97,8 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
     for use, names in (("labelled", split.labelled), ("validation", split.validation)):
         if partial := [name for name in names if name in partly]:
             raise ConfigError(
-                f"{use} patients of --partly-labelled: {_some(partial)}; they are training patients "
-                "beside the others, name none of them here"
+                f"{use} patients of --partly-labelled: {_some(partial)}; they are training "
+                "patients beside the others; name none of them here"
             )
         if without := [name for name in names if name not in with_labels]:
             raise ConfigError(f"{use} patients without labels: {_some(without)}")
@@ -148,8 +148,8 @@ def _split_by_file(
         tuple(p for p in dict.fromkeys(training) if p not in (*labelled, *kept)),
         tuple(lists["validation"]),
         tuple(p for p in (*patients, *partly) if p not in used),
-        tuple(kept),
         f"given by {path.name}",
+        tuple(kept),
     )
 
 
@@ -210,7 +210,7 @@ def _split_by_rule(
         method += f", changed by {' and '.join(given)}"
     return Split(
         *(tuple(labelled), tuple(unlabelled), tuple(validation), tuple(sorted(left_out))),
-        *(tuple(partly), method),
+        *(method, tuple(partly)),
     )
 
 

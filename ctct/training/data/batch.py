@@ -52,7 +52,7 @@ class TrainingBatch:
         return self.mix(labelled)
 
     def unknown_pixels(self) -> Tensor | None:
-        """(N, C, S, S) true where a mixed slice shows one in which the class is unknown, or None."""
+        """(N, C, S, S) true where a mixed slice shows one without that class known, or None."""
         if self.unknown is None:
             return None
         unknown = F.pad(self.unknown, (0, 0, 0, len(self.images) - len(self.unknown)))

@@ -64,6 +64,7 @@ class TestTrain:
             "validation": ["patient002"],
             "left_out": [],
             "method": "the published split of ACDC",
+            "partly_labelled": [],
         }
         assert [p.name for p in sorted((folder / "pictures").iterdir())] == [
             "step_000002.png",
