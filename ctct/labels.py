@@ -6,7 +6,7 @@ order internally and converts input and output with :func:`remap`, by name, neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -107,3 +107,17 @@ def bounding_box(label_map: npt.NDArray[np.integer], margin: int = 0) -> tuple[s
         for line in (np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0)))
     )
     return rows, columns
+
+
+def frames_in_box(
+    labels: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Each frame (Z, h, w) of ``labels`` and its place in ``out``, cut to the box of all labels.
+
+    Args:
+        labels: (T, Z, H, W).
+        out: of the same shape.
+    """
+    rows, columns = bounding_box(labels)
+    cut = np.ascontiguousarray(labels[..., rows, columns])
+    yield from zip(cut, out[..., rows, columns], strict=True)

@@ -74,10 +74,12 @@ class TrainedPair:
         self.graph.variant = variant
         self.heart_crop = self.graph.heart_crop
         self.stem = STEM
+        extent: dict[str, float] = {}
         if heart_crop:
             assert self.heart_crop is not None
             self.graph.set_grid(self.heart_crop.size)
             self.stem = f"{STEM}.heart_crop"
+            extent = {"heart_extent_mm": self.heart_crop.extent_mm}
         self._verify_on, self._calibration = verify_on, calibration
         texts: dict[str, Any] = {
             k: v for k, v in (metadata or {}).items() if k in ("training_data", "license")
@@ -85,20 +87,13 @@ class TrainedPair:
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
-            "grid": self._grid(heart_crop),
+            "grid": {**vars(self.graph.grid), **extent},
             **(metadata or {}),
             **vars(replace(description, **texts)),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},
             "variant": variant.to_dict(),
         }
         self.to_onnx = cache(self._to_onnx)
-
-    def _grid(self, on_heart: bool) -> dict[str, Any]:
-        """What a caller must know of the grid to crop slices for it."""
-        grid = dict(vars(self.graph.grid))
-        if on_heart and self.heart_crop:
-            grid["heart_extent_mm"] = self.heart_crop.extent_mm
-        return grid
 
     @cached_property
     def reference(self) -> list[Segmentation]:

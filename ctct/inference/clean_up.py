@@ -8,8 +8,8 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
-from ctct.measurement.heart_box import largest_component
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, frames_in_box
+from ctct.measurement.components import find_heart
 from ctct.measurement.masks import Mask, count_sides
 from ctct.measurement.regions import APEX, region_of_slices
 
@@ -23,12 +23,12 @@ _MAX_POCKET = 0.25
 def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Remove from each frame what is not part of the heart, and fill the ring of myocardium.
 
-    The largest 3-D component of the RV stays, and that of LV and myocardium, taken as one. In the
-    latter, of the LV its main piece stays, and further pieces within the ring of myocardium that
-    lie above or below it or, as small pockets, beside it. Then holes in the ring are filled: a
-    cavity with LV, and a small hole that holds no LV, beside the cavity, with myocardium. Other
-    holes stay, those with more RV than LV among them. Below the apex, LV in slices without
-    myocardium is removed.
+    One 3-D component of LV and myocardium, taken as one, stays, and one of the RV beside it (see
+    :func:`~ctct.measurement.components.find_heart`). In the former, of the LV its main piece
+    stays, and further pieces within the ring of myocardium that lie above or below it or, as small
+    pockets, beside it. Then holes in the ring are filled: a cavity with LV, and a small hole that
+    holds no LV, beside the cavity, with myocardium. Other holes stay, those with more RV than LV
+    among them. Below the apex, LV in slices without myocardium is removed.
 
     Args:
         labels: (T, Z, H, W) label map.
@@ -37,11 +37,8 @@ def clean_up(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         A new array of the same shape. Voxels that touch at a corner are connected.
     """
     cleaned = np.zeros_like(labels)
-    rows, columns = bounding_box(labels)
-    cut = np.ascontiguousarray(labels[..., rows, columns])
-    for frame, out in zip(cut, cleaned[..., rows, columns], strict=True):
-        rv = largest_component(frame == VALUE[RV])
-        wall = largest_component(np.isin(frame, (VALUE[MYO], VALUE[LV])))
+    for frame, out in frames_in_box(labels, cleaned):
+        rv, wall = find_heart(frame)
         muscle, blood = (wall & (frame == VALUE[s]) for s in (MYO, LV))
         main, others = _pieces_within(muscle, rv, blood)
         axis = _Axis.of(main, wall)

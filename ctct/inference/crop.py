@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ctct.measurement.heart_box import MARGIN_MM, heart_box
+from ctct.measurement.heart_box import crop_scale, heart_box
 
 #: Sizes are rounded up to a multiple of this, or one more, so that most studies share batches.
 STEP = 16
@@ -122,16 +122,15 @@ def heart_crop(
             are scaled, if they are.
 
     Returns:
-        None where there is no heart, or it does not fit with :data:`MARGIN_MM` around it.
+        None where there is no heart, or it does not fit.
     """
     box = heart_box(labels)
     if box is None:
         return None
-    extent_mm = box.extent_mm(spacing_mm)
-    wanted_mm = grid.get("heart_extent_mm") or extent_mm
-    if wanted_mm + 2 * MARGIN_MM > grid["size"] * grid["spacing_mm"]:
+    field_mm = grid["size"] * grid["spacing_mm"]
+    scale = crop_scale(box.extent_mm(spacing_mm), field_mm, grid.get("heart_extent_mm", 0.0))
+    if scale is None:
         return None
-    scale = wanted_mm / extent_mm
     size = [_rounded(visible_extent(scale * mm, grid)) for mm in spacing_mm]
     row, column = (round(at - (n - 1) / 2) for at, n in zip(box.center, size, strict=True))
     return Crop((row, column), (size[0], size[1]), on_heart=True, scale=scale)

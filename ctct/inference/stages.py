@@ -10,7 +10,7 @@ from typing import Any
 
 from ctct.inference.batching import Job, Part
 from ctct.inference.crop import heart_crop, touches_edge, visible_crop
-from ctct.measurement.heart_box import SEARCH_SCALES, SEARCH_STEP
+from ctct.measurement.heart_box import SEARCH_STEP, search_scales
 
 #: Frames from which on a study is a cine, whose frames all run on one heart crop.
 MIN_CINE_FRAMES = 6
@@ -36,7 +36,8 @@ def stages(
         return
     is_cine = study.frames >= MIN_CINE_FRAMES
     # Where hearts are scaled to one size, labels of the whole grid only show the way.
-    is_scaled = bool(heart_crop_grid.get("heart_extent_mm"))
+    scales = search_scales(heart_crop_grid.get("heart_extent_mm", 0.0))
+    is_scaled = len(scales) > 1
     volumes = [slice(first, first + z) for first in range(0, every.stop, z)]
     for volume in volumes[:1] if is_cine else volumes:
         thirds = [
@@ -44,13 +45,10 @@ def stages(
             for offset in range(min(SEARCH_STEP, z))
         ]
         crop = None
-        for scale in SEARCH_SCALES if is_scaled else SEARCH_SCALES[:1]:
+        for scale in scales:
             yield [Part(job, visible_crop(size, spacing_mm, grid, scale), thirds[0])]
             if crop := heart_crop(job.labels[thirds[0]], spacing_mm, heart_crop_grid):
                 break
-        if crop is None and is_scaled:  # the labels are those of the last scale
-            yield [Part(job, visible, every if is_cine else volume)]
-            continue
         # All frames of a cine run alike, or this one's volume would stand apart in the curve.
         rest = [every] if is_cine else [volume] if is_scaled else thirds[1:]
         if rest:

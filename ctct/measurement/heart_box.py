@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import LV, STRUCTURES, VALUE, bounding_box
+from ctct.labels import LV, VALUE
+from ctct.measurement.components import find_heart
 from ctct.measurement.masks import Mask
 
 #: The heart is searched for in every third slice of a volume, from the first on.
 SEARCH_STEP = 3
-
-#: Scales at which a model that takes hearts of one size searches for it, one after the other.
-SEARCH_SCALES = (1.0, 1.6, 0.7)
 
 #: Room that a crop around the heart must leave on each side of it.
 MARGIN_MM = 6.0
@@ -33,6 +30,13 @@ class HeartBox:
     first: tuple[int, int]
     last: tuple[int, int]
 
+    @classmethod
+    def around(cls, mask: Mask) -> HeartBox:
+        """The box around a mask (H, W), which must not be empty."""
+        pixels = np.argwhere(mask)
+        (row, column), (last_row, last_column) = pixels.min(0).tolist(), pixels.max(0).tolist()
+        return cls((row, column), (last_row, last_column))
+
     @property
     def center(self) -> tuple[float, float]:
         """Row and column of the middle; halves lie between two pixels."""
@@ -43,43 +47,42 @@ class HeartBox:
         pixels = (b - a + 1 for a, b in zip(self.first, self.last, strict=True))
         return max(n * mm for n, mm in zip(pixels, spacing_mm, strict=True))
 
+    def edges_mm(
+        self, size: tuple[int, ...], spacing_mm: tuple[float, float]
+    ) -> npt.NDArray[np.float64]:
+        """(2, 2) the first and last edge, in mm from the center of a slice of ``size``."""
+        middle = (np.array(size) - 1) / 2
+        edges = np.subtract([self.first, self.last], middle) + np.array([[-0.5], [0.5]])
+        return np.asarray(edges * spacing_mm, np.float64)
+
 
 def heart_box(labels: npt.NDArray[np.uint8]) -> HeartBox | None:
-    """The box of the largest component of each structure; None where there is no LV.
+    """The box around the heart; None where there is no LV.
 
     Args:
-        labels: (Z, H, W) label map of one frame.
+        labels: (Z, H, W) label map of one frame, with or without labels elsewhere in the body.
     """
-    heart = keep_largest_components(labels[None])[0]
-    if not (heart == VALUE[LV]).any():
+    rv, wall = find_heart(labels)
+    if not (labels[wall] == VALUE[LV]).any():
         return None
-    pixels = np.argwhere(heart.any(0))
-    (row, column), (last_row, last_column) = pixels.min(0).tolist(), pixels.max(0).tolist()
-    return HeartBox((row, column), (last_row, last_column))
+    return HeartBox.around((rv | wall).any(0))
 
 
-def keep_largest_components(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Keep the largest 3-D component of each structure in each frame; the rest is background.
+def search_scales(heart_extent_mm: float) -> tuple[float, ...]:
+    """Scales at which a heart is searched for, one after the other.
+
+    More than one for models that take every heart at an extent of ``heart_extent_mm``.
+    """
+    return (1.0, 1.6, 0.7) if heart_extent_mm else (1.0,)
+
+
+def crop_scale(extent_mm: float, field_mm: float, heart_extent_mm: float) -> float | None:
+    """How many times its size a heart has on a crop; None where it does not fit.
 
     Args:
-        labels: (T, Z, H, W) label map.
-
-    Returns:
-        A new array of the same shape. Voxels that touch at a corner are connected.
+        extent_mm: of the heart.
+        field_mm: side of the crop.
+        heart_extent_mm: of every heart on the crop; 0 where they keep their true size.
     """
-    kept = np.zeros_like(labels)
-    rows, columns = bounding_box(labels)
-    cut = np.ascontiguousarray(labels[..., rows, columns])
-    for frame, out in zip(cut, kept[..., rows, columns], strict=True):
-        for structure in STRUCTURES:
-            out[largest_component(frame == VALUE[structure])] = VALUE[structure]
-    return kept
-
-
-def largest_component(mask: Mask) -> Mask:
-    """The largest 3-D component of a mask (Z, H, W)."""
-    components, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    if count <= 1:
-        return mask
-    largest: Mask = components == np.bincount(components.ravel())[1:].argmax() + 1
-    return largest
+    shown_mm = heart_extent_mm or extent_mm
+    return None if shown_mm + 2 * MARGIN_MM > field_mm else shown_mm / extent_mm

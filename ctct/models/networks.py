@@ -15,13 +15,20 @@ from ctct.models.swin_hybrid import SwinHybrid
 from ctct.models.swin_unet import SwinUNet
 from ctct.models.unet import DROPOUT, UNet
 
-#: The pair of the cross-teaching paper.
-DEFAULT_PAIR = (UNET, SWIN_UNET)
-
 #: Settings that decide which weights a graph has.
 ARCHITECTURE = ("networks", "swin", "grid_size", "grid_spacing_mm")
-#: Further such settings, with the value of a configuration that lacks them.
-LATER_ARCHITECTURE = {"grid": "spacing", "intensities": "z_score"}
+
+#: What applies where a configuration of an older version lacks a setting.
+FORMER_DEFAULTS: Mapping[str, Any] = {
+    "networks": (UNET, SWIN_UNET),
+    "grid": "spacing",
+    "intensities": "z_score",
+    "dropout": 1.0,
+    "dropout_of": "channels",
+    "drop_path": 0.1,
+    "heart_crop_size": 0,
+    "heart_extent_mm": 0.0,
+}
 
 
 def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
@@ -36,31 +43,27 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
     Raises:
         ConfigError: a network is unknown, or does not fit the grid.
     """
-    first, second = config.get("networks", DEFAULT_PAIR)
+    config = {**FORMER_DEFAULTS, **config}
+    first, second = config["networks"]
+    crop_size = config["heart_crop_size"]
     return SegmentationGraph(
         build_network(first, config),
         build_network(second, config),
         NetworkGrid(
             config["grid_size"],
             config["grid_spacing_mm"],
-            stretch=config.get("grid") == "resize",
-            intensities=config.get("intensities", "z_score"),
+            stretch=config["grid"] == "resize",
+            intensities=config["intensities"],
         ),
-        heart_crop=heart_crop(config),
+        heart_crop=HeartCrop(crop_size, config["heart_extent_mm"]) if crop_size else None,
     )
 
 
-def heart_crop(config: Mapping[str, Any]) -> HeartCrop | None:
-    """The smaller grid around the heart of a configuration, if it has one."""
-    size = config.get("heart_crop_size", 0)
-    return HeartCrop(size, config.get("heart_extent_mm", 0.0)) if size else None
-
-
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of :data:`ARCHITECTURE` in ``config``, to compare two configurations by."""
-    values = {name: config[name] for name in ARCHITECTURE[1:]}
-    values |= {name: config.get(name, value) for name, value in LATER_ARCHITECTURE.items()}
-    return {ARCHITECTURE[0]: tuple(config.get(ARCHITECTURE[0], DEFAULT_PAIR)), **values}
+    """What ``config`` says of a graph's weights and of their grid, to compare two by."""
+    known = {**FORMER_DEFAULTS, **config}
+    values = {name: known[name] for name in (*ARCHITECTURE, "grid", "intensities")}
+    return values | {"networks": tuple(known["networks"])}
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
@@ -73,11 +76,11 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
         ConfigError: there is no such network, or it does not fit the grid.
         RuntimeUnavailableError: a package that it needs is not installed.
     """
-    pretrained = bool(config["pretrained"])
+    config = {**FORMER_DEFAULTS, **config}
+    pretrained, drop_path = bool(config["pretrained"]), config["drop_path"]
     if name == UNET:
-        rates = [config.get("dropout", 1.0) * p for p in DROPOUT]
-        return UNet(dropout=rates, drop_channels=config.get("dropout_of") != "values")
-    drop_path = config.get("drop_path", 0.1)
+        rates = [config["dropout"] * p for p in DROPOUT]
+        return UNet(dropout=rates, drop_channels=config["dropout_of"] == "channels")
     if name == SWIN_UNET:
         return SwinUNet(
             config["swin"], config["grid_size"], drop_path=drop_path, pretrained=pretrained
@@ -91,6 +94,6 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
             raise RuntimeUnavailableError(
                 f"{name}: needs {error.name}; pip install 'ctct[train]'"
             ) from error
-        sizes = [size for size in (config["grid_size"], config.get("heart_crop_size")) if size]
+        sizes = [size for size in (config["grid_size"], config["heart_crop_size"]) if size]
         return TimmUNet(name.removeprefix(TIMM), sizes, pretrained=pretrained)
     raise ConfigError(unknown_network(name))

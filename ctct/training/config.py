@@ -148,7 +148,6 @@ class PairSettings(Settings):
         description="Pixels per side of a smaller grid around the heart, on which some of the "
         "batches are drawn; steps on it are faster, and cines can be run on it. 0 for none.",
     )
-
     heart_extent_mm: float = Field(
         default=0.0,
         ge=0,
@@ -171,6 +170,7 @@ class PairSettings(Settings):
                 f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
                 f"{self.grid_size} pixels; got {self.heart_crop_size}"
             )
+        # Twice the margin of ctct.measurement.heart_box, which would slow the help down.
         room_mm = self.heart_crop_size * self.grid_spacing_mm - 12
         if self.heart_extent_mm and not 20 <= self.heart_extent_mm <= room_mm:
             raise ConfigError(
@@ -199,7 +199,6 @@ class BatchSettings(Settings):
         le=1,
         description="Chance that a rectangle of a slice is replaced by that of another.",
     )
-
     heart_crop_share: float = Field(
         default=0.5,
         ge=0,

@@ -12,14 +12,10 @@ from torch import Tensor
 from ctct.datasets.collection import Volume
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.labels import STRUCTURES
-from ctct.measurement.heart_box import (
-    MARGIN_MM,
-    SEARCH_SCALES,
-    SEARCH_STEP,
-    heart_box,
-)
+from ctct.measurement.heart_box import SEARCH_STEP, crop_scale, heart_box, search_scales
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import HeartCrop
+from ctct.training.data.slices import Heart
 
 #: Weights of the CNN alone and of the Transformer alone.
 ALONE = {"cnn": (1.0, 0.0), "transformer": (0.0, 1.0)}
@@ -109,20 +105,18 @@ def find_view(
         None where there is no heart, or it does not fit the crop.
     """
     row_mm, column_mm = spacing_mm[0].tolist()
-    for scale in SEARCH_SCALES if crop.extent_mm else SEARCH_SCALES[:1]:
-        labels = graph(slices[::SEARCH_STEP], spacing_mm[::SEARCH_STEP] * scale)[0]
+    for search_scale in search_scales(crop.extent_mm):
+        labels = graph(slices[::SEARCH_STEP], spacing_mm[::SEARCH_STEP] * search_scale)[0]
         if box := heart_box(labels.cpu().numpy()):
             break
     else:
         return None
-    extent_mm = box.extent_mm((row_mm, column_mm))
-    wanted_mm = crop.extent_mm or extent_mm
-    if wanted_mm + 2 * MARGIN_MM > crop.size * graph.grid.spacing_mm:
+    heart = Heart.around([box.edges_mm(labels.shape[1:], (row_mm, column_mm))])
+    scale = crop_scale(heart.extent_mm, crop.size * graph.grid.spacing_mm, crop.extent_mm)
+    if scale is None:
         return None
-    view = torch.eye(2, 3, device=slices.device) * (extent_mm / wanted_mm)
-    (row, column), (rows, columns) = box.center, labels.shape[1:]
-    view[0, 2] = (row - (rows - 1) / 2) * row_mm
-    view[1, 2] = (column - (columns - 1) / 2) * column_mm
+    view = torch.eye(2, 3, device=slices.device) / scale
+    view[0, 2], view[1, 2] = heart.row_mm, heart.column_mm
     return view.expand(len(slices), 2, 3)
 
 

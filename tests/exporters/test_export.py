@@ -136,7 +136,7 @@ def test_every_format(scans: Path, tmp_path: Path) -> None:
     for name in ("model.onnx", "model.xml", "model.engine")[: 2 + ("engine" in names)]:
         exported = find_model(tmp_path / name).description
         assert exported["precision"] == "fp16"
-        assert exported["grid"] == description["grid"]
+        assert exported["grid"].items() >= description["grid"].items()
         assert exported["license"] == description["license"]
         sidecar = json.loads((tmp_path / f"{name}.json").read_text())
         (attempt,) = sidecar["verification"]["attempts"]

@@ -92,23 +92,23 @@ def draw_batch(
     whole grid.
     """
     augmentation = AUGMENTATIONS[settings.augmentation]
+    crop = None
     if heart_crop is not None:
         at_random = torch.rand((), generator=generator, device=generator.device)
-        if at_random >= settings.heart_crop_share:
-            if heart_crop.extent_mm:
-                augmentation = replace(augmentation, scale=WIDE_SCALE)
-            heart_crop = None
-        else:
-            grid = replace(grid, size=heart_crop.size)
+        crop = heart_crop if at_random < settings.heart_crop_share else None
+    if crop is not None:
+        grid = replace(grid, size=crop.size)
+    elif heart_crop is not None and heart_crop.extent_mm:
+        augmentation = replace(augmentation, scale=WIDE_SCALE)
     labelled_count = settings.batch if unlabelled is None else settings.labelled_batch_size
 
     def draw(slices: SliceSet, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers of slices, the change of each one's geometry, and the view that it changes."""
         numbers, geometry = slices.draw(count, generator), augmentation.geometry(count, generator)
         view = torch.eye(2, 3, device=geometry.device).repeat(count, 1, 1)
-        if heart_crop is not None:
+        if crop is not None:
             view[:, :, 2] = slices.center_mm[numbers]
-            if extent_mm := heart_crop.extent_mm:
+            if extent_mm := crop.extent_mm:
                 true_mm = slices.extent_mm[numbers].nan_to_num(extent_mm)
                 view[:, :, :2] *= true_mm[:, None, None] / extent_mm
         elif augmentation.crop:

@@ -8,7 +8,7 @@ import torch
 
 from ctct.measurement.heart_box import SEARCH_STEP, heart_box
 from ctct.models.graph import SegmentationGraph
-from ctct.training.data.slices import Heart, SliceSet, box_mm
+from ctct.training.data.slices import Heart, SliceSet
 
 
 @torch.inference_mode()
@@ -25,8 +25,6 @@ def find_hearts(graph: SegmentationGraph, slices: SliceSet) -> dict[str, Heart]:
         spacing_mm = torch.full((len(numbers), 2), grid.spacing_mm, device=device)
         labels, _ = graph(images, spacing_mm)[:2]
         if box := heart_box(labels.cpu().numpy()):
-            edges_mm = box_mm(
-                np.array([box.first, box.last]), labels.shape[1:], (grid.spacing_mm,) * 2
-            )
+            edges_mm = box.edges_mm(labels.shape[1:], (grid.spacing_mm, grid.spacing_mm))
             boxes.setdefault(slices.patients[volume[0]], []).append(edges_mm)
-    return {patient: Heart.around(edges_mm) for patient, edges_mm in boxes.items()}
+    return {patient: Heart.around(boxes_mm) for patient, boxes_mm in boxes.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch import Tensor
 from ctct.datasets.collection import Volume
 from ctct.errors import InputError
 from ctct.labels import CLASSES, STRUCTURES
+from ctct.measurement.heart_box import HeartBox
 from ctct.models.grid import NetworkGrid, centered_coordinates
 
 
@@ -33,7 +34,7 @@ class Heart(NamedTuple):
 
     @classmethod
     def around(cls, boxes_mm: Sequence[npt.NDArray[np.float64]]) -> Heart:
-        """The heart in the smallest box around all ``boxes_mm``, see :func:`box_mm`."""
+        """The heart in the smallest box around all ``boxes_mm``, each as of ``edges_mm``."""
         first, last = np.min(boxes_mm, (0, 1)), np.max(boxes_mm, (0, 1))
         row, column = ((first + last) / 2).tolist()
         return cls(row, column, float((last - first).max()))
@@ -173,12 +174,10 @@ def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, Heart]:
     for volume in volumes:
         if volume.labels is None or not volume.labels.any():
             continue
-        heart = np.argwhere(volume.labels.any(0))  # (pixels, 2)
-        ends = np.stack((heart.min(0), heart.max(0)))
-        boxes.setdefault(volume.patient, []).append(
-            box_mm(ends, volume.labels.shape[1:], volume.spacing_mm)
-        )
-    hearts = {patient: Heart.around(ends) for patient, ends in boxes.items()}
+        heart: npt.NDArray[np.bool_] = np.any(volume.labels, axis=0)
+        edges_mm = HeartBox.around(heart).edges_mm(heart.shape, volume.spacing_mm)
+        boxes.setdefault(volume.patient, []).append(edges_mm)
+    hearts = {patient: Heart.around(boxes_mm) for patient, boxes_mm in boxes.items()}
     return {p: h._replace(extent_mm=math.nan) if p in partial else h for p, h in hearts.items()}
 
 
@@ -189,15 +188,6 @@ def incompletely_labelled(volumes: Sequence[Volume]) -> set[str]:
         if volume.labels is not None:
             known[volume.patient].update(volume.known)
     return {patient for patient, structures in known.items() if len(structures) < len(STRUCTURES)}
-
-
-def box_mm(
-    ends: npt.NDArray[Any], size: tuple[int, ...], spacing_mm: tuple[float, float]
-) -> npt.NDArray[np.float64]:
-    """Edges (2, 2) of a box in mm from the center of the slice, of its first and last pixel."""
-    middle = (np.array(size) - 1) / 2
-    edges: npt.NDArray[np.float64] = (ends - middle + [[-0.5], [0.5]]) * spacing_mm
-    return edges
 
 
 def _flat(stacks: Sequence[np.ndarray], device: torch.device | str) -> Tensor:

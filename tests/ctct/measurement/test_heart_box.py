@@ -6,11 +6,12 @@ import pytest
 from ctct.measurement.heart_box import HeartBox, heart_box
 
 
-def test_the_box_around_the_largest_components() -> None:
+def test_the_box_around_the_heart_leaves_out_what_lies_elsewhere() -> None:
     labels = np.zeros((2, 60, 60), np.uint8)
     labels[0, 10:20, 30:36] = 3
-    labels[1, 15:24, 28:33] = 1
+    labels[0, 15:24, 28:30] = 1
     labels[0, 0, 0] = 3  # an island
+    labels[1, 40:50, 40:50] = 1  # larger than the RV beside the LV
     box = heart_box(labels)
     assert box == HeartBox((10, 28), (23, 35))
     assert box.center == (16.5, 31.5)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ctct.errors import ConfigError
 from ctct.labels import ORDERS
+from ctct.measurement.heart_box import crop_scale
 from ctct.model_files.model_file import default_model_path
 from ctct.training.config import (
     GROUP_OF,
@@ -191,3 +192,23 @@ def test_files_that_hold_no_settings(tmp_path: Path, content: str, message: str)
     with pytest.raises(ConfigError, match=message) as caught:
         make_config("small", {"data": "."}, file)
     assert str(caught.value).startswith(f"{file}: ")
+
+
+@pytest.mark.parametrize("extent_mm", [20, 132])  # 96 pixels of 1.5 mm are 144 mm
+def test_hearts_that_fit_the_crop(extent_mm: float) -> None:
+    settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
+    pair = TrainingConfig(data=".", **settings).pair
+    assert pair.heart_extent_mm == extent_mm
+    assert crop_scale(100.0, 144.0, extent_mm) == extent_mm / 100
+
+
+@pytest.mark.parametrize("extent_mm", [19, 133])
+def test_hearts_that_do_not_fit_the_crop(extent_mm: float) -> None:
+    settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
+    with pytest.raises(ConfigError, match=r"--heart-extent-mm must lie in 20…132.*got 1"):
+        TrainingConfig(data=".", **settings)
+
+
+def test_no_heart_crop_of_stretched_slices() -> None:
+    with pytest.raises(ConfigError, match="--heart-crop-size needs --grid spacing"):
+        TrainingConfig(data=".", heart_crop_size=96, grid="resize")
