@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ctct.labels import STRUCTURES, VALUE
+from ctct.labels import STRUCTURES
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,12 @@ class Collection:
     Attributes:
         volumes: with complete labels, or without any.
         layout: of their folder.
-        partly_labelled: further volumes, whose labels need not show every structure.
+        partly_labelled: further volumes with labels, in which structures may be unknown.
     """
 
     volumes: tuple[Volume, ...]
     layout: str
     partly_labelled: tuple[Volume, ...] = ()
-
-
-def present_structures(labels: npt.NDArray[np.uint8]) -> tuple[str, ...]:
-    """The structures that labels of any shape show."""
-    return tuple(s for s in STRUCTURES if (labels == VALUE[s]).any())
 
 
 def to_bytes(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

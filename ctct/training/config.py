@@ -59,8 +59,8 @@ class PatientSettings(Settings):
     )
     partly_labelled: tuple[Path, ...] = Field(
         default=(),
-        description="Further folder of training patients whose labels lack structures; what a "
-        "label map does not show is unknown there; repeatable.",
+        description="Further folder of training patients whose labels lack structures. What a "
+        "label map does not show is unknown there, not background; repeatable.",
     )
     label_order: LabelOrder = Field(default="acdc", description="Numbering of the labels.")
     labelled: int | None = Field(
@@ -188,6 +188,13 @@ class BatchSettings(Settings):
     batch: int = Field(default=8, ge=2, description="Slices per step, of all processes together.")
     labelled_batch: int | None = Field(
         default=None, ge=1, description="Labelled slices among them. Without it, half."
+    )
+    partly_labelled_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="Share of the labelled slices that are of --partly-labelled patients, however "
+        "many there are. The others teach every structure, so they are the larger part.",
     )
     augmentation: Literal["strong", "paper"] = Field(
         default="strong",

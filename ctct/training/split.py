@@ -61,14 +61,12 @@ class Split:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Volumes by what they are used for.
-
-    Some labels of ``labelled`` may be partial; ``unlabelled`` has none.
-    """
+    """Volumes by what they are used for; those of ``unlabelled`` have no labels."""
 
     labelled: list[Volume]
     unlabelled: list[Volume]
     validation: list[Volume]
+    partly_labelled: list[Volume]
 
 
 def split_patients(collection: Collection, config: TrainingConfig) -> Split:
@@ -86,7 +84,6 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
     settings = config.patients
     with_labels = list(dict.fromkeys(v.patient for v in collection.volumes if v.labels is not None))
     partly = list(dict.fromkeys(v.patient for v in collection.partly_labelled))
-    partly = [p for p in partly if p not in with_labels]
     patients = [p for p in dict.fromkeys(v.patient for v in collection.volumes) if p not in partly]
     if not with_labels:
         raise InputError(f"{settings.data}: no labelled patient; cross teaching needs a few")
@@ -232,14 +229,12 @@ def _some(names: Sequence[str]) -> str:
 def training_data(collection: Collection, split: Split) -> TrainingData:
     """The volumes of each list; frames without labels of labelled patients are unlabelled.
 
-    Partly labelled volumes of patients that validate or are left out are not used.
-
     Raises:
         InputError: the same scan is on both sides of training and validation, or no labelled
             slice, or no validation slice, shows one of the structures.
     """
     check_leaks(collection, split)
-    data = TrainingData([], [], [])
+    data = TrainingData([], [], [], [])
     for volume in collection.volumes:
         if volume.patient in split.validation:
             if volume.labels is not None:
@@ -250,19 +245,11 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
             data.unlabelled.append(dataclasses.replace(volume, labels=None))
     check_structures(data.labelled, "labelled training")
     check_structures(data.validation, "validation")
-    not_used = list[str]()
     for volume in collection.partly_labelled:
-        if volume.patient in (*split.labelled, *split.partly_labelled):
-            data.labelled.append(volume)
+        if volume.patient in split.partly_labelled:
+            data.partly_labelled.append(volume)
         elif volume.patient in split.unlabelled:
             data.unlabelled.append(dataclasses.replace(volume, labels=None))
-        else:
-            not_used.append(volume.name)
-    if not_used:
-        log.warning(
-            "partly labelled scans of patients who validate or are left out are not used: %s",
-            _some(not_used),
-        )
     return data
 
 

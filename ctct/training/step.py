@@ -121,6 +121,7 @@ def _backward(
         run.students.grid,
         run.generator,
         run.students.heart_crop,
+        run.partly_labelled,
     )
     batch = shard(batch, run.fabric.global_rank, run.fabric.world_size)
     teachers = (run.averaged.cnn, run.averaged.transformer)

@@ -114,6 +114,9 @@ def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None
             before = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise ConfigError(f"{path}: cannot be read; choose another folder") from error
+        # A setting that came later does what was done before it, unless it is given.
+        defaults = TrainingConfig.model_validate({"data": config.patients.data})
+        before = {**defaults.to_dict(), **before}
         for name in sorted(before.keys() | settings.keys()):
             if before.get(name) != settings.get(name):
                 raise ConfigError(

@@ -79,7 +79,8 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             set_rates(run.optimizer, config, progress)
             unlabelled_weight = unlabelled_weight_at(config, progress)
             if run.students.heart_crop and progress >= config.unlabelled_slices.warm_up:
-                locate_hearts(run, run.labelled)
+                if run.partly_labelled:
+                    locate_hearts(run, run.partly_labelled)
                 if unlabelled_weight is not None:
                     locate_hearts(run, run.unlabelled)
             losses, batch = take_step(run, unlabelled_weight)
@@ -96,7 +97,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             validates = run.step % config.run.validate_every == 0 or is_last
             saves = run.step % config.run.save_every == 0 or validates or stops
             if logs or saves:
-                recent.check(run.labelled, run.unlabelled)
+                recent.check(*run.slice_sets)
             if logs and monitor:
                 rate = (run.step - start_step) / (time.monotonic() - start_time)
                 labelled_loss, unlabelled_loss = recent.means()

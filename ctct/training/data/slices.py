@@ -77,11 +77,11 @@ class SliceSet:
         self.voxels = _flat([v.voxels for v in volumes], device)
         labels = [v.labels for v in volumes if v.labels is not None]
         self.labels = _flat(labels, device) if len(labels) == len(volumes) else None
-        unknown = [[s not in v.known for s in CLASSES[1:]] for v in volumes for _ in v.voxels]
-        #: (slices, C) true for classes that labels do not tell from the background; None: no class.
-        self.unknown: Tensor | None = None
-        if self.labels is not None and any(map(any, unknown)):
-            self.unknown = torch.tensor([[False, *row] for row in unknown], device=device)
+        unknown = [
+            [False, *(s not in v.known for s in STRUCTURES)] for v in volumes for _ in v.voxels
+        ]
+        #: (slices, C) true for classes that the labels do not tell from the background.
+        self.unknown = torch.tensor(unknown, device=device)
         self._place_hearts(self.labelled_hearts)
 
     def set_hearts(self, found: Mapping[str, Heart]) -> None:
