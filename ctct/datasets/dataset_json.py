@@ -91,6 +91,8 @@ def _by_structure(path: Path, labels: Mapping[str, Any], complete: bool) -> dict
             raise InputError(f"{path}: {name!r} has the number {number}; 0 is the background")
         found[structure] = number
     found.pop(BACKGROUND, None)
+    if not found:
+        raise InputError(f"{path}: names no structure; name RV, MYO or LV with its number")
     absent = [s for s in STRUCTURES if s not in found]
     if complete and absent:
         raise InputError(

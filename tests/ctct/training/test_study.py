@@ -120,7 +120,7 @@ class TestRunStudy:
         out = tmp_path / "study"
         results, failed = run_study(config, out, ("labelled_only",), (1,), (0,))
         assert (len(results), failed) == (1, {})
-        split = json.loads((out / results[0].name / "split.json").read_text())
+        split = json.loads((out / "labelled_only_1_seed0" / "split.json").read_text())
         assert split["partly_labelled"] == ["sbj01", "sbj02"]
 
     def test_a_study_from_before_a_setting_existed(self, acdc: Path, tmp_path: Path) -> None:
