@@ -170,12 +170,14 @@ class PairSettings(Settings):
                 f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
                 f"{self.grid_size} pixels; got {self.heart_crop_size}"
             )
+        if self.heart_extent_mm and not self.heart_crop_size:
+            raise ConfigError("--heart-extent-mm needs a --heart-crop-size; set both, or none")
         # Twice the margin of ctct.measurement.heart_box, which would slow the help down.
         room_mm = self.heart_crop_size * self.grid_spacing_mm - 12
         if self.heart_extent_mm and not 20 <= self.heart_extent_mm <= room_mm:
             raise ConfigError(
-                f"--heart-extent-mm must lie in 20…{max(room_mm, 20):g}, which leaves 6 mm around "
-                f"the heart on the grid of --heart-crop-size; got {self.heart_extent_mm:g}"
+                f"--heart-extent-mm must lie in 20…{room_mm:g}, which leaves 6 mm around the heart "
+                f"on the grid of --heart-crop-size; got {self.heart_extent_mm:g}"
             )
         if self.heart_crop_size and self.grid == "resize":
             raise ConfigError("--heart-crop-size needs --grid spacing; leave one of the two out")
@@ -209,8 +211,9 @@ class BatchSettings(Settings):
     heart_crop_share: float = Field(
         default=0.5,
         ge=0,
-        le=1,
-        description="Share of the batches on the smaller grid, if there is a --heart-crop-size.",
+        lt=1,
+        description="Share of the batches on the smaller grid, if there is a --heart-crop-size; "
+        "the others teach the networks to find the heart.",
     )
 
     @property
@@ -479,13 +482,34 @@ def make_config(
     from_file = {} if file is None else read_settings(Path(file))
     initial_model = overrides.get("init_from", from_file.get("init_from"))
     if initial_model:
-        from ctct.models.checkpoint import load_checkpoint
-        from ctct.models.networks import ARCHITECTURE, architecture
-
-        if not from_file.keys() >= set(ARCHITECTURE):
-            config = load_checkpoint(initial_model)[1].config
-            values |= {**architecture(config), "heart_crop_size": config.get("heart_crop_size", 0)}
+        values |= _inherited(initial_model, {**from_file, **overrides})
     return TrainingConfig.model_validate({**values, **from_file, **overrides})
+
+
+def _inherited(initial_model: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run has from the model that it starts from: the networks and the grids.
+
+    Raises:
+        ConfigError: ``given`` settings ask for other networks, or another grid of whole slices.
+        ModelError: there is no such model.
+    """
+    from ctct.models.checkpoint import load_checkpoint
+    from ctct.models.networks import FORMER_DEFAULTS, architecture
+
+    config = FORMER_DEFAULTS | load_checkpoint(initial_model)[1].config
+    fixed = architecture(config)
+    for name in fixed.keys() & given.keys():
+        value = given[name]
+        if name == "networks":
+            value = tuple(value.split(",") if isinstance(value, str) else value)
+        if value != fixed[name]:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {given[name]}: the run starts from {initial_model}, "
+                f"which has {fixed[name]}; leave it out, or --init-from"
+            )
+    crop_size = given.get("heart_crop_size", config["heart_crop_size"])
+    extent_mm = config["heart_extent_mm"] if crop_size else 0.0
+    return {**fixed, "heart_crop_size": crop_size, "heart_extent_mm": extent_mm}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
