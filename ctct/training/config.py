@@ -198,9 +198,10 @@ class BatchSettings(Settings):
         description="Share of the labelled slices that are of --partly-labelled patients, however "
         "many there are. The others teach every structure, so they are the larger part.",
     )
-    augmentation: Literal["strong", "paper"] = Field(
+    augmentation: Literal["strong", "scanners", "paper"] = Field(
         default="strong",
-        description="Random changes; those of the paper are turns, flips and crops.",
+        description="Random changes: strong ones of geometry and intensity; scanners, which also "
+        "imitate other scanners; or turns, flips and crops as in the paper.",
     )
     cut_mix: float = Field(
         default=0.5,

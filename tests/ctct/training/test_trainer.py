@@ -109,7 +109,7 @@ class TestTrain:
         settings = config(
             *(acdc,),
             **{"partly_labelled": [str(tmp_path / "children")], "partly_labelled_share": 0.5},
-            **{"steps": 2, "grid_size": 64, "heart_crop_size": 32, "heart_crop_share": 1.0},
+            **{"steps": 2, "grid_size": 64, "heart_crop_size": 32, "heart_crop_share": 0.9},
         )
         train(settings, tmp_path / "whole")
         assert "2 partly labelled patients (10 slices)" in caplog.text
