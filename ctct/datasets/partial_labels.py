@@ -39,7 +39,7 @@ def keep_known(volume: Volume) -> Volume:
     slices = sum(map(any, zip(*shown.values(), strict=True)))
     known = tuple(s for s in STRUCTURES if shown[s].sum() >= max(1, _MIN_SHARE * slices))
     labels = volume.labels.copy()
-    for structure in set(STRUCTURES) - set(known):
+    for structure in [s for s in STRUCTURES if s not in known]:
         pixels = labels == VALUE[structure]
         if pixels.any():
             log.warning(

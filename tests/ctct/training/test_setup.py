@@ -51,7 +51,7 @@ def test_a_method_without_anything_to_learn_from(
 def test_a_run_goes_on_with_its_partly_labelled_patients(acdc: Path, tmp_path: Path) -> None:
     write_partly_labelled(tmp_path / "children")
     config = TrainingConfig(data=acdc, grid_size=64, partly_labelled=[tmp_path / "children"])
-    fabric, folder = Fabric(accelerator="cpu"), tmp_path / "run"
+    fabric, folder = Fabric(accelerator="cpu"), tmp_path
     run = set_up(config, folder, fabric, resume=False)
     assert run.partly_labelled is not None
     drawn = run.partly_labelled.draw(3, run.generator)
