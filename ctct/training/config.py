@@ -57,6 +57,11 @@ class PatientSettings(Settings):
     unlabelled: tuple[Path, ...] = Field(
         default=(), description="Further folder of scans, used without labels; repeatable."
     )
+    partly_labelled: tuple[Path, ...] = Field(
+        default=(),
+        description="Further folder of training patients whose labels lack structures. What a "
+        "label map does not show is unknown there, not background; repeatable.",
+    )
     label_order: LabelOrder = Field(default="acdc", description="Numbering of the labels.")
     labelled: int | None = Field(
         default=None,
@@ -86,7 +91,7 @@ class PatientSettings(Settings):
             raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
         if self.split is not None and (self.labelled_list or self.validation):
             raise ConfigError("--split replaces --labelled-list and --validation; leave them out")
-        for path in (self.data, *self.unlabelled):
+        for path in (self.data, *self.unlabelled, *self.partly_labelled):
             if not path.exists():
                 raise ConfigError(f"{path}: no such file or folder to train on")
         return self
@@ -185,6 +190,13 @@ class BatchSettings(Settings):
     batch: int = Field(default=8, ge=2, description="Slices per step, of all processes together.")
     labelled_batch: int | None = Field(
         default=None, ge=1, description="Labelled slices among them. Without it, half."
+    )
+    partly_labelled_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="Share of the labelled slices that are of --partly-labelled patients, however "
+        "many there are. The others teach every structure, so they are the larger part.",
     )
     augmentation: Literal["strong", "scanners", "paper"] = Field(
         default="strong",

@@ -236,6 +236,14 @@ def test_files_that_hold_no_settings(tmp_path: Path, content: str, message: str)
     assert str(caught.value).startswith(f"{file}: ")
 
 
+def test_not_all_labelled_slices_are_partly_labelled() -> None:
+    for share in (0.0, 1.0):
+        with pytest.raises(ConfigError, match=r"--partly-labelled-share"):
+            TrainingConfig(data=".", partly_labelled_share=share)
+    with pytest.raises(ConfigError, match="nowhere: no such file or folder to train on"):
+        TrainingConfig(data=".", partly_labelled=["nowhere"])
+
+
 @pytest.mark.parametrize("extent_mm", [20, 132])  # 96 pixels of 1.5 mm are 144 mm
 def test_hearts_that_fit_the_crop(extent_mm: float) -> None:
     settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
