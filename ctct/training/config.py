@@ -145,14 +145,14 @@ class PairSettings(Settings):
         default=0,
         ge=0,
         multiple_of=32,
-        description="Pixels per side of a smaller grid around the heart, on which some of the "
-        "batches are drawn; steps on it are faster, and cines can be run on it. 0 for none.",
+        description="Pixels per side of a smaller grid around the heart, on which most batches are "
+        "drawn and predictions made; 0 for none. Presets with their own grid have one.",
     )
     heart_extent_mm: float = Field(
         default=0.0,
         ge=0,
         description="Extent to which every heart is scaled on the smaller grid, so that small and "
-        "large hearts look alike to the networks; 0 for its true size.",
+        "large hearts look alike to the networks; 0 for their true size.",
     )
 
     @field_validator("networks", mode="before")
@@ -210,7 +210,7 @@ class BatchSettings(Settings):
         description="Chance that a rectangle of a slice is replaced by that of another.",
     )
     heart_crop_share: float = Field(
-        default=0.5,
+        default=0.8,
         ge=0,
         lt=1,
         description="Share of the batches on the smaller grid, if there is a --heart-crop-size; "
@@ -251,7 +251,7 @@ class UnlabelledSettings(Settings):
         description="Fraction of the run, at its start, that learns from labelled slices alone.",
     )
     ramp: float = Field(
-        default=0.6,
+        default=0.5,
         gt=0,
         le=1,
         description="Fraction of the run at which the ramp-up ends, which begins after the "
@@ -270,7 +270,7 @@ class UnlabelledSettings(Settings):
         "each network teaches itself.",
     )
     confidence: float = Field(
-        default=0.5, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
+        default=0.9, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
     )
     pseudo_loss: Literal["dice", "ce", "both"] = Field(
         default="both", description="Loss against pseudo-labels."
@@ -352,7 +352,7 @@ class RunSettings(Settings):
 
 
 class TrainingConfig(Settings):
-    """All settings of one run; a field's default is that of the preset "small".
+    """All settings of one run; defaults are those of the preset "small", without its heart crop.
 
     Names are unique over the groups, so settings are also taken without them:
     ``TrainingConfig(data="ACDC", steps=100)`` and
@@ -454,6 +454,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "swin": "tiny",
         "grid_size": 224,
         "grid_spacing_mm": 1.25,
+        "heart_crop_size": 128,
+        "heart_extent_mm": 120.0,
         "batch": 16,
         "ramp": 0.4,
         "warm_up": 0.08,
@@ -461,8 +463,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "ema_decay": 0.999,
         "validate_every": 1000,
     },
-    "small": {},
+    "small": {"heart_crop_size": 96, "heart_extent_mm": 110.0},
 }
+#: Settings of the grids. Who changes one of them has no heart crop from the preset.
+_GRIDS = frozenset({"grid", "grid_size", "grid_spacing_mm", "heart_crop_size"})
 
 
 def make_config(
@@ -470,7 +474,8 @@ def make_config(
 ) -> TrainingConfig:
     """A preset, changed by the settings of a JSON file, changed by ``settings``.
 
-    With ``init_from`` the networks and their grids are that model's in place of the preset's.
+    With ``init_from`` the networks and their grids are that model's in place of the preset's. On
+    another grid, or with another heart crop, than the preset's, its heart crop does not count.
 
     Raises:
         ConfigError: the preset, a setting's name or its value makes no sense.
@@ -481,10 +486,12 @@ def make_config(
     values: dict[str, Any] = {**PRESETS[preset], "preset": preset}
     overrides = flatten(settings)
     from_file = {} if file is None else read_settings(Path(file))
-    initial_model = overrides.get("init_from", from_file.get("init_from"))
-    if initial_model:
-        values |= _inherited(initial_model, {**from_file, **overrides})
-    return TrainingConfig.model_validate({**values, **from_file, **overrides})
+    given = {**from_file, **overrides}
+    if initial_model := given.get("init_from"):
+        values |= _inherited(initial_model, given)
+    elif _GRIDS & given.keys():
+        values |= {"heart_crop_size": 0, "heart_extent_mm": 0.0}
+    return TrainingConfig.model_validate({**values, **given})
 
 
 def _inherited(initial_model: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -244,6 +244,20 @@ def test_not_all_labelled_slices_are_partly_labelled() -> None:
         TrainingConfig(data=".", partly_labelled=["nowhere"])
 
 
+@pytest.mark.parametrize(("preset", "size", "extent_mm"), [("small", 96, 110), ("best", 128, 120)])
+def test_heart_crops_of_the_presets(preset: str, size: int, extent_mm: float) -> None:
+    def crop(**settings: object) -> tuple[int, float]:
+        pair = make_config(preset, {"data": ".", **settings}).pair
+        return pair.heart_crop_size, pair.heart_extent_mm
+
+    assert crop() == crop(steps=7) == (size, extent_mm)
+    assert crop(heart_extent_mm=100) == (size, 100)
+    assert crop(grid_size=64) == crop(grid_spacing_mm=2.0) == crop(grid="resize") == (0, 0)
+    assert crop(heart_crop_size=0) == (0, 0)
+    assert crop(heart_crop_size=64) == (64, 0)
+    assert crop(grid_size=128, heart_crop_size=64, heart_extent_mm=60) == (64, 60)
+
+
 @pytest.mark.parametrize("extent_mm", [20, 132])  # 96 pixels of 1.5 mm are 144 mm
 def test_hearts_that_fit_the_crop(extent_mm: float) -> None:
     settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
