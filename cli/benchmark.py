@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctct.choices import Precision
+from ctct.choices import LabelOrder, Precision
 from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME
 
 if TYPE_CHECKING:
@@ -283,3 +283,69 @@ def quality(
         f"{auroc([trial.score for trial in trials], is_bad):.3f} of {len(trials)} frames, "
         f"{sum(is_bad)} bad"
     )
+
+
+@benchmark.command()
+def generalization(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER", help="Folders of scans and *_gt.nii.gz, a labelled set each."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="'default', a file or a run folder.", rich_help_panel=MODEL)
+    ] = "default",
+    runtime: RUNTIME = "auto",
+    device: DEVICE = "auto",
+    reference_order: Annotated[
+        LabelOrder, typer.Option(help="Numbering of the references.", rich_help_panel=MEASURING)
+    ] = "acdc",
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Also segment some scans of each set turned, mirrored, and with other pixels.",
+            rich_help_panel=MEASURING,
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Folder for generalization.md and generalization.json.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+) -> None:
+    """One model on several labelled sets: Dice, missed slices, volumes and verdicts in one table.
+
+    References may lack structures: they are scored on those they have.
+    """
+    from ctct.benchmark import generalization_table as table
+    from ctct.benchmark.generalization import generalization as run
+    from ctct.benchmark.prediction import describe_machine
+    from ctct.cli.progress import spinner
+    from ctct.errors import EXIT_SOME_FAILED
+    from ctct.inference.segmenter import ModelSpec
+    from ctct.storage import prepare_folder, write_atomic
+
+    if out:
+        prepare_folder(out)
+    with spinner() as say, ModelSpec(model, runtime, device).load() as segmenter:
+        about = {
+            "model": f"{segmenter.model.path.name} (SHA-256 {segmenter.model.sha256[:12]})",
+            "runtime": f"{segmenter.runtime.name} on {segmenter.runtime.device}",
+            **describe_machine(),
+        }
+        results, unusable = run(segmenter, folders, reference_order, robustness, say)
+    for line in table.terminal_lines(results):
+        typer.echo(line)
+    if out:
+        for name, content in table.generalization_files(results, unusable, about).items():
+            write_atomic(out / name, content)
+    for reason in unusable.values():
+        typer.echo(f"ctct: {reason}", err=True)
+    if unusable or any(result.failed for result in results):
+        raise typer.Exit(EXIT_SOME_FAILED)

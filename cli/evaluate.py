@@ -90,7 +90,7 @@ def evaluate(
 
 def _print(findings: Findings, distances: bool) -> None:
     from ctct.evaluation.score import DICE, METRICS
-    from ctct.evaluation.summary import ALL, MEAN, Quantity
+    from ctct.evaluation.summary import ALL, GROUPS, MEAN, Quantity
     from ctct.labels import STRUCTURES
     from ctct.measurement.regions import REGIONS
 
@@ -100,35 +100,37 @@ def _print(findings: Findings, distances: bool) -> None:
     say(f"Dice of {frames}, mean ± standard deviation over frames")
     for structure in (*STRUCTURES, MEAN):
         average = findings.averages[Quantity(ALL, structure, DICE)]
-        worst = min(
-            score.mean_dice if structure == MEAN else score.metrics[structure][DICE]
-            for score in evaluation.scores
-        )
-        say(f"  {structure:5} {average.mean:.4f} ± {average.sd:.4f}   worst {worst:.4f}")
-    for structure in STRUCTURES:
-        places = {
-            region: findings.slices[ALL, region, structure]
-            for region in REGIONS
-            if (ALL, region, structure) in findings.slices
-        }
-        if places:
+        said = []
+        if average.count:
+            said += [f"{average.mean:.4f} ± {average.sd:.4f}", f"worst {average.minimum:.4f}"]
+        if unlabelled := findings.unlabelled.get(structure):
+            said += [f"not labelled in {unlabelled} of {frames}"]
+        say(f"  {structure:5} {'   '.join(said)}")
+    for group in GROUPS:
+        for structure in STRUCTURES:
             text = "; ".join(
-                f"{region} missed {c.missed} of {c.present}, false {c.false} of {c.absent}"
-                for region, c in places.items()
+                f"{region} missed {n.missed} of {n.present}, false {n.false} of {n.absent}"
+                for region in REGIONS
+                if (n := findings.slices.get((group, region, structure)))
             )
-            say(f"slices of {structure}: {text}")
+            if text:
+                say(f"slices of {structure}{'' if group == ALL else f' at {group}'}: {text}")
     if distances:
         for metric in METRICS[2:]:
             say(f"{metric} in {evaluation.unit}, mean ± standard deviation, frames without")
             for structure in STRUCTURES:
                 average = findings.averages[Quantity(ALL, structure, metric)]
-                say(f"  {structure:5} {average.mean:.2f} ± {average.sd:.2f}   {average.undefined}")
+                without = average.undefined - findings.unlabelled.get(structure, 0)
+                if average.count or without:
+                    say(f"  {structure:5} {average.mean:.2f} ± {average.sd:.2f}   {without}")
         for column, a in findings.agreements.items():
+            if not a.count:
+                continue
             limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}, r {a.correlation:.4f}"
             patients = count_of(a.count, "patient")
             say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {patients}")
     for quantity, c in findings.comparisons.items():
-        if quantity.group == ALL:
+        if quantity.group == ALL and c.difference.count:
             say(
                 f"{quantity.structure} {quantity.metric} against {findings.compared_with}: "
                 f"{c.difference.mean:+.4f} ({c.difference.low:+.4f} to {c.difference.high:+.4f}), "

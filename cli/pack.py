@@ -18,6 +18,12 @@ def pack(
         list[Path] | None,
         typer.Option(help="Further folder of scans, used without labels; repeatable."),
     ] = None,
+    partly_labelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Further folder of training patients whose labels lack structures; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Put a training set into one file.
 
@@ -29,11 +35,13 @@ def pack(
 
     if out.suffix != PACK:
         raise ConfigError(f"--out {out}: must end in {PACK}")
-    collection = read_collection(data, label_order, unlabelled or ())
+    collection = read_collection(data, label_order, unlabelled or (), partly_labelled or ())
     write_pack(collection, out)
-    patients = {v.patient for v in collection.volumes}
+    partly = collection.partly_labelled
+    volumes = (*collection.volumes, *partly)
     labelled = sum(v.labels is not None for v in collection.volumes)
     typer.echo(
-        f"{out}: {len(patients)} patients, {len(collection.volumes)} volumes, {labelled} labelled, "
+        f"{out}: {len({v.patient for v in volumes})} patients, {len(volumes)} volumes, "
+        f"{labelled} labelled, {f'{len(partly)} partly labelled, ' if partly else ''}"
         f"{out.stat().st_size / 1e6:.1f} MB"
     )

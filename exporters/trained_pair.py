@@ -28,7 +28,10 @@ from ctct.runtimes.torch_eager import TorchRuntime
 STEM = "model"
 
 #: Settings of a training run that hold paths of the machine it ran on: not published.
-PRIVATE = ("data", "split", "unlabelled", "labelled_list", "validation", "init_from")
+PRIVATE = (
+    *("data", "split", "unlabelled", "partly_labelled", "labelled_list", "validation"),
+    "init_from",
+)
 
 
 class TrainedPair:

@@ -283,7 +283,8 @@ def evaluate(
         on_case: told the number of cases done and their total.
 
     Returns:
-        ``evaluation`` (scores per frame, indices per patient), ``averages``, ``agreements`` and
+        ``evaluation`` (scores per frame, indices per patient), ``averages``, ``slices`` (missed and
+        false), ``unlabelled`` (structures that references lack), ``agreements`` and
         ``comparisons``.
 
     Raises:

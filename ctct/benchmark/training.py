@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.datasets.collection import Volume
-from ctct.datasets.layouts import read_collection
 from ctct.errors import RuntimeUnavailableError
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
@@ -28,6 +27,7 @@ from ctct.training.data.slices import SliceSet
 from ctct.training.devices import make_fabric, should_compile
 from ctct.training.losses import segmentation_loss
 from ctct.training.methods.cross_teaching import CrossTeaching
+from ctct.training.setup import read_patients
 from ctct.training.split import TrainingData, split_patients, training_data
 from ctct.training.step import batch_losses
 
@@ -69,9 +69,7 @@ def training_speed(
         RuntimeUnavailableError: SciPy is missing.
     """
     fabric = make_fabric(device, 1, config)
-    collection = read_collection(
-        config.patients.data, config.patients.label_order, config.patients.unlabelled
-    )
+    collection = read_patients(config.patients)
     data = training_data(collection, split_patients(collection, config))
     step_losses = {
         "ctct": _ctct_steps(config, data, fabric.device, fabric.autocast),
@@ -104,13 +102,17 @@ def _ctct_steps(
     networks = (graph.cnn, graph.transformer)
     method = CrossTeaching(networks, config.unlabelled_slices)
     labelled, unlabelled = SliceSet(data.labelled, device), SliceSet(data.unlabelled, device)
+    partly = SliceSet(data.partly_labelled, device) if data.partly_labelled else None
     optimizer = torch.optim.SGD(
         graph.parameters(), RATE, 0.9, weight_decay=config.optimization.weight_decay
     )
     generator = torch.Generator(device).manual_seed(config.run.seed)
     while True:
         optimizer.zero_grad(set_to_none=True)
-        batch = draw_batch(labelled, unlabelled, config.batches, graph.grid, generator)
+        batch = draw_batch(
+            *(labelled, unlabelled, config.batches, graph.grid, generator),
+            partly_labelled=partly,
+        )
         with autocast():  # type: ignore[attr-defined]
             losses = batch_losses(batch, networks, networks, method, UNLABELLED_WEIGHT, generator)
         losses.total.backward()  # type: ignore[no-untyped-call]
@@ -131,7 +133,10 @@ def _reference_steps(
     size, labelled = config.batches.batch, config.batches.labelled_batch_size
     loaders = [
         _endless(_Slices(volumes, config.pair.grid_size), count, workers)
-        for volumes, count in ((data.labelled, labelled), (data.unlabelled, size - labelled))
+        for volumes, count in (
+            ([*data.labelled, *data.partly_labelled], labelled),
+            (data.unlabelled, size - labelled),
+        )
     ]
     while True:
         parts = [next(loader) for loader in loaders]

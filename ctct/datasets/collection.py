@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ctct.labels import STRUCTURES
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -18,6 +20,8 @@ class Volume:
         voxels: (Z, H, W) intensities, see :func:`to_bytes`.
         labels: (Z, H, W) in ctct's order, or None.
         spacing_mm: (row, column) in-plane spacing.
+        known: structures that ``labels`` show wherever they are; the others are unknown, and may
+            lie in its background.
     """
 
     patient: str
@@ -25,14 +29,22 @@ class Volume:
     voxels: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.uint8] | None
     spacing_mm: tuple[float, float]
+    known: tuple[str, ...] = STRUCTURES
 
 
 @dataclass(frozen=True)
 class Collection:
-    """Volumes sorted by patient and name, and the layout of their folder."""
+    """Volumes sorted by patient and name.
+
+    Attributes:
+        volumes: with complete labels, or without any.
+        layout: of their folder.
+        partly_labelled: further volumes with labels, in which structures may be unknown.
+    """
 
     volumes: tuple[Volume, ...]
     layout: str
+    partly_labelled: tuple[Volume, ...] = ()
 
 
 def to_bytes(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -45,15 +45,17 @@ _NAMES: Mapping[str, frozenset[str]] = {
 }
 
 
-def read_label_values(folder: Path) -> dict[str, int] | None:
+def read_label_values(folder: Path, complete: bool = True) -> dict[str, int] | None:
     """The number of each structure by ``folder/dataset.json``; None where there is no such file.
 
     Both forms are read, ``"labels": {"RV": 1}`` and the former ``{"1": "RV"}``. Upper and lower
-    case, spaces and marks in the names do not matter.
+    case, spaces and marks in the names do not matter. If not ``complete``, structures may be
+    absent.
 
     Raises:
-        InputError: the file is damaged, lacks a structure, has a name that ctct does not know or
-            regions of several numbers, or the scans have several channels or another ending.
+        InputError: the file is damaged, lacks a structure that it must have, has a name that ctct
+            does not know or regions of several numbers, or the scans have several channels or
+            another ending.
     """
     path = folder / DATASET_FILE
     if not path.exists():
@@ -70,10 +72,10 @@ def read_label_values(folder: Path) -> dict[str, int] | None:
     ending = content.get("file_ending", ENDINGS[0])
     if ending not in ENDINGS:
         raise InputError(f"{path}: files end in {ending}; convert them to {ENDINGS[0]}")
-    return _by_structure(path, content["labels"])
+    return _by_structure(path, content["labels"], complete)
 
 
-def _by_structure(path: Path, labels: Mapping[str, Any]) -> dict[str, int]:
+def _by_structure(path: Path, labels: Mapping[str, Any], complete: bool) -> dict[str, int]:
     if all(key.isdigit() for key in labels):
         pairs = [(name, _number(path, name, number)) for number, name in labels.items()]
     else:
@@ -89,10 +91,13 @@ def _by_structure(path: Path, labels: Mapping[str, Any]) -> dict[str, int]:
             raise InputError(f"{path}: {name!r} has the number {number}; 0 is the background")
         found[structure] = number
     found.pop(BACKGROUND, None)
-    if absent := [s for s in STRUCTURES if s not in found]:
+    if not found:
+        raise InputError(f"{path}: names no structure; name RV, MYO or LV with its number")
+    absent = [s for s in STRUCTURES if s not in found]
+    if complete and absent:
         raise InputError(
             f"{path}: names no label for {', '.join(absent)}, which would be learned as "
-            "background; ctct trains on RV, MYO and LV together"
+            "background; give the folder with --partly-labelled, beside patients with all labels"
         )
     return found
 

@@ -20,6 +20,9 @@ _MIN_LV_IN_WALL = 0.6
 #: From so many slices on, a stack must show every structure.
 _STACK = 3
 _REMEDY = "correct its label files, or remove them to use its scans without labels"
+_PARTLY = (
+    "if only some structures were labelled, give a folder of these scans with --partly-labelled"
+)
 
 
 def check_structures(volumes: Iterable[Volume], use: str) -> None:
@@ -39,13 +42,13 @@ def check_structures(volumes: Iterable[Volume], use: str) -> None:
     if absent := _absent([stack for stacks in units.values() for stack in stacks]):
         raise InputError(
             f"no {use} slice shows {', '.join(absent)}; it would be taken for background. Check "
-            "the label files and --label-order, or add patients with these labels"
+            f"the label files and --label-order, or add patients with these labels; {_PARTLY}"
         )
     for name, stacks in units.items():
         if absent := _absent(stacks):
             raise InputError(
                 f"{name}: its labels lack {', '.join(absent)}, which would be taken for "
-                f"background in {use}; {_REMEDY}"
+                f"background in {use}; {_REMEDY}; {_PARTLY}"
             )
 
 

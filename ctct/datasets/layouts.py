@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from ctct.datasets.dataset_json import DATASET_FILE, read_label_values
 from ctct.datasets.file_names import group_images, pair_labels, patient_name, scan_name
 from ctct.datasets.label_checks import check_label_order
 from ctct.datasets.pack import read_pack
+from ctct.datasets.partial_labels import check_numbers, keep_known
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS, ITK_ENDINGS, case_name
 from ctct.labels import ORDERS
@@ -45,7 +46,10 @@ class ScanFiles:
 
 
 def read_collection(
-    path: str | Path, label_order: str = "acdc", unlabelled: Sequence[str | Path] = ()
+    path: str | Path,
+    label_order: str = "acdc",
+    unlabelled: Sequence[str | Path] = (),
+    partly_labelled: Sequence[str | Path] = (),
 ) -> Collection:
     """All volumes of a folder, or of a file of ``ctct pack``.
 
@@ -66,27 +70,77 @@ def read_collection(
         label_order: numbering of the labels, a key of :data:`ctct.labels.ORDERS`.
         unlabelled: further folders or packs; labels in them are not read. A patient whose name is
             also in ``path`` is taken for the same one.
+        partly_labelled: further folders whose label maps lack structures, which are unknown there,
+            see :func:`~ctct.datasets.partial_labels.keep_known`. Scans without labels in them are
+            unlabelled.
 
     Raises:
-        InputError: nothing is found, or a file cannot be used; the message names it.
+        InputError: nothing is found, or a file cannot be used, or a patient of ``path`` with labels
+            is also in ``partly_labelled``; the message names it.
     """
     collection = _read(Path(path), label_order)
     check_label_order(collection.volumes, str(path))
-    volumes = list(collection.volumes)
-    patients, names = {v.patient for v in volumes}, {v.name for v in volumes}
-    for number, folder in enumerate(unlabelled):
-        further = _read(Path(folder), None).volumes
+    volumes, partly = list(collection.volumes), list(collection.partly_labelled)
+    patients = {v.patient for v in (*volumes, *partly)}
+    names = {v.name for v in (*volumes, *partly)}
+    for prefix, folder, further in _further(unlabelled, partly_labelled, label_order):
         if same := sorted({v.patient for v in further} & patients):
             log.warning(
                 "%s: %d patients have names of patients of %s, and are taken for the same: %s",
                 *(folder, len(same), path, ", ".join(same)),
             )
         for volume in further:
-            clash = f"unlabelled{number}_" if volume.name in names else ""
-            volumes.append(replace(volume, name=clash + volume.name, labels=None))
-    volumes = _group(volumes)
-    volumes.sort(key=lambda v: (v.patient, v.name))
-    return Collection(tuple(volumes), collection.layout)
+            name = f"{prefix}_{volume.name}" if volume.name in names else volume.name
+            names.add(name)
+            (volumes if volume.labels is None else partly).append(replace(volume, name=name))
+    grouped = _group([*volumes, *partly])
+    parts = grouped[: len(volumes)], grouped[len(volumes) :]
+    volumes, partly = (sorted(part, key=lambda v: (v.patient, v.name)) for part in parts)
+    complete = {v.patient for v in volumes if v.labels is not None}
+    if twice := sorted(complete & {v.patient for v in partly}):
+        raise InputError(
+            f"{', '.join(twice)}: patients of {path} and of --partly-labelled, by their names; "
+            "rename those of one folder, or remove them from one"
+        )
+    return Collection(tuple(volumes), collection.layout, tuple(partly))
+
+
+def _further(
+    unlabelled: Sequence[str | Path], partly_labelled: Sequence[str | Path], label_order: str
+) -> Iterator[tuple[str, Path, list[Volume]]]:
+    """The volumes of each further folder, and what tells their names from those of others."""
+    for number, path in enumerate(map(Path, unlabelled)):
+        found = _read(path, None)
+        volumes = [*found.volumes, *found.partly_labelled]
+        yield f"unlabelled{number}", path, [replace(v, labels=None) for v in volumes]
+    for number, path in enumerate(map(Path, partly_labelled)):
+        yield f"partly_labelled{number}", path, _read_partly_labelled(path, label_order)
+
+
+def _read_partly_labelled(path: Path, label_order: str) -> list[Volume]:
+    """The volumes of one folder, each with the structures that its labels show as known.
+
+    Raises:
+        InputError: no volume has labels, or their numbers are doubtful.
+    """
+    if path.suffix == PACK:
+        raise InputError(
+            f"--partly-labelled {path}: a packed file; pack the folder into the file of the other "
+            "patients, with ctct pack --partly-labelled"
+        )
+    volumes = [keep_known(v) for v in _read(path, label_order, complete=False).volumes]
+    labelled = [v for v in volumes if v.labels is not None]
+    if not labelled:
+        raise InputError(f"{path}: no scan has labels; give it with --unlabelled")
+    check_label_order(labelled, str(path))
+    if not (path / DATASET_FILE).exists():
+        check_numbers(labelled, str(path))
+    kinds = Counter(" and ".join(v.known) for v in labelled)
+    log.info(
+        "%s: labels show %s",
+        *(path, "; ".join(f"{known} in {count} volumes" for known, count in kinds.items())),
+    )
+    return volumes
 
 
 def _group(volumes: Sequence[Volume]) -> list[Volume]:
@@ -101,30 +155,33 @@ def _group(volumes: Sequence[Volume]) -> list[Volume]:
     return [replace(v, patient=common.get(v.patient, v.patient)) for v in volumes]
 
 
-def _read(path: Path, label_order: str | None) -> Collection:
-    """One folder or pack; ``label_order`` None: without labels."""
+def _read(path: Path, label_order: str | None, complete: bool = True) -> Collection:
+    """One folder or pack; without labels if ``label_order`` is None; see :func:`_label_values`."""
     if path.suffix == PACK:
         return read_pack(path)
     layout, scans = find_scans(path, label_order is not None)
-    values = {} if label_order is None else _label_values(path, label_order)
+    values = {} if label_order is None else _label_values(path, label_order, complete)
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda scan: list(_volumes(scan, values)), scans))
     volumes = sorted((v for group in read for v in group), key=lambda v: (v.patient, v.name))
     return Collection(tuple(volumes), layout)
 
 
-def _label_values(root: Path, label_order: str) -> Mapping[str, int]:
+def _label_values(root: Path, label_order: str, complete: bool) -> Mapping[str, int]:
     """The number of each structure by ``dataset.json``, or by ``label_order`` without one.
+
+    If not ``complete``, ``dataset.json`` may lack structures, and decides alone: ``label_order`` is
+    that of other folders.
 
     Raises:
         InputError: an order other than the default contradicts ``dataset.json``.
     """
     if label_order not in ORDERS:
         raise InputError(f"unknown label order {label_order!r}; choose one of {', '.join(ORDERS)}")
-    values = read_label_values(root)
+    values = read_label_values(root, complete)
     if values is None:
         return ORDERS[label_order]
-    if label_order != "acdc" and values != ORDERS[label_order]:
+    if complete and label_order != "acdc" and values != ORDERS[label_order]:
         raise InputError(
             f"{root / DATASET_FILE}: says {values}, --label-order {label_order} says "
             f"{dict(ORDERS[label_order])}; leave out the option, or correct the file"

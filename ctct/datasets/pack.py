@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import numpy.typing as npt
 
 from ctct.datasets.collection import Collection, Volume
 from ctct.errors import InputError
+from ctct.labels import STRUCTURES
 from ctct.storage import write_atomic
 
-FORMAT = 1
+#: Of files with complete labels alone, which older versions read, and of files with partial ones.
+FORMAT, PARTIAL_FORMAT = 1, 2
 
 #: Larger fields of view are cropped about their center; 1.2 times the largest grid of a preset.
 FIELD_OF_VIEW_MM = 340.0
@@ -30,15 +34,18 @@ def write_pack(
     Raises:
         OutputError: the file cannot be written; nothing is left of it.
     """
-    volumes = [_crop(volume, field_of_view_mm) for volume in collection.volumes]
+    partly = collection.partly_labelled
+    volumes = [_crop(volume, field_of_view_mm) for volume in (*collection.volumes, *partly)]
     arrays = {
-        "format": np.array(FORMAT),
+        "format": np.array(PARTIAL_FORMAT if partly else FORMAT),
         "layout": np.array(collection.layout),
         "patient": np.array([v.patient for v in volumes]),
         "name": np.array([v.name for v in volumes]),
         "shape": np.array([v.voxels.shape for v in volumes], np.int32),
         "spacing_mm": np.array([v.spacing_mm for v in volumes], np.float64),
         "labelled": np.array([v.labels is not None for v in volumes]),
+        "known": np.array([[s in v.known for s in STRUCTURES] for v in volumes]),
+        "partly_labelled": np.array(len(partly)),
         "voxels": _concatenate([v.voxels for v in volumes]),
         "labels": _concatenate([v.labels for v in volumes if v.labels is not None]),
     }
@@ -59,10 +66,12 @@ def read_pack(path: str | Path) -> Collection:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            if int(file["format"]) != FORMAT:
+            if int(file["format"]) not in (FORMAT, PARTIAL_FORMAT):
                 raise InputError(f"{path}: packed by another version of ctct; pack it again")
             content = dict(file.items())
         volumes = []
+        known = content.get("known", np.ones((len(content["shape"]), len(STRUCTURES)), bool))
+        partly = int(content.get("partly_labelled", 0))
         voxel = label = 0
         for i, shape in enumerate(content["shape"]):
             size = int(np.prod(shape))
@@ -74,8 +83,12 @@ def read_pack(path: str | Path) -> Collection:
                 label += size
             row_mm, column_mm = content["spacing_mm"][i].tolist()
             patient, name = str(content["patient"][i]), str(content["name"][i])
-            volumes.append(Volume(patient, name, voxels, labels, (row_mm, column_mm)))
-        return Collection(tuple(volumes), str(content["layout"]))
+            shown = tuple(compress(STRUCTURES, known[i]))
+            volumes.append(Volume(patient, name, voxels, labels, (row_mm, column_mm), shown))
+        complete = len(volumes) - partly
+        return Collection(
+            tuple(volumes[:complete]), str(content["layout"]), tuple(volumes[complete:])
+        )
     except InputError:
         raise
     except Exception as error:  # a damaged archive raises errors of many kinds
@@ -94,12 +107,10 @@ def _crop(volume: Volume, field_of_view_mm: float) -> Volume:
         and labels[:, rows, columns].astype(bool).sum() < labels.astype(bool).sum()
     ):
         return volume
-    return Volume(
-        volume.patient,
-        volume.name,
-        volume.voxels[:, rows, columns],
-        None if labels is None else labels[:, rows, columns],
-        volume.spacing_mm,
+    return replace(
+        volume,
+        voxels=volume.voxels[:, rows, columns],
+        labels=None if labels is None else labels[:, rows, columns],
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,23 +16,32 @@ from ctct.cases.case_names import name_below
 from ctct.errors import InputError
 from ctct.evaluation.overlap import dice
 from ctct.evaluation.score import (
+    NOT_LABELLED,
     VolumeScore,
     count_slices,
     dice_by_region,
     empty_in,
+    find_unlabelled,
     metrics_by_structure,
 )
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import align_axes, check_same_grid, read_labels
-from ctct.io.patient_info import patient_and_frame, phase_indices, read_patient_info
-from ctct.labels import ORDERS, STRUCTURES, VALUE
-from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
+from ctct.io.patient_info import NameParts, PatientInfo, parse_name, read_patient_info
+from ctct.labels import LV, ORDERS, STRUCTURES, VALUE
+from ctct.measurement.phases import find_phases
+from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
 
 LabelMap = npt.NDArray[np.uint8]
 
 #: A structure has the label of another where its Dice is below the first value, and above the
 #: second once it is compared with the other.
 _MAX_DICE_AS_IS, _MIN_DICE_EXCHANGED = 0.1, 0.5
+
+#: What :attr:`VolumeScore.empty` says of a structure that the reference lacks.
+_LACKING = ("reference", "both", NOT_LABELLED)
+
+#: A ventricle that was contoured in a stack of its own, as in ``p_LVED``.
+_VENTRICLE = re.compile(r"(?<=[_\-. ])[LR]V(?=E[DS]$)", re.IGNORECASE)
 
 
 class IndexPair(NamedTuple):
@@ -70,12 +81,15 @@ class EvaluationOptions:
         voxel_units: take every voxel as a cube of side 1, as papers do that ignore spacing.
         label_order: numbering of the predictions, a key of ``ctct.labels.ORDERS``.
         reference_order: numbering of the references.
+        allow_exchanged: score a case in which structures have the labels of others, as a network's
+            worst predictions may; it is refused otherwise, for its numbering is probably wrong.
     """
 
     distances: bool = True
     voxel_units: bool = False
     label_order: str = "acdc"
     reference_order: str = "acdc"
+    allow_exchanged: bool = False
 
 
 def evaluate_folder(
@@ -89,8 +103,10 @@ def evaluate_folder(
     Predictions are called ``CASE_seg.nii.gz``, references ``CASE_gt.nii.gz``, in the folder of the
     scan that the case is named after, or anywhere; in a folder without such names, every NIfTI
     file is taken under its own name. Frames of a cine whose reference is
-    empty were not contoured and are left out. A pair that cannot be compared is listed with the
-    reason, and the others are scored.
+    empty were not contoured and are left out. So are structures that a frame lacks because they
+    were not contoured: no reference has them, or see
+    :func:`ctct.evaluation.score.find_unlabelled`. A pair that cannot be compared is listed with
+    the reason, and the others are scored.
 
     Args:
         predictions: folder of label maps.
@@ -103,7 +119,7 @@ def evaluate_folder(
     """
     options = options or EvaluationOptions()
     predicted = _find_by_case(predictions.glob("*"), "_seg")
-    reference = _find_by_case(references.rglob("*"), "_gt", references, predicted)
+    reference = find_references(references, predicted)
     cases = sorted(predicted.keys() & reference.keys())
     if not cases:
         raise InputError(
@@ -111,21 +127,18 @@ def evaluate_folder(
         )
     failed: dict[str, str] = {}
     scores: list[VolumeScore] = []
-    volumes: list[_CaseVolumes] = []
     for done, case in enumerate(cases, 1):
         try:
-            case_scores, case_volumes = _score_case(case, predicted[case], reference[case], options)
-            scores += case_scores
-            volumes.append(case_volumes)
+            scores += _score_case(case, predicted[case], reference[case], options)
         except InputError as error:
             failed[case] = str(error)
         on_case(done, len(cases))
     if not scores:
         raise InputError("; ".join(failed.values()))
-    indices, phases = _measure(volumes)
+    scores, indices = _measure(_leave_out_unlabelled(scores))
     return Evaluation(
         unit="voxels" if options.voxel_units else "mm",
-        scores=tuple(replace(s, phase=phases.get((s.case, s.frame), "")) for s in scores),
+        scores=tuple(scores),
         indices=indices,
         unpredicted=tuple(sorted(reference.keys() - predicted.keys())),
         unreferenced=tuple(sorted(predicted.keys() - reference.keys())),
@@ -133,14 +146,17 @@ def evaluate_folder(
     )
 
 
-@dataclass(frozen=True)
-class _CaseVolumes:
-    """Volumes of a case's contoured frames; ``folder`` holds the reference."""
+def find_references(folder: Path, cases: Collection[str]) -> dict[str, Path]:
+    """The references in a folder, by the name of the case that each belongs to.
 
-    case: str
-    folder: Path
-    prediction: list[FrameVolumes]
-    reference: list[FrameVolumes]
+    Args:
+        folder: searched recursively; see :func:`evaluate_folder`.
+        cases: names of predictions or scans.
+
+    Raises:
+        InputError: two references share a name.
+    """
+    return _find_by_case(folder.rglob("*"), "_gt", folder, cases)
 
 
 def _find_by_case(
@@ -166,7 +182,7 @@ def _find_by_case(
 
 def _score_case(
     case: str, prediction_path: Path, reference_path: Path, options: EvaluationOptions
-) -> tuple[list[VolumeScore], _CaseVolumes]:
+) -> list[VolumeScore]:
     study, prediction = read_labels(prediction_path, options.label_order)
     reference_study, reference = read_labels(reference_path, options.reference_order)
     study, prediction = align_axes(study, prediction, reference_study)
@@ -181,99 +197,153 @@ def _score_case(
         raise InputError(
             f"{reference_path}: holds no label at all; there is nothing to compare with"
         )
+    parts, info = _parse_case(case), read_patient_info(reference_path.parent)
+    volumes = [
+        frame_volumes(labels, reference_study.voxel_ml) for labels in (prediction, reference)
+    ]
+    scores = []
     for t in contoured:
-        _check_order(prediction_path, prediction[t], reference[t])
-    patient, _ = patient_and_frame(case)
-    scores = [
-        VolumeScore(
-            patient=patient,
+        number, phase = (t + 1, "") if len(reference) > 1 else (parts.number, parts.phase)
+        exchanged = find_exchanged(prediction[t], reference[t])
+        if exchanged and not options.allow_exchanged:
+            raise InputError(f"{prediction_path}: {explain_exchanged(exchanged)}")
+        predicted_ml, reference_ml = (frames[t].volume_ml for frames in volumes)
+        score = VolumeScore(
+            patient=parts.patient,
             case=case,
             frame=t,
-            phase="",
+            phase=_phase_in(info, number) or phase,
             metrics=metrics_by_structure(
                 prediction[t], reference[t], spacing if options.distances else None
             ),
             regions=dice_by_region(prediction[t], reference[t]),
             slices=count_slices(prediction[t], reference[t]),
             empty={s: empty_in(prediction[t], reference[t], VALUE[s]) for s in STRUCTURES},
+            predicted_ml=predicted_ml,
+            reference_ml=reference_ml,
+            exchanged=exchanged,
         )
-        for t in contoured
-    ]
-    volumes = (
-        [
-            frame
-            for frame in frame_volumes(labels, reference_study.voxel_ml, case)
-            if frame.index in contoured
-        ]
-        for labels in (prediction, reference)
-    )
-    return scores, _CaseVolumes(case, reference_path.parent, *volumes)
+        scores.append(score.leave_out(find_unlabelled(reference[t])))
+    return scores
 
 
-def _check_order(path: Path, prediction: LabelMap, reference: LabelMap) -> None:
-    """Refuse a label map (Z, H, W) whose structures have the labels of others.
+def _parse_case(case: str) -> NameParts:
+    """Patient, frame and phase by the name of a case; the patient is the case without a frame."""
+    parts = parse_name(_VENTRICLE.sub("", case))
+    return parts if parts.patient and parts.is_frame else NameParts(case)
 
-    Raises:
-        InputError: names them, and the order of labels that fits if there is one.
+
+def _phase_in(info: PatientInfo, number: int | None) -> str:
+    """ED or ES, if ``Info.cfg`` says so of the frame of this number, from 1."""
+    return {info.es: "ES", info.ed: "ED"}.get(number, "") if number is not None else ""
+
+
+def explain_exchanged(exchanged: Mapping[str, str]) -> str:
+    """What to do about structures that have the labels of others.
+
+    Names them, and the order of labels that fits if there is one.
     """
-    exchanged = find_exchanged(prediction, reference)
-    if not exchanged:
-        return
     pairs = ", ".join(f"{a} is {b} of the reference" for a, b in exchanged.items())
-    fitting = [
-        name
-        for name, order in ORDERS.items()
-        if name != "acdc" and all(order[b] == VALUE[a] for a, b in exchanged.items())
-    ]
-    remedy = f", e.g. {fitting[0]} for one of them" if fitting else "; no known order fits"
-    raise InputError(
-        f"{path}: the labels are exchanged: {pairs}; name the order of each with "
+    fitting = fitting_order(exchanged)
+    remedy = f", e.g. {fitting} for one of them" if fitting else "; no known order fits"
+    return (
+        f"the labels are exchanged: {pairs}; name the order of each with "
         f"--label-order and --reference-order{remedy}"
     )
+
+
+def fitting_order(exchanged: Mapping[str, str], reference_order: str = "acdc") -> str:
+    """The first key of ``ctct.labels.ORDERS`` in which the references would fit; "" if none.
+
+    Args:
+        exchanged: see :func:`find_exchanged`.
+        reference_order: the order by which the references were read.
+    """
+    values = {a: ORDERS[reference_order][b] for a, b in exchanged.items()}
+    fitting = (name for name, order in ORDERS.items() if values.items() <= order.items())
+    return next(fitting, "")
 
 
 def find_exchanged(prediction: LabelMap, reference: LabelMap) -> dict[str, str]:
     """For each predicted structure that has the label of another, that other one.
 
-    Structures that do not overlap with the same one of the reference, but cover another, are taken
-    to be exchanged.
+    Structures that do not overlap with the same one of the reference, but cover another that is not
+    found there itself, are taken to be exchanged.
     """
-    exchanged: dict[str, str] = {}
-    for structure in STRUCTURES:
-        mask = prediction == VALUE[structure]
-        if not mask.any():
-            continue
-        overlap = {other: dice(mask, reference == VALUE[other]) for other in STRUCTURES}
-        best = max(overlap, key=lambda other: overlap[other])
-        if overlap[structure] < _MAX_DICE_AS_IS and overlap[best] > _MIN_DICE_EXCHANGED:
-            exchanged[structure] = best
-    return exchanged
+    overlap = {
+        s: {other: dice(prediction == VALUE[s], reference == VALUE[other]) for other in STRUCTURES}
+        for s in STRUCTURES
+        if (prediction == VALUE[s]).any()
+    }
+    elsewhere = {s for s in STRUCTURES if s not in overlap or overlap[s][s] < _MAX_DICE_AS_IS}
+    covered = {
+        s: max(by_other, key=lambda other: by_other[other]) for s, by_other in overlap.items()
+    }
+    return {
+        s: other
+        for s, other in covered.items()
+        if {s, other} <= elsewhere and overlap[s][other] > _MIN_DICE_EXCHANGED
+    }
+
+
+def _leave_out_unlabelled(scores: Sequence[VolumeScore]) -> list[VolumeScore]:
+    """The scores without the structures that no reference has."""
+    unlabelled = [s for s in STRUCTURES if all(score.empty[s] in _LACKING for score in scores)]
+    return [score.leave_out(unlabelled) for score in scores]
 
 
 def _measure(
-    cases: list[_CaseVolumes],
-) -> tuple[dict[str, IndexPair], dict[tuple[str, int], str]]:
-    """Indices of each patient, and the phase of each ED and ES frame by case and frame number.
+    scores: Sequence[VolumeScore],
+) -> tuple[list[VolumeScore], dict[str, IndexPair]]:
+    """The scores with the phase of each ED and ES frame, and the indices of each patient.
 
-    ED and ES come from ``Info.cfg`` or else from the LV volumes of the reference.
+    ED and ES come from ``Info.cfg``, from the names, or else from the LV volumes of the reference.
     """
-    patients: dict[tuple[Path, str], list[tuple[int, _CaseVolumes]]] = {}
-    for case in cases:
-        patient, number = patient_and_frame(case.case)
-        patients.setdefault((case.folder, patient), []).append((number or 0, case))
+    patients: dict[str, list[VolumeScore]] = {}
+    for score in scores:
+        patients.setdefault(score.patient, []).append(score)
     indices: dict[str, IndexPair] = {}
     phases: dict[tuple[str, int], str] = {}
-    for (folder, patient), members in patients.items():
-        members.sort(key=lambda member: member[0])
-        predicted = [frame for _, case in members for frame in case.prediction]
-        frames = [frame for _, case in members for frame in case.reference]
-        numbers = [number or f.index + 1 for number, case in members for f in case.reference]
-        ed, es = phase_indices(read_patient_info(folder), numbers)
-        reference = measure_frames(frames, ed, es)
-        if reference.ed is None or reference.es is None:
-            continue
-        prediction = measure_frames(predicted, reference.ed, reference.es)
-        indices[patient] = IndexPair(prediction.indices, reference.indices)
-        for phase, frame in (("ES", reference.es), ("ED", reference.ed)):
-            phases[frames[frame].name, frames[frame].index] = phase
-    return indices, phases
+    for patient, members in patients.items():
+        ed, es = find_ed_es(members)
+        phases |= {(score.case, score.frame): "ES" for score in es}
+        phases |= {(score.case, score.frame): "ED" for score in ed}
+        if ed and es:
+            indices[patient] = IndexPair(
+                indices_at([s.predicted_ml for s in ed], [s.predicted_ml for s in es]),
+                indices_at([s.reference_ml for s in ed], [s.reference_ml for s in es]),
+            )
+    return [replace(s, phase=phases.get((s.case, s.frame), "")) for s in scores], indices
+
+
+def find_ed_es(scores: Sequence[VolumeScore]) -> tuple[list[VolumeScore], list[VolumeScore]]:
+    """The frames of a patient at ED and those at ES.
+
+    There are several where the ventricles have stacks of their own, and none where the phase is
+    not known.
+    """
+    ed, es = ([score for score in scores if score.phase == phase] for phase in ("ED", "ES"))
+    with_lv = sorted(
+        (score for score in scores if score.reference_ml[LV] > 0),
+        key=lambda score: (_parse_case(score.case).number or 0, score.case, score.frame),
+    )
+    if len(with_lv) > 1:
+        phases = find_phases([score.reference_ml[LV] for score in with_lv])
+        ed, es = ed or [with_lv[phases.ed]], es or [with_lv[phases.es]]
+    return ed, es
+
+
+def indices_at(
+    ed_ml: Sequence[Mapping[str, float]], es_ml: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """Indices (EDV, EF, …) of a patient.
+
+    Args:
+        ed_ml: volume of each structure in every frame at ED; the first that is known counts.
+        es_ml: the same at ES.
+    """
+    ed, es = (
+        {s: next((ml[s] for ml in frames if not math.isnan(ml[s])), math.nan) for s in STRUCTURES}
+        for frames in (ed_ml, es_ml)
+    )
+    return Measurements((FrameVolumes("", 0, ed), FrameVolumes("", 1, es)), 0, 1).indices

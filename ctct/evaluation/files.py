@@ -37,7 +37,7 @@ def scores_csv(evaluation: Evaluation) -> bytes:
             *(_format(score.metrics[s][m]) for s in STRUCTURES for m in METRICS),
             *(_format(score.regions.get(r, {}).get(s)) for r in REGIONS for s in STRUCTURES),
             *(
-                getattr(score.slices[r][s], kind) if r in score.slices else ""
+                getattr(score.slices.get(r, {}).get(s), kind, "")
                 for r in REGIONS
                 for s in STRUCTURES
                 for kind in ("missed", "false")
@@ -90,6 +90,7 @@ def evaluation_json(findings: Findings) -> bytes:
             }
             for place, counts in findings.slices.items()
         ],
+        "frames_not_labelled": findings.unlabelled,
         "agreement": {column: asdict(a) for column, a in findings.agreements.items()},
         "compared_with": findings.compared_with or None,
         "comparison": [

@@ -37,9 +37,9 @@ def evaluation_html(findings: Findings) -> bytes:
         version=version("ctct"),
         name_quantity=name_quantity,
         charts=[
-            draw_bland_altman(evaluation, f"{LV}{index}")
-            for index in ("EF (%)", "EDV (mL)", "ESV (mL)")
-            if findings.agreements
+            draw_bland_altman(evaluation, column)
+            for column in (f"{LV}{index}" for index in ("EF (%)", "EDV (mL)", "ESV (mL)"))
+            if column in findings.agreements and findings.agreements[column].count
         ],
         columns=[f"{s} {metric_name(m, evaluation.unit)}" for s in STRUCTURES for m in METRICS],
         left_out={

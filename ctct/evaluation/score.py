@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,14 @@ import numpy.typing as npt
 
 from ctct.evaluation.overlap import dice, dice_by_structure, jaccard
 from ctct.evaluation.surface import assd, hd95, surface_distances
-from ctct.labels import STRUCTURES, VALUE
+from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE
 from ctct.measurement.regions import REGIONS, extend_regions, region_of_slices
+from ctct.measurement.stack_flags import MIN_SLICES
 
 LabelMap = npt.NDArray[np.uint8]
+
+#: In place of what :func:`empty_in` says, of a structure that the reference does not tell of.
+NOT_LABELLED = "not labelled"
 
 DICE, JACCARD, HD95, ASSD = METRICS = ("Dice", "Jaccard", "HD95", "ASSD")
 
@@ -62,7 +66,11 @@ class VolumeScore:
         regions: for each region (base, mid, apex) that has a slice, the Dice of each structure.
         slices: for each of these regions, the slices of each structure that are missed or false;
             slices beyond an end of the reference's ventricle count as base or apex.
-        empty: for each structure, see :func:`empty_in`.
+        empty: for each structure, see :func:`empty_in`; or :data:`NOT_LABELLED`. Such a structure
+            has no value: metrics and volumes are NaN, and no slices are counted.
+        predicted_ml: for each structure, the volume of the prediction in milliliters.
+        reference_ml: the same of the reference.
+        exchanged: see :func:`ctct.evaluation.evaluate.find_exchanged`.
     """
 
     patient: str
@@ -73,11 +81,41 @@ class VolumeScore:
     regions: dict[str, dict[str, float]]
     slices: dict[str, dict[str, SliceCounts]]
     empty: dict[str, str]
+    predicted_ml: dict[str, float] = field(default_factory=dict)
+    reference_ml: dict[str, float] = field(default_factory=dict)
+    exchanged: dict[str, str] = field(default_factory=dict)
 
     @property
     def mean_dice(self) -> float:
-        """Mean Dice of the three structures."""
-        return float(np.mean([self.metrics[s][DICE] for s in STRUCTURES]))
+        """Mean Dice of the structures that the reference labels."""
+        return float(np.nanmean([self.metrics[s][DICE] for s in STRUCTURES]))
+
+    def leave_out(self, structures: Collection[str]) -> VolumeScore:
+        """The score without some structures, as :data:`NOT_LABELLED`."""
+        nothing = dict.fromkeys(structures, float("nan"))
+        return replace(
+            self,
+            metrics=self.metrics | {s: dict.fromkeys(METRICS, float("nan")) for s in structures},
+            regions={region: dice | nothing for region, dice in self.regions.items()},
+            slices={
+                region: {s: count for s, count in counts.items() if s not in structures}
+                for region, counts in self.slices.items()
+            },
+            empty=self.empty | dict.fromkeys(structures, NOT_LABELLED),
+            predicted_ml=self.predicted_ml | nothing,
+            reference_ml=self.reference_ml | nothing,
+        )
+
+
+def find_unlabelled(reference: LabelMap) -> list[str]:
+    """Structures that a reference (Z, H, W) lacks because nobody contoured them.
+
+    A stack that is labelled in :data:`~ctct.measurement.stack_flags.MIN_SLICES` slices or more
+    shows a heart with all three structures. In fewer slices, one may truly be missing.
+    """
+    if np.count_nonzero(reference.any((1, 2))) < MIN_SLICES:
+        return []
+    return [s for s in STRUCTURES if not (reference == VALUE[s]).any()]
 
 
 def metrics_by_structure(
@@ -106,11 +144,11 @@ def metrics_by_structure(
 
 
 def dice_by_region(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[str, float]]:
-    """Dice of each structure in each third of the left ventricle of the reference.
+    """Dice of each structure in each third of the ventricle of the reference.
 
     A third without a slice is left out.
     """
-    regions = np.array(region_of_slices(reference))
+    regions = np.array(_regions(reference))
     return {
         region: dice_by_structure(prediction[regions == region], reference[regions == region])
         for region in REGIONS
@@ -119,13 +157,13 @@ def dice_by_region(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[
 
 
 def count_slices(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[str, SliceCounts]]:
-    """Missed and false slices of each structure in each third of the left ventricle.
+    """Missed and false slices of each structure in each third of the ventricle.
 
     Slices beyond either end of the reference's ventricle belong to the third at that end, for
     there a segmentation runs on too far. A third without a slice is left out; all are, without a
     ventricle in the reference.
     """
-    regions = np.array(extend_regions(region_of_slices(reference)))
+    regions = np.array(extend_regions(_regions(reference)))
     counts: dict[str, dict[str, SliceCounts]] = {}
     for region in REGIONS:
         inside = regions == region
@@ -138,6 +176,12 @@ def count_slices(prediction: LabelMap, reference: LabelMap) -> dict[str, dict[st
                 for structure in STRUCTURES
             }
     return counts
+
+
+def _regions(reference: LabelMap) -> list[str]:
+    """Thirds of the left ventricle, or of the right one where the reference has no other."""
+    has_left = np.isin(reference, (VALUE[LV], VALUE[MYO])).any()
+    return region_of_slices(reference, (LV, MYO) if has_left else (RV,))
 
 
 def _count(predicted: npt.NDArray[np.bool_], present: npt.NDArray[np.bool_]) -> SliceCounts:

@@ -13,6 +13,9 @@ from ctct.errors import InputError, RuntimeUnavailableError
 #: Resamples of a bootstrap.
 RESAMPLES = 5000
 
+#: Standard deviations from the bias to a limit of agreement.
+_LIMIT_SD = 1.96
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -26,6 +29,7 @@ class Summary:
         median: the middle value.
         low: lower end of the 95 % confidence interval of the mean.
         high: upper end of the interval.
+        minimum: the smallest value.
     """
 
     count: int
@@ -35,6 +39,7 @@ class Summary:
     median: float
     low: float
     high: float
+    minimum: float
 
 
 def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
@@ -49,7 +54,7 @@ def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
     defined = array[is_defined]
     if not defined.size:
         nan = float("nan")
-        return Summary(0, int(array.size), nan, nan, nan, nan, nan)
+        return Summary(0, int(array.size), *[nan] * 6)
     low, high = _bootstrap_mean(defined, np.asarray(patients, str)[is_defined])
     return Summary(
         count=int(defined.size),
@@ -59,6 +64,7 @@ def summarize(values: Sequence[float], patients: Sequence[str]) -> Summary:
         median=float(np.median(defined)),
         low=low,
         high=high,
+        minimum=float(defined.min()),
     )
 
 
@@ -92,6 +98,11 @@ class Agreement:
     upper: float
     correlation: float
 
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the differences; NaN of fewer than two pairs."""
+        return (self.upper - self.bias) / _LIMIT_SD
+
 
 def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> Agreement:
     """Agreement of two series of the same length; pairs with a NaN are left out.
@@ -105,7 +116,7 @@ def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> A
         return Agreement(0, nan, nan, nan, nan)
     differences = a - b
     bias = float(differences.mean())
-    margin = 1.96 * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
+    margin = _LIMIT_SD * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
     both_vary = a.size > 1 and a.std() > 0 and b.std() > 0
     correlation = float(np.corrcoef(a, b)[0, 1]) if both_vary else float("nan")
     return Agreement(int(a.size), bias, bias - margin, bias + margin, correlation)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import Evaluation
-from ctct.evaluation.score import DICE, SliceCounts, VolumeScore
+from ctct.evaluation.score import DICE, NOT_LABELLED, SliceCounts, VolumeScore
 from ctct.evaluation.statistics import (
     Agreement,
     Comparison,
@@ -23,6 +23,8 @@ from ctct.measurement.regions import REGIONS
 from ctct.measurement.volumes import INDEX_COLUMNS
 
 ALL, MEAN = "all", "mean"
+#: Groups of frames.
+GROUPS = (ALL, "ED", "ES")
 
 
 class Quantity(NamedTuple):
@@ -51,7 +53,7 @@ def collect_values(evaluation: Evaluation) -> dict[Quantity, dict[Frame, float]]
         frame = Frame(score.patient, score.case, score.frame)
         for quantity, value in _frame_values(score):
             values.setdefault(quantity, {})[frame] = value
-    order = (ALL, "ED", "ES", "base", "mid", "apex")
+    order = (*GROUPS, *REGIONS)
     return dict(sorted(values.items(), key=lambda item: order.index(item[0].group)))
 
 
@@ -111,19 +113,30 @@ def compare_evaluations(first: Evaluation, second: Evaluation) -> dict[Quantity,
 
 
 def sum_slices(evaluation: Evaluation) -> dict[tuple[str, str, str], SliceCounts]:
-    """Missed and false slices by group of frames ("all", "ED", "ES"), region and structure."""
+    """Missed and false slices by group of frames ("all", "ED", "ES"), region and structure.
+
+    A structure is left out where no reference labels it.
+    """
     sums: dict[tuple[str, str, str], SliceCounts] = {}
-    for group in (ALL, "ED", "ES"):
+    for group in GROUPS:
         for region in REGIONS:
             for structure in STRUCTURES:
                 counts = [
                     score.slices[region][structure]
                     for score in evaluation.scores
-                    if group in (ALL, score.phase) and region in score.slices
+                    if group in (ALL, score.phase) and structure in score.slices.get(region, ())
                 ]
                 if counts:
                     sums[group, region, structure] = reduce(SliceCounts.add, counts)
     return sums
+
+
+def count_unlabelled(evaluation: Evaluation) -> dict[str, int]:
+    """Number of frames whose reference does not label a structure, for each such structure."""
+    frames = {
+        s: sum(score.empty[s] == NOT_LABELLED for score in evaluation.scores) for s in STRUCTURES
+    }
+    return {structure: count for structure, count in frames.items() if count}
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,8 @@ class Findings:
         evaluation: scores and indices.
         averages: statistics of each quantity.
         slices: missed and false slices by group of frames, region and structure.
+        unlabelled: structure to number of frames in which the reference does not label it; these
+            are left out of its averages.
         agreements: agreement of each index with the reference.
         compared_with: name of the other predictions; "" without any.
         comparisons: paired differences from the other predictions.
@@ -142,6 +157,7 @@ class Findings:
     evaluation: Evaluation
     averages: Mapping[Quantity, Summary]
     slices: Mapping[tuple[str, str, str], SliceCounts]
+    unlabelled: Mapping[str, int]
     agreements: Mapping[str, Agreement]
     compared_with: str
     comparisons: Mapping[Quantity, Comparison]
@@ -158,6 +174,7 @@ class Findings:
             evaluation,
             averages=summarize_scores(evaluation),
             slices=sum_slices(evaluation),
+            unlabelled=count_unlabelled(evaluation),
             agreements=assess_indices(evaluation),
             compared_with=compared_with,
             comparisons=comparisons or {},

@@ -40,7 +40,8 @@ def find_heart(labels: npt.NDArray[np.uint8]) -> tuple[Mask, Mask]:
 def largest_component(mask: Mask) -> Mask:
     """The largest 3-D component of a mask (Z, H, W)."""
     components, sizes = _components(mask)
-    return mask & (components == sizes.argmax())
+    largest: Mask = mask & (components == sizes.argmax())
+    return largest
 
 
 def _components(mask: Mask) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.int64]]:

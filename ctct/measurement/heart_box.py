@@ -65,7 +65,7 @@ def heart_box(labels: npt.NDArray[np.uint8]) -> HeartBox | None:
     rv, wall = find_heart(labels)
     if not (labels[wall] == VALUE[LV]).any():
         return None
-    return HeartBox.around((rv | wall).any(0))
+    return HeartBox.around(np.any(rv | wall, axis=0))
 
 
 def search_scales(heart_extent_mm: float) -> tuple[float, ...]:

@@ -12,17 +12,23 @@ from ctct.labels import LV, MYO, VALUE
 BASE, MID, APEX = REGIONS = ("base", "mid", "apex")
 
 
-def region_of_slices(labels: npt.NDArray[np.integer]) -> list[str]:
-    """Region of each slice of a label map (Z, H, W): equal thirds of the left ventricle's length.
+def region_of_slices(
+    labels: npt.NDArray[np.integer], structures: Sequence[str] = (LV, MYO)
+) -> list[str]:
+    """Region of each slice of a label map (Z, H, W): equal thirds of a ventricle's length.
 
     The thirds are those of Cerqueira et al. (Circulation 105:539, 2002): the slices that hold LV or
     myocardium are divided evenly, each by the position of its center. The wider end is the base, so
     the order of the slices in the file does not matter.
 
+    Args:
+        labels: label map.
+        structures: that make up the ventricle, the left one where left out.
+
     Returns:
-        "base", "mid", "apex", or "" for a slice outside the left ventricle.
+        "base", "mid", "apex", or "" for a slice outside the ventricle.
     """
-    area = np.isin(labels, (VALUE[LV], VALUE[MYO])).sum(axis=(1, 2))
+    area = np.isin(labels, [VALUE[s] for s in structures]).sum(axis=(1, 2))
     inside = np.flatnonzero(area)
     regions = [""] * len(labels)
     if not inside.size:

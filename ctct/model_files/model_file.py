@@ -26,7 +26,7 @@ class ModelFile:
     Attributes:
         path: an ``.onnx`` file, OpenVINO's ``.xml``, a TensorRT ``.engine``, or a checkpoint of a
             training run.
-        description: metadata, see :mod:`ctct.runtimes.base`; empty for a checkpoint.
+        description: metadata, see :mod:`ctct.runtimes.base`; of a checkpoint at most its grid.
         sha256: digest of the file, which names it in results.
         heart_crop: the same model on the smaller grid of heart crops, ``X.heart_crop.onnx`` beside
             ``X.onnx``; None without one.

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
 from ctct.model_files.former_names import METADATA, current_description
-from ctct.model_files.model_file import read_onnx
+from ctct.model_files.model_file import ModelFile, read_model, read_onnx
 from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
 from ctct.models.graph import SegmentationGraph
 from ctct.models.names import TIMM
-from ctct.models.networks import build_graph
+from ctct.models.networks import build_graph, grids
 from ctct.models.normalization import OTHER_STATISTICS, for_other_grid
 
 MODEL_FILE = "model.safetensors"
@@ -101,6 +101,27 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
         raise OutputError(f"{path}: cannot be written ({error})") from error
 
 
+def read_run(path: Path, heart_crop: bool = True) -> ModelFile:
+    """The ``.safetensors`` file of a run, with what it says of its grids.
+
+    Args:
+        path: of the file.
+        heart_crop: also describe the grid of heart crops, if the run had one.
+
+    Raises:
+        ModelError: it is missing or not one of ctct's.
+    """
+    with _reporting_damage(path):
+        with safe_open(path, framework="pt") as file:
+            names, metadata = list(file.keys()), file.metadata() or {}
+        grid, crop = grids(_config_of(names, ModelDescription.from_metadata(metadata)))
+    run = replace(read_model(path), description={"grid": vars(grid)})
+    if crop is None or not heart_crop:
+        return run
+    crop_grid = {**vars(grid), "size": crop.size, "heart_extent_mm": crop.extent_mm}
+    return replace(run, heart_crop=replace(run, description={"grid": crop_grid}))
+
+
 def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:
     """The graph of a run folder, a ``.safetensors`` or an exported ``.onnx`` file, for evaluation.
 
@@ -110,7 +131,7 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescripti
     """
     path = Path(path)
     path = path / MODEL_FILE if path.is_dir() else path
-    try:
+    with _reporting_damage(path):
         tensors, metadata = (_read_onnx if path.suffix == ".onnx" else _read_safetensors)(path)
         if (precision := json.loads(metadata.get("precision", '"fp32"'))) != "fp32":
             raise ModelError(
@@ -122,14 +143,31 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescripti
         crop_path = heart_crop_path(path)
         if path.suffix == ".onnx" and crop_path.exists():
             tensors |= for_other_grid(_read_onnx(crop_path)[0])
-        config = description.config | {"pretrained": False}
-        if not any(name.startswith(OTHER_STATISTICS) for name in tensors):
-            config["heart_crop_size"] = 0
-        graph = build_graph(config)
+        graph = build_graph(_config_of(tensors, description))
         graph.variant = Variant(**json.loads(metadata.get("variant", "{}")))
         if "grid" in metadata:
             graph.set_grid(json.loads(metadata["grid"])["size"])
         graph.load_weights(_unused_tensors(graph) | tensors)
+    return graph.eval(), description
+
+
+def _config_of(names: Iterable[str], description: ModelDescription) -> dict[str, Any]:
+    """The settings of a graph with tensors of these names, whose weights are loaded."""
+    config = description.config | {"pretrained": False}
+    if not any(name.startswith(OTHER_STATISTICS) for name in names):
+        config["heart_crop_size"] = 0
+    return config
+
+
+@contextlib.contextmanager
+def _reporting_damage(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a file.
+
+    Raises:
+        ModelError: it is missing or not one of ctct's.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such model; train one with ctct train") from error
     except (
@@ -138,7 +176,6 @@ def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescripti
     ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path}: not a model of ctct ({reason})") from error
-    return graph.eval(), description
 
 
 def _refuse_former_timm(

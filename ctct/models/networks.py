@@ -45,18 +45,27 @@ def build_graph(config: Mapping[str, Any]) -> SegmentationGraph:
     """
     config = {**FORMER_DEFAULTS, **config}
     first, second = config["networks"]
-    crop_size = config["heart_crop_size"]
+    grid, heart_crop = grids(config)
     return SegmentationGraph(
-        build_network(first, config),
-        build_network(second, config),
-        NetworkGrid(
-            config["grid_size"],
-            config["grid_spacing_mm"],
-            stretch=config["grid"] == "resize",
-            intensities=config["intensities"],
-        ),
-        heart_crop=HeartCrop(crop_size, config["heart_extent_mm"]) if crop_size else None,
+        build_network(first, config), build_network(second, config), grid, heart_crop=heart_crop
     )
+
+
+def grids(config: Mapping[str, Any]) -> tuple[NetworkGrid, HeartCrop | None]:
+    """The grid of whole slices, and that of heart crops, of the graph that ``config`` describes.
+
+    Raises:
+        ConfigError: there is no such grid.
+    """
+    config = {**FORMER_DEFAULTS, **config}
+    grid = NetworkGrid(
+        config["grid_size"],
+        config["grid_spacing_mm"],
+        stretch=config["grid"] == "resize",
+        intensities=config["intensities"],
+    )
+    crop_size = config["heart_crop_size"]
+    return grid, HeartCrop(crop_size, config["heart_extent_mm"]) if crop_size else None
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:

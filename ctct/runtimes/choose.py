@@ -82,6 +82,10 @@ def resolve(
     decide(GPU_RULES, request)
     if decide(BF16_RULES, request):
         file = read_model(bf16_path(path), heart_crop)
+    elif path.suffix == ".safetensors":
+        from ctct.models.checkpoint import read_run
+
+        file = read_run(path, heart_crop)
     elif isinstance(model, ModelFile):
         file = model if heart_crop else replace(model, heart_crop=None)
     else:
@@ -130,4 +134,6 @@ def _load(plan: Plan, gpu: int) -> Runtime:
     from ctct.models.checkpoint import load_checkpoint
     from ctct.runtimes.torch_eager import TorchRuntime
 
-    return TorchRuntime(load_checkpoint(path)[0], plan.device, gpu)
+    graph, _ = load_checkpoint(path)
+    graph.set_grid(plan.model.description["grid"]["size"])
+    return TorchRuntime(graph, plan.device, gpu)

@@ -57,6 +57,11 @@ class PatientSettings(Settings):
     unlabelled: tuple[Path, ...] = Field(
         default=(), description="Further folder of scans, used without labels; repeatable."
     )
+    partly_labelled: tuple[Path, ...] = Field(
+        default=(),
+        description="Further folder of training patients whose labels lack structures. What a "
+        "label map does not show is unknown there, not background; repeatable.",
+    )
     label_order: LabelOrder = Field(default="acdc", description="Numbering of the labels.")
     labelled: int | None = Field(
         default=None,
@@ -86,7 +91,7 @@ class PatientSettings(Settings):
             raise ConfigError("--labelled and --labelled-list exclude each other; leave one out")
         if self.split is not None and (self.labelled_list or self.validation):
             raise ConfigError("--split replaces --labelled-list and --validation; leave them out")
-        for path in (self.data, *self.unlabelled):
+        for path in (self.data, *self.unlabelled, *self.partly_labelled):
             if not path.exists():
                 raise ConfigError(f"{path}: no such file or folder to train on")
         return self
@@ -140,14 +145,14 @@ class PairSettings(Settings):
         default=0,
         ge=0,
         multiple_of=32,
-        description="Pixels per side of a smaller grid around the heart, on which some of the "
-        "batches are drawn; steps on it are faster, and cines can be run on it. 0 for none.",
+        description="Pixels per side of a smaller grid around the heart, on which most batches are "
+        "drawn and predictions made; 0 for none. Presets with their own grid have one.",
     )
     heart_extent_mm: float = Field(
         default=0.0,
         ge=0,
         description="Extent to which every heart is scaled on the smaller grid, so that small and "
-        "large hearts look alike to the networks; 0 for its true size.",
+        "large hearts look alike to the networks; 0 for their true size.",
     )
 
     @field_validator("networks", mode="before")
@@ -165,12 +170,14 @@ class PairSettings(Settings):
                 f"--heart-crop-size must be 0, or a multiple of 32 below the grid's "
                 f"{self.grid_size} pixels; got {self.heart_crop_size}"
             )
+        if self.heart_extent_mm and not self.heart_crop_size:
+            raise ConfigError("--heart-extent-mm needs a --heart-crop-size; set both, or none")
         # Twice the margin of ctct.measurement.heart_box, which would slow the help down.
         room_mm = self.heart_crop_size * self.grid_spacing_mm - 12
         if self.heart_extent_mm and not 20 <= self.heart_extent_mm <= room_mm:
             raise ConfigError(
-                f"--heart-extent-mm must lie in 20…{max(room_mm, 20):g}, which leaves 6 mm around "
-                f"the heart on the grid of --heart-crop-size; got {self.heart_extent_mm:g}"
+                f"--heart-extent-mm must lie in 20…{room_mm:g}, which leaves 6 mm around the heart "
+                f"on the grid of --heart-crop-size; got {self.heart_extent_mm:g}"
             )
         if self.heart_crop_size and self.grid == "resize":
             raise ConfigError("--heart-crop-size needs --grid spacing; leave one of the two out")
@@ -184,9 +191,17 @@ class BatchSettings(Settings):
     labelled_batch: int | None = Field(
         default=None, ge=1, description="Labelled slices among them. Without it, half."
     )
-    augmentation: Literal["strong", "paper"] = Field(
+    partly_labelled_share: float = Field(
+        default=0.25,
+        gt=0,
+        lt=1,
+        description="Share of the labelled slices that are of --partly-labelled patients, however "
+        "many there are. The others teach every structure, so they are the larger part.",
+    )
+    augmentation: Literal["strong", "scanners", "paper"] = Field(
         default="strong",
-        description="Random changes; those of the paper are turns, flips and crops.",
+        description="Random changes: strong ones of geometry and intensity; scanners, which also "
+        "imitate other scanners; or turns, flips and crops as in the paper.",
     )
     cut_mix: float = Field(
         default=0.5,
@@ -195,10 +210,11 @@ class BatchSettings(Settings):
         description="Chance that a rectangle of a slice is replaced by that of another.",
     )
     heart_crop_share: float = Field(
-        default=0.5,
+        default=0.8,
         ge=0,
-        le=1,
-        description="Share of the batches on the smaller grid, if there is a --heart-crop-size.",
+        lt=1,
+        description="Share of the batches on the smaller grid, if there is a --heart-crop-size; "
+        "the others teach the networks to find the heart.",
     )
 
     @property
@@ -235,7 +251,7 @@ class UnlabelledSettings(Settings):
         description="Fraction of the run, at its start, that learns from labelled slices alone.",
     )
     ramp: float = Field(
-        default=0.6,
+        default=0.5,
         gt=0,
         le=1,
         description="Fraction of the run at which the ramp-up ends, which begins after the "
@@ -254,7 +270,7 @@ class UnlabelledSettings(Settings):
         "each network teaches itself.",
     )
     confidence: float = Field(
-        default=0.5, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
+        default=0.9, ge=0, le=1, description="Pseudo-labels less probable than this do not count."
     )
     pseudo_loss: Literal["dice", "ce", "both"] = Field(
         default="both", description="Loss against pseudo-labels."
@@ -336,7 +352,7 @@ class RunSettings(Settings):
 
 
 class TrainingConfig(Settings):
-    """All settings of one run; a field's default is that of the preset "small".
+    """All settings of one run; defaults are those of the preset "small", without its heart crop.
 
     Names are unique over the groups, so settings are also taken without them:
     ``TrainingConfig(data="ACDC", steps=100)`` and
@@ -438,6 +454,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "swin": "tiny",
         "grid_size": 224,
         "grid_spacing_mm": 1.25,
+        "heart_crop_size": 128,
+        "heart_extent_mm": 120.0,
         "batch": 16,
         "ramp": 0.4,
         "warm_up": 0.08,
@@ -445,8 +463,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "ema_decay": 0.999,
         "validate_every": 1000,
     },
-    "small": {},
+    "small": {"heart_crop_size": 96, "heart_extent_mm": 110.0},
 }
+#: Settings of the grids. Who changes one of them has no heart crop from the preset.
+_GRIDS = frozenset({"grid", "grid_size", "grid_spacing_mm", "heart_crop_size"})
 
 
 def make_config(
@@ -454,7 +474,8 @@ def make_config(
 ) -> TrainingConfig:
     """A preset, changed by the settings of a JSON file, changed by ``settings``.
 
-    With ``init_from`` the networks and their grids are that model's in place of the preset's.
+    With ``init_from`` the networks and their grids are that model's in place of the preset's. On
+    another grid, or with another heart crop, than the preset's, its heart crop does not count.
 
     Raises:
         ConfigError: the preset, a setting's name or its value makes no sense.
@@ -465,15 +486,38 @@ def make_config(
     values: dict[str, Any] = {**PRESETS[preset], "preset": preset}
     overrides = flatten(settings)
     from_file = {} if file is None else read_settings(Path(file))
-    initial_model = overrides.get("init_from", from_file.get("init_from"))
-    if initial_model:
-        from ctct.models.checkpoint import load_checkpoint
-        from ctct.models.networks import ARCHITECTURE, architecture
+    given = {**from_file, **overrides}
+    if initial_model := given.get("init_from"):
+        values |= _inherited(initial_model, given)
+    elif _GRIDS & given.keys():
+        values |= {"heart_crop_size": 0, "heart_extent_mm": 0.0}
+    return TrainingConfig.model_validate({**values, **given})
 
-        if not from_file.keys() >= set(ARCHITECTURE):
-            config = load_checkpoint(initial_model)[1].config
-            values |= {**architecture(config), "heart_crop_size": config.get("heart_crop_size", 0)}
-    return TrainingConfig.model_validate({**values, **from_file, **overrides})
+
+def _inherited(initial_model: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run has from the model that it starts from: the networks and the grids.
+
+    Raises:
+        ConfigError: ``given`` settings ask for other networks, or another grid of whole slices.
+        ModelError: there is no such model.
+    """
+    from ctct.models.checkpoint import load_checkpoint
+    from ctct.models.networks import FORMER_DEFAULTS, architecture
+
+    config = {**FORMER_DEFAULTS, **load_checkpoint(initial_model)[1].config}
+    fixed = architecture(config)
+    for name in fixed.keys() & given.keys():
+        value = given[name]
+        if name == "networks":
+            value = tuple(value.split(",") if isinstance(value, str) else value)
+        if value != fixed[name]:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {given[name]}: the run starts from {initial_model}, "
+                f"which has {fixed[name]}; leave it out, or --init-from"
+            )
+    crop_size = given.get("heart_crop_size", config["heart_crop_size"])
+    extent_mm = config["heart_extent_mm"] if crop_size else 0.0
+    return {**fixed, "heart_crop_size": crop_size, "heart_extent_mm": extent_mm}
 
 
 def read_settings(path: Path) -> dict[str, Any]:

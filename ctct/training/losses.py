@@ -76,6 +76,26 @@ def segmentation_loss(
     raise ConfigError(f"unknown loss {kind!r}; choose dice, ce or both")
 
 
+def merge_unknown(logits: Tensor, unknown: Tensor) -> Tensor:
+    """Logits that give the probability of unknown structures to the background.
+
+    Where a structure was not labelled, background means "none of the known structures". The losses
+    of these logits are the marginal losses of Shi et al., "Marginal loss and exclusion loss for
+    partially supervised multi-organ segmentation", Medical Image Analysis 70, 2021: cross-entropy
+    against the merged class, and Dice without the unknown structures. Without any, the logits are
+    unchanged.
+
+    Args:
+        logits: (N, C, H, W).
+        unknown: (N, C, H, W) true where a class is unknown; never the background, class 0.
+    """
+    impossible = -torch.inf
+    in_background = unknown.clone()
+    in_background[:, 0] = True
+    merged = logits.masked_fill(~in_background, impossible).logsumexp(1, keepdim=True)
+    return torch.cat((merged, logits[:, 1:].masked_fill(unknown[:, 1:], impossible)), 1)
+
+
 def sum_over_processes(values: Tensor) -> Tensor:
     """The sum over all processes, through which gradients flow; ``values`` if there is only one.
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ctct.datasets.collection import Volume
+from ctct.datasets.collection import Collection, Volume
 from ctct.datasets.layouts import read_collection
 from ctct.errors import ConfigError
 from ctct.models.graph import SegmentationGraph
 from ctct.models.networks import build_graph
-from ctct.training.config import TrainingConfig
+from ctct.training.config import PatientSettings, TrainingConfig
 from ctct.training.data.slices import Heart, SliceSet
 from ctct.training.devices import should_compile
 from ctct.training.methods import METHODS, Method
@@ -51,6 +51,7 @@ class TrainingRun:
         method: of learning from unlabelled slices.
         labelled: slices with manual labels.
         unlabelled: slices without.
+        partly_labelled: slices whose labels lack structures, if there are any.
         validation: volumes with manual labels that are not learned from.
         step: steps taken.
         seconds: time that they and the validations took.
@@ -73,11 +74,18 @@ class TrainingRun:
     labelled: SliceSet
     unlabelled: SliceSet
     validation: list[Volume]
+    partly_labelled: SliceSet | None = None
     step: int = 0
     seconds: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
     micro_batches: int = 1
     origin: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def slice_sets(self) -> tuple[SliceSet, ...]:
+        """The sets that batches are drawn from, in the order of a batch."""
+        partly = (self.partly_labelled,) if self.partly_labelled else ()
+        return self.labelled, *partly, self.unlabelled
 
     def save(self) -> None:
         """Save all that is needed to continue from here."""
@@ -85,8 +93,9 @@ class TrainingRun:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
-            "waiting": [slices.waiting.tolist() for slices in (self.labelled, self.unlabelled)],
-            "hearts": self.unlabelled.hearts,
+            "waiting": [slices.waiting.tolist() for slices in self.slice_sets],
+            "hearts": self.unlabelled.found_hearts,
+            "partly_labelled_hearts": self.partly_labelled and self.partly_labelled.found_hearts,
             "origin": self.origin,
         }
         save_resume(self.folder, *self._saved_parts(), state)
@@ -101,10 +110,12 @@ class TrainingRun:
         self.step, self.best = state["step"], state["best"]
         self.origin, self.seconds = state.get("origin", {}), state.get("seconds", 0.0)
         waiting = state.get("waiting", [[], []])
-        for slices, numbers in zip((self.labelled, self.unlabelled), waiting, strict=True):
+        for slices, numbers in zip(self.slice_sets, waiting, strict=True):
             slices.waiting = slices.waiting.new_tensor(numbers)
-        if (hearts := state.get("hearts")) is not None:
-            self.unlabelled.set_hearts({patient: Heart(*h) for patient, h in hearts.items()})
+        found = {"hearts": self.unlabelled, "partly_labelled_hearts": self.partly_labelled}
+        for key, searched in found.items():
+            if searched and (hearts := state.get(key)) is not None:
+                searched.set_hearts({patient: Heart(*h) for patient, h in hearts.items()})
         if self.step >= self.config.optimization.steps:
             raise ConfigError(
                 f"{self.folder}: this run has had its {self.step} steps; raise --steps to continue"
@@ -129,12 +140,12 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         InputError: the data cannot be used.
         ModelError: a file of weights cannot be used.
     """
-    patients = config.patients
-    collection = read_collection(patients.data, patients.label_order, patients.unlabelled)
+    collection = read_patients(config.patients)
     split = split_patients(collection, config)
     if resume:
         check_split(folder, split)
     data = training_data(collection, split)
+    partly = data.partly_labelled
     check_unlabelled(config.unlabelled_slices.method, data)
 
     students, origin = build_students(config, fabric, resume)
@@ -162,6 +173,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         labelled=SliceSet(data.labelled, fabric.device),
         unlabelled=SliceSet(data.unlabelled or data.labelled, fabric.device),
         validation=data.validation,
+        partly_labelled=SliceSet(partly, fabric.device) if partly else None,
         origin=origin,
     )
     torch.manual_seed(config.run.seed + fabric.global_rank)  # dropout differs between processes
@@ -176,7 +188,23 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
             *(len(run.labelled), len(run.unlabelled) if data.unlabelled else 0),
             *(len(split.validation), fabric.device),
         )
+        if run.partly_labelled:
+            log.info(
+                "%d partly labelled patients (%d slices)",
+                *(len(split.partly_labelled), len(run.partly_labelled)),
+            )
     return run
+
+
+def read_patients(settings: PatientSettings) -> Collection:
+    """All scans that the settings name.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    return read_collection(
+        *(settings.data, settings.label_order, settings.unlabelled, settings.partly_labelled)
+    )
 
 
 def check_unlabelled(method: str, data: TrainingData) -> None:

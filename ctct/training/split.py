@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 #: How a split of ACDC that nothing has changed is described.
 PUBLISHED_SPLIT = "the published split of ACDC"
 #: Lists of a file for ``--split``; those of a run's ``split.json`` are among them.
-_LISTS = ("train", "labelled", "unlabelled", "validation", "test", "left_out")
+_LISTS = ("train", "labelled", "partly_labelled", "unlabelled", "validation", "test", "left_out")
 #: How many patients a message names; ``split.json`` has all of them.
 _MAX_NAMES = 10
 
@@ -38,6 +38,7 @@ class Split:
         validation: patients with labels that are not learned from.
         left_out: patients that are not used.
         method: how the patients were shared out, in words.
+        partly_labelled: training patients that have partial labels alone, and keep them.
     """
 
     labelled: tuple[str, ...]
@@ -45,6 +46,7 @@ class Split:
     validation: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     method: str = ""
+    partly_labelled: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and the method, for JSON."""
@@ -64,6 +66,7 @@ class TrainingData:
     labelled: list[Volume]
     unlabelled: list[Volume]
     validation: list[Volume]
+    partly_labelled: list[Volume]
 
 
 def split_patients(collection: Collection, config: TrainingConfig) -> Split:
@@ -79,15 +82,21 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
         InputError: no patient is left to learn from, or to validate on.
     """
     settings = config.patients
-    patients = list(dict.fromkeys(v.patient for v in collection.volumes))
     with_labels = list(dict.fromkeys(v.patient for v in collection.volumes if v.labels is not None))
+    partly = list(dict.fromkeys(v.patient for v in collection.partly_labelled))
+    patients = [p for p in dict.fromkeys(v.patient for v in collection.volumes) if p not in partly]
     if not with_labels:
         raise InputError(f"{settings.data}: no labelled patient; cross teaching needs a few")
     if settings.split:
-        split = _split_by_file(settings.split, settings.labelled, patients, with_labels)
+        split = _split_by_file(settings.split, settings.labelled, patients, with_labels, partly)
     else:
-        split = _split_by_rule(collection, config, patients, with_labels)
+        split = _split_by_rule(collection, config, patients, with_labels, partly)
     for use, names in (("labelled", split.labelled), ("validation", split.validation)):
+        if partial := [name for name in names if name in partly]:
+            raise ConfigError(
+                f"{use} patients of --partly-labelled: {_some(partial)}; they are training "
+                "patients beside the others; name none of them here"
+            )
         if without := [name for name in names if name not in with_labels]:
             raise ConfigError(f"{use} patients without labels: {_some(without)}")
     if not split.validation:
@@ -98,14 +107,23 @@ def split_patients(collection: Collection, config: TrainingConfig) -> Split:
 
 
 def _split_by_file(
-    path: Path, count: int | None, patients: Sequence[str], with_labels: Sequence[str]
+    path: Path,
+    count: int | None,
+    patients: Sequence[str],
+    with_labels: Sequence[str],
+    partly: Sequence[str],
 ) -> Split:
     """As the file says; ``count`` limits the labelled patients where it does not list them.
 
     Patients in none of its lists are left out. Only those without labels are not, if the file has
-    no list of unlabelled patients: they are used without labels.
+    no list of unlabelled patients: they are used without labels. Patients with partial labels
+    alone (``partly``) keep them, unless a list says otherwise.
     """
-    lists = read_lists(path, patients)
+    lists = read_lists(path, [*patients, *partly])
+    if complete := [p for p in lists.get("partly_labelled", []) if p not in partly]:
+        raise ConfigError(f"{path}: not of --partly-labelled: {_some(complete)}")
+    others = {p for name in ("unlabelled", "test", "left_out") for p in lists.get(name, [])}
+    kept = [p for p in partly if p not in others]
     if count is not None and "labelled" in lists:
         raise ConfigError(f"--labelled {count}: {path} lists the labelled patients; leave one out")
     labelled = lists.get("labelled")
@@ -121,13 +139,14 @@ def _split_by_file(
     if labelled is None:
         available = [p for p in training if p in with_labels and p not in unlabelled]
         labelled = _first(available, count)
-    used = {*labelled, *training, *lists["validation"]}
+    used = {*labelled, *training, *lists["validation"], *kept}
     return Split(
         tuple(labelled),
-        tuple(p for p in dict.fromkeys(training) if p not in labelled),
+        tuple(p for p in dict.fromkeys(training) if p not in (*labelled, *kept)),
         tuple(lists["validation"]),
-        tuple(p for p in patients if p not in used),
+        tuple(p for p in (*patients, *partly) if p not in used),
         f"given by {path.name}",
+        tuple(kept),
     )
 
 
@@ -136,6 +155,7 @@ def _split_by_rule(
     config: TrainingConfig,
     patients: Sequence[str],
     with_labels: Sequence[str],
+    partly: Sequence[str],
 ) -> Split:
     """The published split of ACDC, or a random one; --validation and --labelled-list change it.
 
@@ -161,9 +181,10 @@ def _split_by_rule(
             if not validating:
                 method += ", of whose validation patients none is there: training patients validate"
 
-    labelled = read_names(settings.labelled_list, patients) if settings.labelled_list else None
+    known = [*patients, *partly]
+    labelled = read_names(settings.labelled_list, known) if settings.labelled_list else None
     if settings.validation is not None and not settings.validation.isdigit():
-        validation = read_names(settings.validation, patients)
+        validation = read_names(settings.validation, known)
     elif settings.validation is not None or not validation:
         available = [p for p in validation or order if p not in (labelled or ())]
         count = int(settings.validation or 0) or max(1, round(len(order) / 10))
@@ -185,7 +206,8 @@ def _split_by_rule(
     if given := [option for option, value in changes.items() if value is not None]:
         method += f", changed by {' and '.join(given)}"
     return Split(
-        tuple(labelled), tuple(unlabelled), tuple(validation), tuple(sorted(left_out)), method
+        *(tuple(labelled), tuple(unlabelled), tuple(validation), tuple(sorted(left_out))),
+        *(method, tuple(partly)),
     )
 
 
@@ -212,17 +234,22 @@ def training_data(collection: Collection, split: Split) -> TrainingData:
             slice, or no validation slice, shows one of the structures.
     """
     check_leaks(collection, split)
-    data = TrainingData([], [], [])
+    data = TrainingData([], [], [], [])
     for volume in collection.volumes:
         if volume.patient in split.validation:
             if volume.labels is not None:
                 data.validation.append(volume)
         elif volume.patient in split.labelled and volume.labels is not None:
             data.labelled.append(volume)
-        elif volume.patient in (*split.labelled, *split.unlabelled):
+        elif volume.patient in (*split.labelled, *split.partly_labelled, *split.unlabelled):
             data.unlabelled.append(dataclasses.replace(volume, labels=None))
     check_structures(data.labelled, "labelled training")
     check_structures(data.validation, "validation")
+    for volume in collection.partly_labelled:
+        if volume.patient in split.partly_labelled:
+            data.partly_labelled.append(volume)
+        elif volume.patient in split.unlabelled:
+            data.unlabelled.append(dataclasses.replace(volume, labels=None))
     return data
 
 
@@ -232,10 +259,11 @@ def check_leaks(collection: Collection, split: Split) -> None:
     Raises:
         InputError: there is one; the message has both names.
     """
-    sides = dict.fromkeys((*split.labelled, *split.unlabelled), "training")
+    training = (*split.labelled, *split.partly_labelled, *split.unlabelled)
+    sides = dict.fromkeys(training, "training")
     sides |= dict.fromkeys(split.validation, "validation")
     seen: dict[bytes, Volume] = {}
-    for volume in collection.volumes:
+    for volume in (*collection.volumes, *collection.partly_labelled):
         if volume.patient not in sides:
             continue
         digest = hashlib.sha256(repr(volume.voxels.shape).encode() + volume.voxels.tobytes())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ctct.errors import ConfigError
 from ctct.training.config import BatchSettings
 from ctct.training.data.batch import TrainingBatch, draw_batch, shard
-from ctct.training.losses import segmentation_loss
+from ctct.training.losses import merge_unknown, segmentation_loss
 from ctct.training.methods.base import Method, StepInputs
 from ctct.training.setup import TrainingRun
 
@@ -63,7 +63,10 @@ def batch_losses(
     labels[:labelled_count] = batch.labels
     labels = batch.mix(labels)
     labelled = unlabelled = torch.zeros((), device=images.device)
+    unknown = batch.unknown_pixels()
     for student_logits in logits:
+        if unknown is not None:
+            student_logits = merge_unknown(student_logits, unknown)
         labelled = labelled + segmentation_loss(student_logits, labels, labelled_pixels)
     if labelled_count < n:
         inputs = StepInputs(batch, logits, students, teachers, generator, progress)
@@ -118,6 +121,7 @@ def _backward(
         run.students.grid,
         run.generator,
         run.students.heart_crop,
+        run.partly_labelled,
     )
     batch = shard(batch, run.fabric.global_rank, run.fabric.world_size)
     teachers = (run.averaged.cnn, run.averaged.transformer)

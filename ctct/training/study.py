@@ -114,11 +114,14 @@ def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None
             before = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise ConfigError(f"{path}: cannot be read; choose another folder") from error
+        # By default, a setting that is younger than the study does what was done without it.
+        defaults = TrainingConfig.model_validate({"data": config.patients.data}).to_dict()
         for name in sorted(before.keys() | settings.keys()):
-            if before.get(name) != settings.get(name):
+            then, now = before.get(name, defaults.get(name)), settings.get(name)
+            if then != now:
                 raise ConfigError(
-                    f"{folder}: holds a study with another {name} ({before.get(name)!r} then, "
-                    f"{settings.get(name)!r} now); choose another folder"
+                    f"{folder}: holds a study with another {name} ({then!r} then, {now!r} now); "
+                    "choose another folder"
                 )
     else:
         write_atomic(path, strict_json(settings))

@@ -11,6 +11,7 @@ import torch
 
 from ctct.training.config import TrainingConfig
 from ctct.training.data.hearts import find_hearts
+from ctct.training.data.slices import SliceSet
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
 from ctct.training.monitor import Monitor, RecentLosses
@@ -77,8 +78,11 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             progress = run.step / steps
             set_rates(run.optimizer, config, progress)
             unlabelled_weight = unlabelled_weight_at(config, progress)
-            if unlabelled_weight is not None and run.students.heart_crop:
-                locate_unlabelled(run)
+            if run.students.heart_crop and progress >= config.unlabelled_slices.warm_up:
+                if run.partly_labelled:
+                    locate_hearts(run, run.partly_labelled)
+                if unlabelled_weight is not None:
+                    locate_hearts(run, run.unlabelled)
             losses, batch = take_step(run, unlabelled_weight)
             recent.add(run.step, losses, batch)
             run.step += 1
@@ -93,7 +97,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             validates = run.step % config.run.validate_every == 0 or is_last
             saves = run.step % config.run.save_every == 0 or validates or stops
             if logs or saves:
-                recent.check(run.labelled, run.unlabelled)
+                recent.check(*run.slice_sets)
             if logs and monitor:
                 rate = (run.step - start_step) / (time.monotonic() - start_time)
                 labelled_loss, unlabelled_loss = recent.means()
@@ -143,16 +147,20 @@ def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:
         save_result(run.folder, run.averaged, run.config, run.step, weights, dice, run.origin)
 
 
-def locate_unlabelled(run: TrainingRun) -> None:
-    """Find the hearts of patients without labels when they are first needed, and now and then."""
-    if run.unlabelled.labels is not None:
+def locate_hearts(run: TrainingRun, slices: SliceSet) -> None:
+    """Find the hearts that labels do not show when they are first needed, and now and then."""
+    if not slices.to_search:
         return
-    if run.unlabelled.hearts is not None and run.step % run.config.run.validate_every:
+    if slices.found_hearts is not None and run.step % run.config.run.validate_every:
         return
     with run.fabric.autocast():
-        hearts = find_hearts(run.averaged, run.unlabelled)
-    log.info("step %d: found the hearts of %d patients without labels", run.step, len(hearts))
-    run.unlabelled.set_hearts(hearts)
+        hearts = find_hearts(run.averaged, slices)
+    log.info(
+        "step %d: found the hearts of %d of %d patients without %s",
+        *(run.step, len(hearts), len(slices.to_search)),
+        "labels" if slices.labels is None else "complete labels",
+    )
+    slices.set_hearts(hearts)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:

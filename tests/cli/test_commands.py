@@ -17,7 +17,7 @@ from ctct.labels import ORDERS
 from ctct.runtimes.machine import PACKAGES
 from ctct.training.config import PRESETS
 
-BENCHMARKS = ("training", "runtimes", "prediction", "all", "quality")
+BENCHMARKS = ("training", "runtimes", "prediction", "all", "quality", "generalization")
 EVERY_COMMAND = [(name,) for name in COMMANDS] + [("benchmark", name) for name in BENCHMARKS]
 
 

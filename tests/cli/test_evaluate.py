@@ -43,3 +43,39 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     assert "mean  0.8889" in outcome.out
     assert "b_seg.nii.gz: label map holds 9" in outcome.err
     assert "1 reference without a prediction: c" in outcome.err
+
+
+def test_missed_and_false_slices_at_ed_and_es_and_what_is_not_labelled(
+    ctct: Callable[..., object], tmp_path: Path
+) -> None:
+    def save(name: str, *columns: tuple[int, ...]) -> None:
+        # (slices, pixels) to (columns, rows, slices)
+        array = np.array(columns, np.uint8).T[:, None]
+        nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 8, 1])), tmp_path / name)
+
+    # Slices of base, base, mid, apex, apex: the first are the widest.
+    slices = [(2, 3, 3, 3), (2, 3, 3, 3), (2, 3, 3, 0), (2, 3, 0, 0), (2, 3, 0, 0)]
+    save("p_ED_gt.nii.gz", *slices)
+    save("p_ES_gt.nii.gz", *slices)
+    save("p_ED_seg.nii.gz", (1, 1, 1, 1), *slices[1:])  # RV in a slice of LV and MYO
+    save("p_ES_seg.nii.gz", *slices[:3], (0, 0, 0, 0), (2, 0, 0, 0))
+    outcome = ctct("evaluate", tmp_path, tmp_path, "-o", tmp_path / "out")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert "  RV    not labelled in 2 of 2 frames" in lines
+    assert not any(line.startswith("slices of RV") for line in lines)
+    expected = {
+        "": "base missed 1 of 4, false 0 of 0; mid missed 0 of 2, false 0 of 0; "
+        "apex missed 2 of 4, false 0 of 0",
+        " at ED": "base missed 1 of 2, false 0 of 0; mid missed 0 of 1, false 0 of 0; "
+        "apex missed 0 of 2, false 0 of 0",
+        " at ES": "base missed 0 of 2, false 0 of 0; mid missed 0 of 1, false 0 of 0; "
+        "apex missed 2 of 2, false 0 of 0",
+    }
+    for group, text in expected.items():
+        assert f"slices of LV{group}: {text}" in lines
+    assert not any("nan" in line for line in lines)
+    page = (tmp_path / "out" / "evaluation.html").read_text()
+    assert "RV in 2 of 2 frames." in page
+    assert "all RV Dice" not in page
+    assert "ES apex LV" in page

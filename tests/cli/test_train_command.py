@@ -20,7 +20,7 @@ def test_a_run_and_its_continuation(
     ctct: Callable[..., object], acdc: Path, tmp_path: Path
 ) -> None:
     settings, run = tmp_path / "settings.json", tmp_path / "run"
-    settings.write_text(json.dumps({"cross_teaching": {"warm_up": 0.5}, "seed": 3, "steps": 9}))
+    settings.write_text(json.dumps({"cross_teaching": {"warm_up": 0.4}, "seed": 3, "steps": 9}))
     first = ctct(
         *("train", acdc, "-o", run, "--config", settings, *OPTIONS),
         *("--labelled", 1, "--steps", 1, "--networks", "unet,unet", "--no-compile"),
@@ -31,7 +31,7 @@ def test_a_run_and_its_continuation(
     ]
     config = json.loads((run / "config.json").read_text())
     assert config["pair"]["networks"] == ["unet", "unet"]
-    assert (config["unlabelled_slices"]["warm_up"], config["run"]["seed"]) == (0.5, 3)
+    assert (config["unlabelled_slices"]["warm_up"], config["run"]["seed"]) == (0.4, 3)
     assert (config["optimization"]["steps"], config["run"]["compile"]) == (1, False)
 
     again = ctct("train", acdc, "-o", run, *OPTIONS)

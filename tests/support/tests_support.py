@@ -89,6 +89,24 @@ def write_acdc(root: Path) -> None:
                 nib.save(nib.Nifti1Image(voxels.transpose(2, 1, 0), affine), file)
 
 
+def write_partly_labelled(root: Path, values: tuple[int, int] = (3, 1)) -> None:
+    """Two children with a stack for the LV and one for the RV, each labelled by itself.
+
+    ``values`` are the numbers of the LV in its stack, and of the RV in its stack.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for number, patient in enumerate(("sbj01", "sbj02")):
+        for stack, value, shown in zip(("LV", "RV"), values, (3, 1), strict=True):
+            labels = phantom(36, 40, 2 + number)
+            noise = np.random.default_rng(10 + 2 * number + value).normal(0, 5, labels.shape)
+            image = np.array([20, 180, 80, 200])[labels] + noise
+            partial = np.uint8(value) * (labels == shown)
+            for ending, voxels in (("", image.round().astype(np.int16)), ("_gt", partial)):
+                file = root / f"{patient}_{stack}ED{ending}.nii.gz"
+                affine = np.diag([1.5, 1.5, 8.0, 1.0])
+                nib.save(nib.Nifti1Image(voxels.transpose(2, 1, 0), affine), file)
+
+
 class ThresholdRuntime:
     """Replaces the networks: pixels from 150 on are LV, from 100 on MYO, all others background."""
 

@@ -32,6 +32,11 @@ class Augmentation:
         bias_field: largest |ln gain| of the smooth multiplicative field.
         noise: largest standard deviation of the noise, in units of the slice's own.
         blur: chance of a 3×3 binomial blur.
+        style: largest share that another slice of the batch has in the amplitudes of the lowest
+            spatial frequencies (Yang and Soatto, CVPR 2020), which hold contrast and shading.
+        curve: largest |ln slope| of the four pieces of a rising curve of the intensities.
+        coarse: chance of a resolution that is lower by a factor of up to 2.
+        field: chance that a margin on one side is empty, up to a tenth of the slice.
     """
 
     rotation_degrees: float = 45.0
@@ -46,6 +51,10 @@ class Augmentation:
     bias_field: float = 0.4
     noise: float = 0.2
     blur: float = 0.2
+    style: float = 0.0
+    curve: float = 0.0
+    coarse: float = 0.0
+    field: float = 0.0
 
     def geometry(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, 2, 3) random affines in millimeters about the center, in (row, column) order."""
@@ -81,23 +90,74 @@ class Augmentation:
         def draw(*shape: int) -> Tensor:
             return 2 * torch.rand(n, *shape, generator=generator, device=images.device) - 1
 
+        def happens(chance: float) -> Tensor:
+            return draw(1, 1, 1) < 2 * chance - 1
+
         # To 0…1, which gamma needs; a scan without negative intensities keeps its zero.
         low = images.amin(dim=(1, 2, 3), keepdim=True).clamp_max(0)
         peak = (images - low).amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
         images = ((images - low) / peak).clamp_min(1e-6)
+        if self.style:
+            partner = torch.randperm(n, generator=generator, device=images.device)
+            images = mix_amplitudes(images, images[partner], self.style * draw(1, 1, 1).abs())
+        if self.curve:
+            images = bend(images, (self.curve * draw(4)).exp())
         images = images ** (self.gamma * draw(1, 1, 1)).exp()
         coarse = self.bias_field * draw(1, 4, 4)
         field = F.interpolate(coarse, (h, w), mode="bicubic", align_corners=True)
         images = images * field.exp()
         kernel = torch.tensor([1.0, 2.0, 1.0], device=images.device) / 4
         blurred = F.conv2d(images, torch.outer(kernel, kernel)[None, None], padding=1)
-        images = torch.where(draw(1, 1, 1) < 2 * self.blur - 1, blurred, images)
+        images = torch.where(happens(self.blur), blurred, images)
+        if self.coarse:
+            factor = 1 + torch.rand((), generator=generator, device=images.device).item()
+            size = (round(h / factor), round(w / factor))
+            small = F.interpolate(images, size, mode="bilinear", antialias=True)
+            images = torch.where(
+                happens(self.coarse), F.interpolate(small, (h, w), mode="bilinear"), images
+            )
         level = self.noise * draw(1, 1, 1).abs() * images.std(dim=(1, 2, 3), keepdim=True)
         noise = torch.randn(images.shape, generator=generator, device=images.device)
-        return images + level * noise
+        images = images + level * noise
+        if self.field:
+            # Distance of each pixel from one of the four sides, 0…1.
+            rows, columns = (torch.linspace(0, 1, k, device=images.device) for k in (h, w))
+            rows, columns = rows[:, None].expand(h, w), columns.expand(h, w)
+            sides = torch.stack((rows, 1 - rows, columns, 1 - columns))
+            side = torch.randint(4, (n,), generator=generator, device=images.device)
+            margin = 0.1 * draw(1, 1, 1).abs() * happens(self.field)
+            images = images * (sides[side][:, None] >= margin)
+        return images
 
 
-#: "paper": rotation, flips and crops, as in the published method; "strong": everything.
+def mix_amplitudes(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    """Images (N, C, H, W) of 0…1 with a ``share`` of the low-frequency amplitudes of ``others``."""
+    spectrum, other = torch.fft.rfft2(images), torch.fft.rfft2(others)
+    rows = torch.fft.fftfreq(images.shape[-2], device=images.device)[:, None]
+    columns = torch.fft.rfftfreq(images.shape[-1], device=images.device)
+    share = share * (rows.square() + columns.square() <= 0.1**2)
+    amplitude = (1 - share) * spectrum.abs() + share * other.abs()
+    mixed = torch.polar(amplitude, spectrum.angle())
+    images = torch.fft.irfft2(mixed, s=images.shape[-2:])
+    return images.clamp(1e-6, 1)
+
+
+def bend(images: Tensor, slopes: Tensor) -> Tensor:
+    """Intensities 0…1 of images (N, C, H, W) by a curve through (0, 0) and (1, 1).
+
+    Args:
+        images: the images; what lies above 1 stays as far above it.
+        slopes: (N, K) of the K equally wide pieces, relative to one another; positive.
+    """
+    pieces = slopes.shape[1]
+    rises = slopes / slopes.sum(1, keepdim=True)
+    start = torch.arange(pieces, device=images.device)
+    covered = (images[..., None] * pieces - start).clamp(0, 1)  # of each piece
+    return (covered * rises[:, None, None, None]).sum(-1) + (images - 1).clamp_min(0)
+
+
+#: "paper": rotation, flips and crops, as in the published method; "strong": more of geometry and
+#: intensity; "scanners": also what makes scans of other scanners, and turned ones, look different.
 AUGMENTATIONS = {
     "paper": Augmentation(
         rotation_degrees=20,
@@ -112,6 +172,15 @@ AUGMENTATIONS = {
         blur=0,
     ),
     "strong": Augmentation(),
+    "scanners": Augmentation(
+        rotation_degrees=180,
+        quarter_turns=0,
+        noise=0.3,
+        style=0.8,
+        curve=0.7,
+        coarse=0.3,
+        field=0.1,
+    ),
 }
 
 

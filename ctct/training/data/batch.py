@@ -26,7 +26,9 @@ class TrainingBatch:
         plain: (N - L, 1, S, S) the unlabelled slices without any change, for teachers.
         geometry: (N - L, 2, 3) affines from a position in ``images`` to that in ``plain``, in
             pixels about the center, (row, column) order.
-        numbers: numbers of the slices in the labelled and, if there are any, in the unlabelled set.
+        numbers: numbers of the slices in each of the sets that they are drawn from.
+        unknown: (L, C) true for classes that the labels of a slice do not tell from the background;
+            None if no slice is from partly labelled patients.
     """
 
     images: Tensor
@@ -36,6 +38,7 @@ class TrainingBatch:
     plain: Tensor
     geometry: Tensor
     numbers: tuple[Tensor, ...] = ()
+    unknown: Tensor | None = None
 
     def mix(self, values: Tensor) -> Tensor:
         """CutMix: ``values`` (N, …, S, S), within each slice's rectangle those of its partner."""
@@ -47,6 +50,13 @@ class TrainingBatch:
         labelled = torch.zeros(self.rectangle.shape, device=self.images.device)
         labelled[: len(self.labels)] = 1
         return self.mix(labelled)
+
+    def unknown_pixels(self) -> Tensor | None:
+        """(N, C, S, S) true where a mixed slice shows one without that class known, or None."""
+        if self.unknown is None:
+            return None
+        unknown = F.pad(self.unknown, (0, 0, 0, len(self.images) - len(self.unknown)))
+        return self.mix(unknown[:, :, None, None].expand(-1, -1, *self.rectangle.shape[1:]))
 
     def align(self, maps: Tensor) -> Tensor:
         """Maps (N - L, C, S, S) of the plain slices, moved as the images are; zero beyond them."""
@@ -74,8 +84,12 @@ def draw_batch(
     grid: NetworkGrid,
     generator: torch.Generator,
     heart_crop: HeartCrop | None = None,
+    partly_labelled: SliceSet | None = None,
 ) -> TrainingBatch:
     """A batch of ``settings.batch`` slices, all labelled if ``unlabelled`` is None.
+
+    With ``partly_labelled``, ``settings.partly_labelled_share`` of the labelled slices are of that
+    set, in the mean over the batches.
 
     With ``heart_crop``, ``settings.heart_crop_share`` of the batches, at random, are drawn on it,
     around the patients' hearts. If it scales hearts to one size, they vary more in size on the
@@ -107,17 +121,27 @@ def draw_batch(
             view[:, :, 2] = room * (at - 0.5)
         return numbers, geometry, view
 
-    numbers, geometry, view = draw(labelled, labelled_count)
+    sources = [(labelled, labelled_count)]
+    if partly_labelled is not None:
+        at_random = torch.rand((), generator=generator, device=generator.device)
+        count = int(settings.partly_labelled_share * labelled_count + at_random)
+        sources = [(labelled, labelled_count - count), (partly_labelled, count)]
     nearest = augmentation.nearest
-    images, labels = labelled.sample(numbers, grid, compose(view, geometry), nearest)
-    assert labels is not None
-    plain, drawn = images[:0], [numbers]
-    geometry = geometry[:0]
+    drawn, parts = list[Tensor](), list[tuple[Tensor, ...]]()
+    for slices, count in sources:
+        numbers, geometry, view = draw(slices, count)
+        part, part_labels = slices.sample(numbers, grid, compose(view, geometry), nearest)
+        assert part_labels is not None
+        drawn.append(numbers)
+        parts.append((part, part_labels, slices.unknown[numbers]))
+    images, labels, unknown = map(torch.cat, zip(*parts, strict=True))
+    plain, geometry = images[:0], geometry[:0]
     if unlabelled is not None and labelled_count < settings.batch:
         numbers, geometry, view = draw(unlabelled, settings.batch - labelled_count)
         moved, _ = unlabelled.sample(numbers, grid, compose(view, geometry), nearest)
         plain, _ = unlabelled.sample(numbers, grid, view, nearest)
-        images, drawn = torch.cat((images, moved)), [*drawn, numbers]
+        images = torch.cat((images, moved))
+        drawn.append(numbers)
     n = len(images)
     return TrainingBatch(
         images=grid.normalize(augmentation.intensity(images, generator)),
@@ -127,6 +151,7 @@ def draw_batch(
         plain=grid.normalize(plain),
         geometry=torch.cat((geometry[:, :, :2], geometry[:, :, 2:] / grid.spacing_mm), 2),
         numbers=tuple(drawn),
+        unknown=None if partly_labelled is None else unknown,
     )
 
 
@@ -154,4 +179,5 @@ def shard(batch: TrainingBatch, rank: int, processes: int) -> TrainingBatch:
         plain=batch.plain[rank::processes],
         geometry=batch.geometry[rank::processes],
         numbers=batch.numbers,
+        unknown=None if batch.unknown is None else batch.unknown[rank::processes],
     )

@@ -1,4 +1,4 @@
-"""The hearts of patients without labels, for batches around them."""
+"""The hearts of patients without complete labels, for batches around them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from ctct.training.data.slices import Heart, SliceSet
 
 @torch.inference_mode()
 def find_hearts(graph: SegmentationGraph, slices: SliceSet) -> dict[str, Heart]:
-    """Each patient's heart as the networks see it; patients in whom they find none are left out."""
+    """The hearts of ``slices.to_search`` as the networks see them; without those not found."""
     grid, device = graph.grid, slices.offset.device
     boxes: dict[str, list[npt.NDArray[np.float64]]] = {}
     for volume in slices.volumes:
+        if slices.patients[volume[0]] not in slices.to_search:
+            continue
         numbers = torch.tensor(volume[::SEARCH_STEP], device=device)
         unmoved = torch.eye(2, 3, device=device).expand(len(numbers), 2, 3)
         images, _ = slices.sample(numbers, grid, unmoved)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ctct.datasets.collection import Volume
 from ctct.errors import InputError
-from ctct.labels import CLASSES
+from ctct.labels import CLASSES, STRUCTURES
 from ctct.measurement.heart_box import HeartBox
 from ctct.models.grid import NetworkGrid, centered_coordinates
 
@@ -67,22 +67,33 @@ class SliceSet:
         self.volumes = [range(n - len(v.voxels), n) for n, v in zip(ends, volumes, strict=True)]
         self.offset = (areas.cumsum(0) - areas).to(device)  # (slices,)
         self.waiting = self.offset[:0]  # numbers of slices still to be drawn
-        self.hearts: dict[str, Heart] | None = None
+        #: Hearts that the networks found; None before they searched.
+        self.found_hearts: dict[str, Heart] | None = None
+        self.labelled_hearts = labelled_hearts(volumes)
+        #: Patients whose labels do not tell where the heart lies.
+        self.to_search = incompletely_labelled(volumes)
         self.center_mm = torch.zeros(len(self), 2, device=device)  # of the hearts
         self.extent_mm = torch.full((len(self),), torch.nan, device=device)  # likewise
         self.voxels = _flat([v.voxels for v in volumes], device)
         labels = [v.labels for v in volumes if v.labels is not None]
         self.labels = _flat(labels, device) if len(labels) == len(volumes) else None
-        if self.labels is not None:
-            self.set_hearts(labelled_hearts(volumes))
+        unknown = [
+            [False, *(s not in v.known for s in STRUCTURES)] for v in volumes for _ in v.voxels
+        ]
+        #: (slices, C) true for classes that the labels do not tell from the background.
+        self.unknown = torch.tensor(unknown, device=device)
+        self._place_hearts(self.labelled_hearts)
 
-    def set_hearts(self, hearts: Mapping[str, Heart]) -> None:
-        """Take the hearts of patients.
+    def set_hearts(self, found: Mapping[str, Heart]) -> None:
+        """Take the hearts that the networks found in patients without complete labels.
 
-        That of one who is left out is taken to lie at the center of the slice; its size is not
-        known.
+        That of one who is left out is taken to lie at the middle of the partial labels, or at the
+        center of the slice; its size is not known.
         """
-        self.hearts = dict(hearts)
+        self.found_hearts = {p: heart for p, heart in found.items() if p in self.to_search}
+        self._place_hearts(self.labelled_hearts | self.found_hearts)
+
+    def _place_hearts(self, hearts: Mapping[str, Heart]) -> None:
         unknown = Heart(0.0, 0.0, math.nan)
         values = [hearts.get(patient, unknown) for patient in self.patients]
         known = torch.tensor(values, device=self.offset.device)  # (slices, 3)
@@ -154,7 +165,11 @@ class SliceSet:
 
 
 def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, Heart]:
-    """Each patient's heart: the box around all labels; patients without any are left out."""
+    """Each patient's heart: the box around all labels; patients without any are left out.
+
+    Its size is not known (NaN) where no label shows one of the structures.
+    """
+    partial = incompletely_labelled(volumes)
     boxes: dict[str, list[npt.NDArray[np.float64]]] = {}
     for volume in volumes:
         if volume.labels is None or not volume.labels.any():
@@ -162,7 +177,17 @@ def labelled_hearts(volumes: Sequence[Volume]) -> dict[str, Heart]:
         heart: npt.NDArray[np.bool_] = np.any(volume.labels, axis=0)
         edges_mm = HeartBox.around(heart).edges_mm(heart.shape, volume.spacing_mm)
         boxes.setdefault(volume.patient, []).append(edges_mm)
-    return {patient: Heart.around(boxes_mm) for patient, boxes_mm in boxes.items()}
+    hearts = {patient: Heart.around(boxes_mm) for patient, boxes_mm in boxes.items()}
+    return {p: h._replace(extent_mm=math.nan) if p in partial else h for p, h in hearts.items()}
+
+
+def incompletely_labelled(volumes: Sequence[Volume]) -> set[str]:
+    """Patients of whom a structure is known in no volume."""
+    known: dict[str, set[str]] = {volume.patient: set() for volume in volumes}
+    for volume in volumes:
+        if volume.labels is not None:
+            known[volume.patient].update(volume.known)
+    return {patient for patient, structures in known.items() if len(structures) < len(STRUCTURES)}
 
 
 def _flat(stacks: Sequence[np.ndarray], device: torch.device | str) -> Tensor:

@@ -35,10 +35,16 @@ def test_structures_by_name(tmp_path: Path, labels: object) -> None:
     assert read(tmp_path, labels) == {"LV": 1, "MYO": 2, "RV": 3}
 
 
+def test_partial_labels_need_not_have_every_structure(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "LV cavity": 1}}')
+    assert read_label_values(tmp_path, complete=False) == {"LV": 1}
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ({"background": 0, "LV": 1}, "names no label for RV, MYO, which would be learned"),
+        ({"background": 0}, "names no structure; name RV, MYO or LV with its number"),
         ({"background": 0, "RV": 1, "MYO": 2, "LV": 3, "LA": 4}, "unknown label 'LA'"),
         ({"0": "background", "1": "scar", "2": "MYO", "3": "LV"}, "unknown label 'scar'"),
         ({"RV": 1, "MYO": 2, "LV": 3, "ignore": 4}, "unknown label 'ignore'"),

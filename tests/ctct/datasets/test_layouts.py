@@ -6,9 +6,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from tests_support import phantom as heart
+from tests_support import write_partly_labelled
 
 from ctct.datasets.collection import to_bytes
-from ctct.datasets.layouts import read_collection
+from ctct.datasets.layouts import _read_partly_labelled, read_collection
+from ctct.datasets.pack import write_pack
 from ctct.errors import InputError
 
 
@@ -101,6 +104,81 @@ class TestOtherLayouts:
         assert len({v.name for v in collection.volumes}) == len(collection.volumes) == 12
         assert len({v.patient for v in collection.volumes}) == 3  # of one name, so of one person
         assert sum(v.labels is None for v in collection.volumes) == 6
+
+
+class TestPartlyLabelled:
+    def test_each_stack_shows_what_it_shows(self, acdc: Path, tmp_path: Path) -> None:
+        write_partly_labelled(tmp_path / "children")
+        save(tmp_path / "children" / "sbj03_LVED.nii.gz", phantom()[0])  # nobody labelled it
+        collection = read_collection(acdc, partly_labelled=[tmp_path / "children"])
+        assert collection.layout == "acdc"
+        found = {v.name: v for v in collection.partly_labelled}
+        assert {name: (v.patient, v.known) for name, v in found.items()} == {
+            "sbj01_LVED": ("sbj01", ("LV",)),
+            "sbj01_RVED": ("sbj01", ("RV",)),
+            "sbj02_LVED": ("sbj02", ("LV",)),
+            "sbj02_RVED": ("sbj02", ("RV",)),
+        }
+        np.testing.assert_array_equal(found["sbj01_LVED"].labels, 3 * (heart(36, 40, 2) == 3))
+        unlabelled = [v.name for v in collection.volumes if v.labels is None]
+        assert unlabelled == ["sbj03_LVED"]
+        assert {v.known for v in collection.volumes} == {("RV", "MYO", "LV")}
+
+    def test_an_lv_of_number_1_is_not_learned_as_rv(self, acdc: Path, tmp_path: Path) -> None:
+        children = tmp_path / "children"
+        write_partly_labelled(children, values=(1, 3))
+        with pytest.raises(
+            InputError, match=r"sbj01_LVED are read as RV, but.*Write dataset\.json"
+        ):
+            read_collection(acdc, partly_labelled=[children])
+        (children / "dataset.json").write_text('{"labels": {"background": 0, "LV": 1, "RV": 3}}')
+        # The file decides for its own folder, whatever --label-order says of the others.
+        for volumes in (
+            read_collection(acdc, partly_labelled=[children]).partly_labelled,
+            _read_partly_labelled(children, "mnms"),
+        ):
+            assert [v.known for v in volumes] == [("LV",), ("RV",)] * 2
+        (children / "dataset.json").write_text('{"labels": {"background": 0, "LV": 1}}')
+        with pytest.raises(InputError, match=r"RVED_gt.*holds 3; expected 0 and 1 \(LV\)"):
+            read_collection(acdc, partly_labelled=[children])
+
+    def test_a_patient_with_all_labels_is_refused(self, acdc: Path, tmp_path: Path) -> None:
+        image, labels = phantom()
+        save(tmp_path / "more" / "patient002_LV.nii.gz", image)  # who validates
+        save(tmp_path / "more" / "patient002_LV_gt.nii.gz", np.uint8(3) * (labels == 3))
+        with pytest.raises(InputError, match="patient002: patients of"):
+            read_collection(acdc, partly_labelled=[tmp_path / "more"])
+
+    def test_beside_scans_without_labels_of_the_same_patient(
+        self, acdc: Path, tmp_path: Path
+    ) -> None:
+        write_partly_labelled(tmp_path / "one")
+        write_partly_labelled(tmp_path / "two")
+        further = {"unlabelled": [tmp_path / "one"], "partly_labelled": [tmp_path / "two"]}
+        collection = read_collection(acdc, **further)
+        assert [v.name for v in collection.volumes if v.labels is None] == [
+            *("sbj01_LVED", "sbj01_RVED", "sbj02_LVED", "sbj02_RVED")
+        ]
+        assert collection.partly_labelled[0].name == "partly_labelled0_sbj01_LVED"
+        assert {v.patient for v in collection.partly_labelled} == {"sbj01", "sbj02"}
+
+    def test_a_folder_without_labels(self, acdc: Path, tmp_path: Path) -> None:
+        save(tmp_path / "more" / "a_LV.nii.gz", phantom()[0])
+        with pytest.raises(InputError, match=r"more: no scan has labels; give it with --unlabell"):
+            read_collection(acdc, partly_labelled=[tmp_path / "more"])
+
+    def test_a_packed_file(self, acdc: Path, tmp_path: Path) -> None:
+        write_partly_labelled(tmp_path / "children")
+        both = read_collection(acdc, partly_labelled=[tmp_path / "children"])
+        write_pack(both, tmp_path / "both.npz")
+        packed = read_collection(tmp_path / "both.npz")
+        assert [v.known for v in packed.partly_labelled] == [("LV",), ("RV",)] * 2
+        assert len(packed.volumes) == len(both.volumes)
+        without = read_collection(acdc, unlabelled=[tmp_path / "both.npz"])
+        assert len(without.volumes) == 6 + 6 + 4
+        assert not without.partly_labelled
+        with pytest.raises(InputError, match=r"a packed file; .*ctct pack --partly-labelled"):
+            read_collection(acdc, partly_labelled=[tmp_path / "both.npz"])
 
 
 class TestLabels:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,34 @@ def test_round_trip(tmp_path: Path) -> None:
         assert (one.labels is None) == (two.labels is None)
         if two.labels is not None:
             np.testing.assert_array_equal(one.labels, two.labels)
+
+
+def test_what_is_known_of_partial_labels(tmp_path: Path) -> None:
+    path, whole = tmp_path / "slices.npz", collection()
+    first, *others = whole.volumes
+    partly = (replace(first, known=("LV",)), replace(first, name="a_ES", known=("RV", "LV")))
+    write_pack(Collection(tuple(others), "plain", partly), path)
+    found = read_pack(path)
+    assert [(v.name, v.known) for v in found.volumes] == [(v.name, v.known) for v in others]
+    assert [(v.name, v.known) for v in found.partly_labelled] == [
+        *(("a_ED", ("LV",)), ("a_ES", ("RV", "LV")))
+    ]
+    np.testing.assert_array_equal(found.partly_labelled[1].labels, first.labels)
+
+
+def test_a_file_of_an_older_version(tmp_path: Path) -> None:
+    path = tmp_path / "slices.npz"
+    write_pack(collection(), path)
+    content = dict(np.load(path))
+    del content["known"], content["partly_labelled"]
+    np.savez(path, **content)
+    found = read_pack(path)
+    assert len(found.volumes) == 3
+    assert not found.partly_labelled
+    assert found.volumes[0].known == ("RV", "MYO", "LV")
+    np.savez(path, **{**content, "format": np.array(3)})
+    with pytest.raises(InputError, match="packed by another version of ctct; pack it again"):
+        read_pack(path)
 
 
 def test_the_crop_keeps_the_center(tmp_path: Path) -> None:

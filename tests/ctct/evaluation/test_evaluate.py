@@ -11,6 +11,7 @@ from nibabel.eulerangles import euler2mat
 from ctct.errors import InputError
 from ctct.evaluation.evaluate import EvaluationOptions, evaluate_folder
 from ctct.evaluation.summary import (
+    Findings,
     Quantity,
     assess_indices,
     compare_evaluations,
@@ -26,9 +27,9 @@ def save(path: Path, array: np.ndarray | None = None, affine: np.ndarray = AFFIN
     nib.save(nib.Nifti1Image(array, affine), path)
 
 
-def heart(lv: int, rv: int = 4) -> np.ndarray:
-    """(columns, rows, slices): ``lv`` columns of LV, 2 of MYO, ``rv`` of RV; 6 rows, 3 slices."""
-    labels = np.zeros((20, 8, 3), np.uint8)
+def heart(lv: int, rv: int = 4, slices: int = 3) -> np.ndarray:
+    """(columns, rows, slices): ``lv`` columns of LV, 2 of MYO, ``rv`` of RV; 6 rows."""
+    labels = np.zeros((20, 8, slices), np.uint8)
     labels[:lv, 1:7] = 3
     labels[lv : lv + 2, 1:7] = 2
     labels[12 : 12 + rv, 1:7] = 1
@@ -105,6 +106,83 @@ def test_empty_masks_are_counted_and_never_a_distance_of_zero(tmp_path: Path) ->
     assert (both_empty.metrics["RV"]["Dice"], one_empty.metrics["RV"]["Dice"]) == (1, 0)
     summary = summarize_scores(found)[Quantity("all", "RV", "HD95")]
     assert (summary.count, summary.undefined) == (0, 2)
+
+
+def only(structure: int, labels: np.ndarray) -> np.ndarray:
+    """The labels of one structure, as if the others had not been contoured."""
+    return labels * (labels == structure)
+
+
+def test_ventricles_contoured_in_stacks_of_their_own_are_joined(tmp_path: Path) -> None:
+    # Columns of LV or RV by reference and prediction, five slices each; no myocardium.
+    for name, structure, reference, predicted in (
+        ("c_LVED", 3, heart(8, 0, 5), heart(8, 2, 5)),
+        ("c_LVES", 3, heart(4, 0, 5), heart(2, 2, 5)),
+        ("c_RVED", 1, heart(1, 6, 5), heart(9, 6, 5)),
+        ("c_RVES", 1, heart(1, 3, 5), heart(9, 3, 5)),
+    ):
+        save(tmp_path / f"{name}_gt.nii.gz", only(structure, reference))
+        save(tmp_path / f"{name}_seg.nii.gz", predicted)
+    findings = Findings.from_evaluation(evaluate_folder(tmp_path, tmp_path))
+    found = findings.evaluation
+    assert [(s.patient, s.phase) for s in found.scores] == [("c", "ED"), ("c", "ES")] * 2
+    # LV: 1 at ED, 2 x 2 / (2 + 4) at ES; the RV agrees. What else is predicted does not count.
+    assert [s.mean_dice for s in found.scores] == pytest.approx([1, 2 / 3, 1, 1])
+    averages = findings.averages
+    assert averages[Quantity("all", "LV", "Dice")].mean == pytest.approx(5 / 6)
+    assert averages[Quantity("all", "RV", "Dice")].mean == 1
+    assert averages[Quantity("all", "MYO", "Dice")].count == 0
+    assert findings.unlabelled == {"RV": 2, "MYO": 4, "LV": 2}
+    assert ("all", "base", "MYO") not in findings.slices
+    # A column is 6 rows x 5 slices x 0.024 mL = 0.72 mL.
+    prediction, reference = found.indices["c"]
+    assert reference["LVEDV (mL)"] == pytest.approx(8 * 0.72)
+    assert (reference["LVEF (%)"], prediction["LVEF (%)"]) == pytest.approx((50, 75))
+    assert (reference["RVEDV (mL)"], reference["RVEF (%)"]) == pytest.approx((6 * 0.72, 50))
+    assert math.isnan(prediction["LVM (g)"])
+    assert findings.agreements["LVM (g)"].count == 0
+
+
+def test_a_structure_in_no_reference_is_not_scored(tmp_path: Path) -> None:
+    for case in "ab":
+        save(tmp_path / f"{case}_seg.nii.gz", heart(4))
+        save(tmp_path / f"{case}_gt.nii.gz", heart(4, rv=0))
+    found = evaluate_folder(tmp_path, tmp_path)
+    assert [score.mean_dice for score in found.scores] == [1, 1]
+    assert {score.empty["RV"] for score in found.scores} == {"not labelled"}
+    # Once a reference of the set has it, the others say that it is not there: three slices may
+    # show a heart without it.
+    save(tmp_path / "b_gt.nii.gz", heart(4))
+    a, b = evaluate_folder(tmp_path, tmp_path).scores
+    assert (a.metrics["RV"]["Dice"], b.metrics["RV"]["Dice"]) == (0, 1)
+    assert a.slices["mid"]["RV"] == (0, 0, 1, 1)
+
+
+def test_myocardium_contoured_at_ed_only(tmp_path: Path) -> None:
+    es = heart(4, 0, 5)
+    save(tmp_path / "p_gt.nii.gz", np.stack([heart(8, 0, 5), only(3, es)], -1))
+    save(tmp_path / "p_seg.nii.gz", np.stack([heart(8, 3, 5), heart(4, 3, 5)], -1))
+    found = evaluate_folder(tmp_path, tmp_path)
+    assert [(s.phase, s.mean_dice) for s in found.scores] == [("ED", 1), ("ES", 1)]
+    assert found.indices["p"].reference["LVM (g)"] == pytest.approx(2 * 0.72 * 1.05)
+    assert math.isnan(found.indices["p"].reference["LVM ES (g)"])
+
+
+def test_phases_in_names_count_before_volumes(tmp_path: Path) -> None:
+    for name, columns in (("p_ED", 4), ("p_ES", 6)):
+        save(tmp_path / f"{name}_gt.nii.gz", heart(columns))
+        save(tmp_path / f"{name}_seg.nii.gz", heart(columns))
+    found = evaluate_folder(tmp_path, tmp_path)
+    assert [(s.patient, s.phase) for s in found.scores] == [("p", "ED"), ("p", "ES")]
+    assert found.indices["p"].reference["LVEF (%)"] == pytest.approx(100 * (4 - 6) / 4)
+
+
+def test_exchanged_labels_are_scored_on_request(tmp_path: Path) -> None:
+    save(tmp_path / "x_seg.nii.gz", np.array([0, 3, 2, 1], np.uint8)[heart(6)])
+    save(tmp_path / "x_gt.nii.gz", heart(6))
+    (score,) = evaluate_folder(tmp_path, tmp_path, EvaluationOptions(allow_exchanged=True)).scores
+    assert score.exchanged == {"RV": "LV", "LV": "RV"}
+    assert score.mean_dice == pytest.approx(1 / 3)
 
 
 def test_volumes_agree_at_the_phases_of_info_cfg(tmp_path: Path) -> None:

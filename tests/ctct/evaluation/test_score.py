@@ -10,11 +10,13 @@ from ctct.evaluation.score import (
     DICE,
     HD95,
     JACCARD,
+    NOT_LABELLED,
     SliceCounts,
     VolumeScore,
     count_slices,
     dice_by_region,
     empty_in,
+    find_unlabelled,
     metrics_by_structure,
 )
 from ctct.labels import LV, MYO, RV, VALUE
@@ -81,6 +83,50 @@ def test_missed_and_false_slices_by_thirds_of_the_reference() -> None:
     turned = count_slices(prediction[::-1], reference[::-1])
     assert turned == counts  # whichever end of the stack is the base
     assert not count_slices(prediction, np.zeros_like(reference))
+
+
+def test_thirds_of_the_right_ventricle_where_the_reference_has_no_other() -> None:
+    reference = np.zeros((4, 3, 3), np.uint8)
+    reference[1:, 1, 1] = VALUE[RV]
+    reference[1, 1, 2] = VALUE[RV]  # the base is wider
+    prediction = reference.copy()
+    prediction[0, 1, 1] = VALUE[RV]  # one slice too far at the base
+    prediction[3] = 0  # the apex is missed
+    counts = count_slices(prediction, reference)
+    assert {region: c[RV] for region, c in counts.items()} == {
+        "base": SliceCounts(missed=0, present=1, false=1, absent=1),
+        "mid": SliceCounts(missed=0, present=1, false=0, absent=0),
+        "apex": SliceCounts(missed=1, present=1, false=0, absent=0),
+    }
+
+
+def test_a_structure_is_not_labelled_where_five_slices_show_a_heart_without_it() -> None:
+    reference = np.zeros((7, 2, 2), np.uint8)
+    reference[:4, 0, 0] = VALUE[LV]
+    assert find_unlabelled(reference) == []
+    reference[6, 0, 0] = VALUE[LV]
+    assert find_unlabelled(reference) == [RV, MYO]
+    reference[0, 1, 1] = VALUE[RV]
+    assert find_unlabelled(reference) == [MYO]
+
+
+def test_a_structure_that_is_not_labelled_has_no_value() -> None:
+    metrics = {
+        s: {DICE: d, JACCARD: d, HD95: 1.0, ASSD: 1.0}
+        for s, d in zip((RV, MYO, LV), (0, 0.5, 0.8), strict=True)
+    }
+    counts = {"mid": dict.fromkeys(metrics, SliceCounts(1, 2, 3, 4))}
+    regions = {"mid": dict.fromkeys(metrics, 0.5)}
+    ml = dict.fromkeys(metrics, 10.0)
+    empty = {RV: "reference", MYO: "", LV: ""}
+    score = VolumeScore("a", "a", 0, "", metrics, regions, counts, empty, ml, ml).leave_out([RV])
+    assert score.mean_dice == pytest.approx((0.5 + 0.8) / 2)
+    assert score.empty == {RV: NOT_LABELLED, MYO: "", LV: ""}
+    assert all(math.isnan(value) for value in score.metrics[RV].values())
+    assert math.isnan(score.regions["mid"][RV])
+    assert list(score.slices["mid"]) == [MYO, LV]
+    assert [math.isnan(v[RV]) for v in (score.predicted_ml, score.reference_ml)] == [True, True]
+    assert score.predicted_ml[LV] == 10.0
 
 
 def test_rates_of_slices() -> None:

@@ -16,6 +16,7 @@ from ctct.models.checkpoint import (
     MODEL_FILE,
     ModelDescription,
     load_checkpoint,
+    read_run,
     save_checkpoint,
 )
 from ctct.models.graph import SegmentationGraph
@@ -48,6 +49,23 @@ def test_round_trip(graph: SegmentationGraph, tmp_path: Path, name: str) -> None
     spacing_mm = torch.tensor([[1.2, 1.2], [1.5, 1.7]])
     for loaded, saved in zip(found(slices, spacing_mm), graph(slices, spacing_mm), strict=True):
         torch.testing.assert_close(loaded, saved, atol=1e-6, rtol=0)
+
+
+def test_a_run_says_what_grids_it_has(tmp_path: Path) -> None:
+    config = DESCRIPTION.config | {"heart_crop_size": 32, "heart_extent_mm": 30.0}
+    save_checkpoint(tmp_path, build_graph(config), replace(DESCRIPTION, config=config))
+    whole = {"size": 64, "spacing_mm": 1.4, "stretch": False, "intensities": "z_score"}
+    run = read_run(tmp_path / MODEL_FILE)
+    assert run.description["grid"] == whole
+    assert run.heart_crop is not None
+    assert run.heart_crop.path == run.path
+    assert run.heart_crop.description["grid"] == whole | {"size": 32, "heart_extent_mm": 30.0}
+    assert read_run(tmp_path / MODEL_FILE, heart_crop=False).heart_crop is None
+
+
+def test_a_run_without_heart_crops_has_one_grid(graph: SegmentationGraph, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, graph, DESCRIPTION)
+    assert read_run(tmp_path / MODEL_FILE).heart_crop is None
 
 
 def test_nothing_but_the_model_is_left(graph: SegmentationGraph, tmp_path: Path) -> None:

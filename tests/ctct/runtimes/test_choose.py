@@ -19,6 +19,7 @@ from ctct.io.study import Study
 from ctct.labels import STRUCTURES
 from ctct.model_files.model_file import ModelFile, default_model_path, find_model
 from ctct.model_files.variant import bf16_path
+from ctct.models.checkpoint import load_checkpoint, save_checkpoint
 from ctct.runtimes import cuda, machine
 from ctct.runtimes.choose import Plan, load_runtime, resolve
 from ctct.runtimes.machine import Machine, cpu_computes_in_bf16
@@ -190,3 +191,17 @@ def test_one_line_says_which_runtime_and_why(caplog: pytest.LogCaptureFixture) -
         load_runtime(plan)
         load_runtime(plan, announce=False)
     assert caplog.messages == ["runtime openvino on cpu (as requested)"]
+
+
+def test_a_run_takes_heart_crops_as_its_export_does(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, *load_checkpoint(default_model_path()))
+    run, exported = resolve(tmp_path), resolve(runtime="torch")
+    slices = np.random.default_rng(0).random((2, 1, 112, 112), np.float32)
+    spacing_mm = np.full((2, 2), 1.3, np.float32)
+    for plan, same in ((run, exported), (run.for_heart_crop, exported.for_heart_crop)):
+        assert plan is not None
+        assert same is not None
+        predictions = [load_runtime(p)(slices, spacing_mm) for p in (plan, same)]
+        np.testing.assert_array_equal(predictions[0].labels, predictions[1].labels)
+        np.testing.assert_allclose(*(p.disagreement for p in predictions), atol=1e-6)
+    assert resolve(find_model(tmp_path), heart_crop=False).for_heart_crop is None

@@ -13,6 +13,8 @@ from ctct.errors import ConfigError
 from ctct.labels import ORDERS
 from ctct.measurement.heart_box import crop_scale
 from ctct.model_files.model_file import default_model_path
+from ctct.models.checkpoint import ModelDescription, save_checkpoint
+from ctct.models.networks import build_graph
 from ctct.training.config import (
     GROUP_OF,
     PRESETS,
@@ -129,8 +131,48 @@ def test_a_model_to_start_from_brings_its_networks_and_grid() -> None:
     assert config.batches.batch == 16  # the preset's, because it is no matter of the networks
     without_crop = make_config("best", {**settings, "heart_crop_size": 0})
     assert without_crop.pair.heart_crop_size == 0
-    others = make_config("best", {**settings, "networks": ("unet", "unet")})
-    assert others.pair.networks == ("unet", "unet")
+    same = make_config("best", {**settings, "networks": "unet,swin_hybrid", "grid_size": 160})
+    assert same == config
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"networks": "unet,unet"},
+        {"grid": "resize"},
+        {"intensities": "unit_range"},
+        {"grid_size": 224},
+        {"swin": "tiny"},
+    ],
+)
+def test_what_the_initial_model_decides_cannot_be_set(
+    tmp_path: Path, setting: dict[str, object]
+) -> None:
+    (name, value), *_ = setting.items()
+    settings = {"data": ".", "init_from": str(default_model_path())}
+    message = rf"--{name.replace('_', '-')} {value}: the run starts from .*leave it out"
+    with pytest.raises(ConfigError, match=message):
+        make_config("small", {**settings, **setting})
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(setting))
+    with pytest.raises(ConfigError, match=message):
+        make_config("small", settings, file)
+
+
+def test_hearts_of_one_size_come_with_the_initial_model(tmp_path: Path) -> None:
+    scaled = make_config(
+        "small", {"data": ".", "heart_crop_size": 96, "heart_extent_mm": 110.0, "grid_size": 128}
+    )
+    save_checkpoint(
+        tmp_path,
+        build_graph(scaled.to_dict()),
+        ModelDescription(scaled.to_dict(), 1, (0.5, 0.5), {}),
+    )
+    settings = {"data": ".", "init_from": str(tmp_path)}
+    pair = make_config("small", settings).pair
+    assert (pair.heart_crop_size, pair.heart_extent_mm) == (96, 110.0)
+    pair = make_config("small", {**settings, "heart_crop_size": 0}).pair
+    assert (pair.heart_crop_size, pair.heart_extent_mm) == (0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +236,28 @@ def test_files_that_hold_no_settings(tmp_path: Path, content: str, message: str)
     assert str(caught.value).startswith(f"{file}: ")
 
 
+def test_not_all_labelled_slices_are_partly_labelled() -> None:
+    for share in (0.0, 1.0):
+        with pytest.raises(ConfigError, match=r"--partly-labelled-share"):
+            TrainingConfig(data=".", partly_labelled_share=share)
+    with pytest.raises(ConfigError, match="nowhere: no such file or folder to train on"):
+        TrainingConfig(data=".", partly_labelled=["nowhere"])
+
+
+@pytest.mark.parametrize(("preset", "size", "extent_mm"), [("small", 96, 110), ("best", 128, 120)])
+def test_heart_crops_of_the_presets(preset: str, size: int, extent_mm: float) -> None:
+    def crop(**settings: object) -> tuple[int, float]:
+        pair = make_config(preset, {"data": ".", **settings}).pair
+        return pair.heart_crop_size, pair.heart_extent_mm
+
+    assert crop() == crop(steps=7) == (size, extent_mm)
+    assert crop(heart_extent_mm=100) == (size, 100)
+    assert crop(grid_size=64) == crop(grid_spacing_mm=2.0) == crop(grid="resize") == (0, 0)
+    assert crop(heart_crop_size=0) == (0, 0)
+    assert crop(heart_crop_size=64) == (64, 0)
+    assert crop(grid_size=128, heart_crop_size=64, heart_extent_mm=60) == (64, 60)
+
+
 @pytest.mark.parametrize("extent_mm", [20, 132])  # 96 pixels of 1.5 mm are 144 mm
 def test_hearts_that_fit_the_crop(extent_mm: float) -> None:
     settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
@@ -206,6 +270,20 @@ def test_hearts_that_fit_the_crop(extent_mm: float) -> None:
 def test_hearts_that_do_not_fit_the_crop(extent_mm: float) -> None:
     settings = {"heart_crop_size": 96, "heart_extent_mm": extent_mm}
     with pytest.raises(ConfigError, match=r"--heart-extent-mm must lie in 20…132.*got 1"):
+        TrainingConfig(data=".", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heart_extent_mm": 110}, "--heart-extent-mm needs a --heart-crop-size"),
+        ({"heart_crop_size": 96, "heart_crop_share": 1}, "--heart-crop-share must be less than 1"),
+    ],
+)
+def test_settings_of_heart_crops_that_make_no_sense(
+    settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
         TrainingConfig(data=".", **settings)
 
 

@@ -113,6 +113,7 @@ def test_settings_and_split_are_read_as_they_were_written(tmp_path: Path) -> Non
         "validation": ["d"],
         "left_out": ["e"],
         "method": "drawn",
+        "partly_labelled": [],
     }
 
 

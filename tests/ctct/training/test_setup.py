@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from lightning_fabric import Fabric
+from tests_support import write_partly_labelled
 
 from ctct.errors import ConfigError
 from ctct.training.config import TrainingConfig
+from ctct.training.data.slices import Heart
 from ctct.training.setup import build_students, set_up
 
 
@@ -44,3 +46,21 @@ def test_a_method_without_anything_to_learn_from(
         run = set_up(settings, tmp_path, fabric, resume=False)
         assert len(run.unlabelled) == len(run.labelled)
         assert ("every training patient has labels" in caplog.text) == says_so
+
+
+def test_a_run_goes_on_with_its_partly_labelled_patients(acdc: Path, tmp_path: Path) -> None:
+    write_partly_labelled(tmp_path / "children")
+    config = TrainingConfig(data=acdc, grid_size=64, partly_labelled=[tmp_path / "children"])
+    fabric, folder = Fabric(accelerator="cpu"), tmp_path
+    run = set_up(config, folder, fabric, resume=False)
+    assert run.partly_labelled is not None
+    drawn = run.partly_labelled.draw(3, run.generator)
+    run.partly_labelled.set_hearts({"sbj02": Heart(1.0, -2.0, 80.0)})
+    run.save()
+    again = set_up(config, folder, fabric, resume=True).partly_labelled
+    assert again is not None
+    assert again.found_hearts == {"sbj02": (1.0, -2.0, 80.0)}
+    assert again.center_mm[-1].tolist() == [1.0, -2.0]
+    rest = {*again.waiting.tolist()}
+    assert len(rest) == len(again) - 3
+    assert not rest & {*drawn.tolist()}

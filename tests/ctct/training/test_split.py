@@ -248,6 +248,77 @@ class TestFile:
             config(split="a.json", validation="2")
 
 
+class TestPartlyLabelled:
+    """Patients c0 and c1, of whom LV and RV alone were labelled."""
+
+    def collection(self) -> Collection:
+        children = [
+            replace(volume(f"c{i}", value=100 + i), known=known)
+            for i, known in enumerate((("LV",), ("RV",)))
+        ]
+        frame = replace(volume("c0", labelled=False, value=110), name="c0_t1")
+        return Collection((*plain(5, 1).volumes, frame), "plain", tuple(children))
+
+    def test_they_train_beside_the_others(self) -> None:
+        for seed in range(5):
+            split = split_patients(self.collection(), config(labelled=2, seed=seed))
+            assert split.partly_labelled == ("c0", "c1")
+            assert not {"c0", "c1"} & {*split.labelled, *split.unlabelled, *split.validation}
+            without = split_patients(plain(5, 1), config(labelled=2, seed=seed))
+            assert split == replace(without, partly_labelled=("c0", "c1"))
+
+    def test_their_volumes(self) -> None:
+        split = split_patients(self.collection(), config())
+        data = training_data(self.collection(), split)
+        assert [(v.name, v.known) for v in data.partly_labelled] == [
+            *(("c0", ("LV",)), ("c1", ("RV",)))
+        ]
+        assert {v.known for v in (*data.labelled, *data.validation)} == {("RV", "MYO", "LV")}
+        assert [v.name for v in data.unlabelled] == ["u0", "c0_t1"]
+
+    @pytest.mark.parametrize("option", ["validation", "labelled_list"])
+    def test_none_validates_or_counts_as_labelled(self, tmp_path: Path, option: str) -> None:
+        names = tmp_path / "names.txt"
+        names.write_text("p01\nc1\n")
+        with pytest.raises(ConfigError, match="patients of --partly-labelled: c1; they are train"):
+            split_patients(self.collection(), config(**{option: str(names)}))
+
+    def test_lists_of_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "split.json"
+
+        def split(**lists: list[str]) -> Split:
+            path.write_text(json.dumps({"train": ["p03"], "validation": ["p02"], **lists}))
+            return split_patients(self.collection(), config(split=str(path)))
+
+        assert split().partly_labelled == ("c0", "c1")
+        one = split(test=["c0"], unlabelled=["c1"])
+        assert (one.partly_labelled, one.unlabelled) == ((), ("c1",))
+        assert "c0" in one.left_out
+        data = training_data(self.collection(), one)
+        assert not data.partly_labelled
+        assert [(v.name, v.labels) for v in data.unlabelled] == [("c1", None)]
+        with pytest.raises(ConfigError, match="not of --partly-labelled: p01"):
+            split(partly_labelled=["p01"])
+        with pytest.raises(ConfigError, match="validation patients of --partly-labelled: c1"):
+            split(validation=["c1"])
+
+    def test_the_split_of_a_run(self, tmp_path: Path) -> None:
+        former = split_patients(self.collection(), config(labelled=2))
+        path = tmp_path / "split.json"
+        path.write_text(json.dumps(former.to_dict()))
+        again = split_patients(self.collection(), config(split=str(path)))
+        assert replace(again, method=former.method) == former
+
+    def test_the_same_scan_does_not_validate(self) -> None:
+        collection = self.collection()
+        split = split_patients(collection, config())
+        twin = next(v for v in collection.volumes if v.patient == split.validation[0])
+        child = replace(collection.partly_labelled[0], voxels=twin.voxels)
+        leaking = replace(collection, partly_labelled=(child,))
+        with pytest.raises(InputError, match="are the same scan; remove one"):
+            training_data(leaking, split)
+
+
 class TestTrainingData:
     def test_labels_of_the_unlabelled_are_gone(self) -> None:
         collection = plain()

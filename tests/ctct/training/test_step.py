@@ -26,6 +26,30 @@ def losses_of(batch: TrainingBatch, weight: float, method: Method | None = None)
 PUBLISHED = {"teacher": "student", "other_teacher_share": 1.0, "pseudo_loss": "dice"}
 
 
+def labelled_alone() -> TrainingBatch:
+    """The labelled slices of the small batch."""
+    batch = small_batch()
+    return dataclasses.replace(
+        batch,
+        images=batch.images[:2],
+        partner=torch.arange(2),
+        rectangle=batch.rectangle[:2],
+        plain=batch.plain[:0],
+        geometry=batch.geometry[:0],
+    )
+
+
+class Fixed(nn.Module):
+    """A network with these logits, whatever it sees."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits
+
+
 class TestBatchLosses:
     def test_cross_teaching_as_published(self) -> None:
         batch = small_batch()
@@ -59,16 +83,31 @@ class TestBatchLosses:
         mixed = losses_of(small_batch(mixed=True), 1.0, method)
         torch.testing.assert_close(vars(mixed), vars(plain))
 
+    def test_what_is_unknown_is_not_learned_as_background(self) -> None:
+        """RV and MYO are unknown in a slice of background, and known in the other one.
+
+        The networks may share the background's probability out among the three as they like.
+        """
+        unknown = torch.tensor([[False, True, True, False], [False] * 4])
+        labels = small_batch().labels.clone()
+        labels[0] = 0
+        complete = dataclasses.replace(labelled_alone(), labels=labels)
+        partly = dataclasses.replace(complete, unknown=unknown)
+        logits = PAIR[0](complete.images).detach()
+        moved = logits.clone()
+        moved[0, 0], moved[0, 1] = logits[0, 1], logits[0, 0]  # background is RV, and the reverse
+
+        def loss(logits: Tensor, batch: TrainingBatch) -> float:
+            network = Fixed(logits)
+            method = CrossTeaching((network, network), config().unlabelled_slices)
+            found = batch_losses(batch, (network,) * 2, (network,) * 2, method, 0.0, GENERATOR)
+            return found.labelled.item()
+
+        assert loss(moved, partly) == pytest.approx(loss(logits, partly), abs=1e-6)
+        assert abs(loss(moved, complete) - loss(logits, complete)) > 1e-3
+
     def test_labelled_slices_alone(self) -> None:
-        batch = small_batch()
-        alone = dataclasses.replace(
-            batch,
-            images=batch.images[:2],
-            partner=torch.arange(2),
-            rectangle=batch.rectangle[:2],
-            plain=batch.plain[:0],
-            geometry=batch.geometry[:0],
-        )
+        alone = labelled_alone()
         losses = losses_of(alone, 1.0)
         expected = sum(segmentation_loss(network(alone.images), alone.labels) for network in PAIR)
         torch.testing.assert_close(losses.total, expected)

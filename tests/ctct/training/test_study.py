@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests_support import write_partly_labelled
 
 from ctct.errors import ConfigError, InputError
 from ctct.training.config import TrainingConfig
@@ -112,6 +113,28 @@ class TestRunStudy:
         with pytest.raises(ConfigError, match="--method must be 'cross_teaching'"):
             run_study(config, tmp_path / "study", ("self_training",), (1,), (0,))
         assert not (tmp_path / "study").exists()
+
+    def test_partly_labelled_patients(self, acdc: Path, tmp_path: Path) -> None:
+        write_partly_labelled(tmp_path / "children")
+        config = TrainingConfig(data=acdc, partly_labelled=[tmp_path / "children"], **TINY)
+        out = tmp_path / "study"
+        results, failed = run_study(config, out, ("labelled_only",), (1,), (0,))
+        assert (len(results), failed) == (1, {})
+        split = json.loads((out / "labelled_only_1_seed0" / "split.json").read_text())
+        assert split["partly_labelled"] == ["sbj01", "sbj02"]
+
+    def test_a_study_from_before_a_setting_existed(self, acdc: Path, tmp_path: Path) -> None:
+        out, config = tmp_path / "study", TrainingConfig(data=acdc, **TINY)
+        run_study(config, out, (), (), ())
+        settings = json.loads((out / "study.json").read_text())
+        for name in ("partly_labelled", "partly_labelled_share", "heart_extent_mm"):
+            del settings[name]
+        (out / "study.json").write_text(json.dumps(settings))
+        run_study(config, out, (), (), ())  # goes on
+        write_partly_labelled(tmp_path / "children")
+        other = TrainingConfig(data=acdc, partly_labelled=[tmp_path / "children"], **TINY)
+        with pytest.raises(ConfigError, match=r"another partly_labelled \(\[\] then, \['"):
+            run_study(other, out, (), (), ())
 
 
 class interrupt_at_once:  # noqa: N801  # stands in for a function

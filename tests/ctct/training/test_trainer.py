@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests_support import write_partly_labelled
 from torch import Tensor
 
 from ctct.errors import ConfigError
@@ -64,6 +66,7 @@ class TestTrain:
             "validation": ["patient002"],
             "left_out": [],
             "method": "the published split of ACDC",
+            "partly_labelled": [],
         }
         assert [p.name for p in sorted((folder / "pictures").iterdir())] == [
             "step_000002.png",
@@ -96,6 +99,32 @@ class TestTrain:
             torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
         with pytest.raises(ConfigError, match="had its 4 steps; raise --steps"):
             train(settings, tmp_path / "parts", resume=True)
+
+    def test_partly_labelled_patients(
+        self, acdc: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Two steps on heart crops, whole and in two parts, are the same; the log counts them."""
+        caplog.set_level(logging.INFO)
+        write_partly_labelled(tmp_path / "children")
+        settings = config(
+            *(acdc,),
+            **{"partly_labelled": [str(tmp_path / "children")], "partly_labelled_share": 0.5},
+            **{"steps": 2, "grid_size": 64, "heart_crop_size": 32, "heart_crop_share": 0.9},
+        )
+        train(settings, tmp_path / "whole")
+        assert "2 partly labelled patients (10 slices)" in caplog.text
+        assert "of 2 patients without complete labels" in caplog.text
+        split = json.loads((tmp_path / "whole" / "split.json").read_text())
+        assert split["partly_labelled"] == ["sbj01", "sbj02"]
+        with pytest.raises(StoppedError):
+            train(
+                *(settings, tmp_path / "parts"),
+                observe=lambda step, steps: signal.raise_signal(signal.SIGINT),
+            )
+        train(settings, tmp_path / "parts", resume=True)
+        whole, parts = saved(tmp_path / "whole"), saved(tmp_path / "parts")
+        for name, tensor in whole.items():
+            torch.testing.assert_close(parts[name], tensor, atol=1e-6, rtol=0, msg=name)
 
     @pytest.mark.slow
     def test_killed_and_continued_is_the_same_run(self, acdc: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ctct.models.grid import sample, z_score
-from ctct.training.data.augment import AUGMENTATIONS, Augmentation
+from ctct.training.data.augment import AUGMENTATIONS, Augmentation, bend, mix_amplitudes
 
 OFF = {
     "rotation_degrees": 0,
@@ -132,9 +132,53 @@ class TestIntensity:
         assert 0.15 < level.max() < 0.22
         assert level.min() < 0.05
 
-    def test_blank_slice_stays_finite(self) -> None:
-        found = Augmentation().intensity(torch.zeros(4, 1, 16, 16), generator())
+    def test_lower_resolution(self) -> None:
+        stripes = torch.tensor([0.0, 1.0]).repeat(16).expand(4, 1, 32, 32)
+        found = only(coarse=1).intensity(stripes, generator())
+        assert found.std(dim=(1, 2, 3)).max() < 0.9 * stripes[0].std()
+        assert (found.mean(dim=(1, 2, 3)) - 0.5).abs().max() < 0.02
+
+    def test_an_empty_margin_on_one_side(self) -> None:
+        found = only(field=1).intensity(torch.ones(64, 1, 41, 41), generator())
+        empty = found == 0
+        width = empty.all(-1).sum(-1) + empty.all(-2).sum(-1)  # rows or columns
+        assert 1 <= width.max() <= 4  # a tenth of 40 steps
+        assert not empty[:, :, 4:-4, 4:-4].any()
+        sides = torch.stack(
+            [empty[:, 0, 0].all(1), empty[:, 0, -1].all(1), empty[:, 0, :, 0].all(1)]
+        )
+        assert sides.any(1).all()
+
+    @pytest.mark.parametrize("name", AUGMENTATIONS)
+    def test_blank_slice_stays_finite(self, name: str) -> None:
+        found = AUGMENTATIONS[name].intensity(torch.zeros(4, 1, 16, 16), generator())
         assert found.isfinite().all()
+
+
+class TestMixAmplitudes:
+    def test_no_share_changes_nothing(self) -> None:
+        images = torch.rand(3, 1, 16, 17, generator=generator()).clamp_min(1e-6)
+        found = mix_amplitudes(images, images.flip(0), torch.zeros(3, 1, 1, 1))
+        torch.testing.assert_close(found, images, atol=1e-5, rtol=0)
+
+    def test_the_mean_is_the_lowest_frequency(self) -> None:
+        dark, bright = torch.full((1, 1, 8, 8), 0.2), torch.full((1, 1, 8, 8), 0.6)
+        found = mix_amplitudes(dark, bright, torch.full((1, 1, 1, 1), 0.25))
+        torch.testing.assert_close(found, torch.full((1, 1, 8, 8), 0.75 * 0.2 + 0.25 * 0.6))
+
+    def test_edges_stay(self) -> None:
+        step = torch.zeros(1, 1, 32, 32)
+        step[..., 16:] = 0.5
+        found = mix_amplitudes(step, torch.rand(1, 1, 32, 32), torch.ones(1, 1, 1, 1))
+        assert found[..., 16].mean() - found[..., 15].mean() > 0.3
+
+
+def test_bend_by_hand() -> None:
+    images = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0, 1.2]).reshape(1, 1, 1, 6)
+    found = bend(images, torch.tensor([[3.0, 1.0]]))  # ¾ of the rise in the first half
+    expected = torch.tensor([0.0, 0.375, 0.75, 0.875, 1.0, 1.2]).reshape(1, 1, 1, 6)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(bend(images, torch.ones(1, 4)), images)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -37,6 +37,31 @@ class TestDrawBatch:
         assert batch.labels.shape == (6, 32, 32)
         assert [len(numbers) for numbers in batch.numbers] == [6]
 
+    def test_the_share_of_partly_labelled_slices(self) -> None:
+        """A quarter of 2 or 8 labelled slices, in the mean; after the others, before the rest."""
+        voxels = np.full((3, 8, 8), 50, np.uint8)
+        partly = SliceSet([Volume("c", "c", voxels, voxels * 0 + 3, (1, 1), ("LV",))])
+        grid, generator = NetworkGrid(32, 1.0), torch.Generator().manual_seed(0)
+        for settings, unlabelled, wanted in (
+            (config(batch=6, labelled_batch=2).batches, slices(False), 0.5),
+            (config(batch=8, partly_labelled_share=0.3).batches, None, 2.4),
+            (config(batch=4, labelled_batch=1).batches, slices(False), 0.25),
+        ):
+            counts = []
+            for _ in range(60):
+                batch = draw_batch(
+                    slices(True), unlabelled, settings, grid, generator, partly_labelled=partly
+                )
+                assert batch.unknown is not None
+                full, count = len(batch.numbers[0]), len(batch.numbers[1])
+                assert full + count == len(batch.labels) == len(batch.unknown)
+                expected = [[False] * 4] * full + [[False, True, True, False]] * count
+                assert batch.unknown.tolist() == expected
+                assert len(batch.images) == settings.batch
+                counts.append(count)
+            assert set(counts) <= {int(wanted), int(wanted) + 1}
+            assert np.mean(counts) == pytest.approx(wanted, abs=0.2)  # 3 standard deviations
+
     def test_a_heart_crop_lies_around_the_heart(self) -> None:
         # A heart of 12 × 12 mm in a corner: turned by 25° at most, all of it is in a crop of 32 mm.
         labels = np.zeros((1, 100, 100), np.uint8)
@@ -57,7 +82,7 @@ class TestDrawBatch:
                 assert (rows * (drawn.labels == 3)).sum((1, 2)).abs().max() < 144 * 0.5
         assert 12 <= sides.count(32) <= 28  # half of 40, standard deviation 3.2
         assert sides.count(64) == 40 - sides.count(32)
-        settings = config(augmentation="paper", heart_crop_share=1.0).batches
+        settings = config(augmentation="paper", heart_crop_share=0.999).batches
         drawn = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, HeartCrop(32))
         assert drawn.labels.shape[-1] == 32
 
@@ -98,6 +123,48 @@ def test_labelled_pixels_follow_the_mix() -> None:
     # Partners are 2, 3, 0, 1: the left half of each slice is of the other kind.
     labelled = small_batch(mixed=True).labelled_pixels()
     assert labelled[:, 0].tolist() == [[0] * 4 + [1] * 4] * 2 + [[1] * 4 + [0] * 4] * 2
+
+
+class TestUnknownPixels:
+    """RV and MYO are unknown in the first slice of two labelled and two unlabelled ones."""
+
+    unknown = torch.tensor([[False, True, True, False], [False] * 4])
+
+    def test_the_unknown_travels_with_the_pixels(self) -> None:
+        # Partners are 2, 3, 0, 1: the left half of slice 2 is of slice 0, and the reverse.
+        batch = dataclasses.replace(small_batch(mixed=True), unknown=self.unknown)
+        found = batch.unknown_pixels()
+        assert found is not None
+        assert found.shape == (4, 4, 8, 8)
+        left, right = found[:, :, 3, 0].tolist(), found[:, :, 3, 7].tolist()
+        row, nothing = [False, True, True, False], [False] * 4
+        assert left == [nothing, nothing, row, nothing]
+        assert right == [row, nothing, nothing, nothing]
+
+    def test_between_a_fully_and_a_partly_labelled_slice(self) -> None:
+        """Each takes its right half from the other, with labels and what is unknown of them."""
+        one = small_batch(mixed=True)
+        partner = torch.tensor([1, 0, 2, 3])
+        rectangle = torch.zeros(4, 8, 8, dtype=torch.bool)
+        rectangle[:, :, 4:] = True
+        batch = dataclasses.replace(one, partner=partner, rectangle=rectangle, unknown=self.unknown)
+        found = batch.unknown_pixels()
+        assert found is not None
+        assert found[0, 1].tolist() == [[True] * 4 + [False] * 4] * 8
+        assert found[1, 1].tolist() == [[False] * 4 + [True] * 4] * 8
+        assert not found[:, [0, 3]].any()
+        assert not found[2:].any()
+        assert torch.equal(batch.mix(batch.images)[1, 0, :, 4:], batch.images[0, 0, :, 4:])
+
+    def test_of_one_process(self) -> None:
+        batch = dataclasses.replace(small_batch(), unknown=self.unknown)
+        for rank in range(2):
+            part = shard(batch, rank, 2).unknown
+            assert part is not None
+            assert part.tolist() == [self.unknown[rank].tolist()]
+
+    def test_complete_labels(self) -> None:
+        assert small_batch().unknown_pixels() is None
 
 
 class TestAlign:
@@ -161,7 +228,7 @@ def test_small_and_large_hearts_look_alike_on_heart_crops() -> None:
         return Volume(name, name, labels, labels, (1, 1))
 
     hearts = SliceSet([patient("small", 12), patient("large", 36)])
-    settings = config(augmentation="paper", heart_crop_share=1.0, cut_mix=0.0).batches
+    settings = config(augmentation="paper", heart_crop_share=0.999, cut_mix=0.0).batches
     crop, generator = HeartCrop(32, 18.0), torch.Generator().manual_seed(0)
     for _ in range(5):
         labels = draw_batch(hearts, None, settings, NetworkGrid(64, 1.0), generator, crop).labels

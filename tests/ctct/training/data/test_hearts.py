@@ -41,3 +41,20 @@ def test_hearts_that_the_networks_find() -> None:
     slices.set_hearts(hearts)
     assert slices.center_mm[9].tolist() == pytest.approx(hearts["a"][:2])
     assert slices.center_mm[10].tolist() == [0.0, 0.0]
+
+
+def test_only_hearts_that_labels_do_not_show_are_searched_for() -> None:
+    """Two patients with the same bright square of 40 × 40 mm, a with the labels of its half."""
+    voxels = np.zeros((1, 64, 64), np.uint8)
+    voxels[:, 27:47, 22:42] = 200
+    half = np.uint8(3) * (voxels > 0)
+    half[:, :, 32:] = 0
+    a = Volume("a", "a", voxels, half, (2, 2), ("LV",))
+    slices = SliceSet([a, Volume("b", "b", voxels, half, (2, 2))])
+    assert slices.center_mm.tolist() == [[10.0, -10.0]] * 2
+    networks = BrightIsLeftVentricle(), BrightIsLeftVentricle()
+    hearts = find_hearts(SegmentationGraph(*networks, NetworkGrid(96, 1.5)), slices)
+    assert hearts.keys() == {"a"}
+    assert hearts["a"] == pytest.approx((10.0, 0.0, 40.0), abs=2.5)
+    slices.set_hearts(hearts)
+    assert slices.center_mm[1].tolist() == [10.0, -10.0]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ctct.datasets.collection import Volume
 from ctct.errors import InputError
+from ctct.labels import LV, MYO, RV, VALUE
 from ctct.models.grid import NetworkGrid, sample
 from ctct.training.data.slices import Heart, SliceSet, labelled_hearts
 
@@ -125,6 +126,45 @@ def test_a_slice_stretched_to_the_grid() -> None:
     torch.testing.assert_close(extent_mm, torch.tensor([[11.2, 96.0]]))
 
 
+def square(
+    patient: str, structure: str, column: int, known: tuple[str, ...] | None = None
+) -> Volume:
+    """Two slices of 41 × 41 pixels of 1 mm; from the middle row on, 10 × 10 pixels of it."""
+    labels = np.zeros((2, 41, 41), np.uint8)
+    labels[:, 20:30, column : column + 10] = VALUE[structure]
+    return Volume(patient, f"{patient}_{structure}", labels, labels, (1, 1), known or (structure,))
+
+
+def test_what_is_unknown_of_each_slice() -> None:
+    volumes = [square("a", LV, 0), square("a", RV, 0), square("b", RV, 0, (RV, LV)), volume("c")]
+    slices = SliceSet(volumes)
+    rows = ([False, True, True, False], [False, False, True, True], [False, False, True, False])
+    assert slices.unknown.tolist() == [row for row in (*rows, [False] * 4) for _ in range(2)]
+
+
+def test_where_the_heart_of_a_partly_labelled_patient_lies() -> None:
+    """In the middle of what is labelled, and of unknown size, until the networks find it."""
+    slices = SliceSet([square("a", RV, 5), square("a", LV, 25), volume("b")])
+    assert slices.to_search == {"a"}
+    # Rows 20 to 29 lie from -0.5 to 9.5 mm; columns 5 to 14 and 25 to 34 from -15.5 to 14.5 mm.
+    assert slices.center_mm[:4].tolist() == [[4.5, -0.5]] * 4
+    assert slices.extent_mm[:4].isnan().all()
+    of_b = slices.center_mm[4:].tolist(), slices.extent_mm[4:].tolist()
+    slices.set_hearts({"a": Heart(3.0, 1.0, 44.0), "b": Heart(9.0, 9.0, 9.0)})
+    assert slices.center_mm[:4].tolist() == [[3.0, 1.0]] * 4
+    assert slices.extent_mm[:4].tolist() == [44.0] * 4
+    assert (slices.center_mm[4:].tolist(), slices.extent_mm[4:].tolist()) == of_b  # all labelled
+    slices.set_hearts({})  # not found any more
+    assert slices.center_mm[0].tolist() == [4.5, -0.5]
+    assert slices.extent_mm[:4].isnan().all()
+
+
+def test_a_heart_that_several_stacks_label_together_needs_no_search() -> None:
+    stacks = [square("a", RV, 5), square("a", MYO, 15), square("a", LV, 25)]
+    assert not SliceSet(stacks).to_search
+    assert labelled_hearts(stacks)["a"].extent_mm == 30
+
+
 def test_where_the_heart_lies() -> None:
     # 9 × 9 pixels of 2 × 1 mm, whose middle is pixel (4, 4). In one frame rows 1 to 3 and columns
     # 5 to 7, in the other rows 2 to 5 and column 6: rows 1 to 5, columns 5 to 7 in all.
@@ -137,7 +177,7 @@ def test_where_the_heart_lies() -> None:
     others = [Volume("b", "b", nothing, nothing, (1, 1)), Volume("c", "c", nothing, None, (1, 1))]
     # The longer side: 5 rows of 2 mm.
     assert labelled_hearts([*frames, *others]) == {"a": Heart(-2.0, 2.0, 10.0)}
-    assert SliceSet([others[1]]).hearts is None  # nothing is known yet
+    assert SliceSet([others[1]]).found_hearts is None  # nothing is known yet
     slices = SliceSet([*frames, others[0]])
     assert slices.center_mm.tolist() == [[-2.0, 2.0]] * 4 + [[0.0, 0.0]]
     assert slices.extent_mm[:4].tolist() == [10.0] * 4
