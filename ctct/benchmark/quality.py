@@ -14,6 +14,7 @@ from ctct.inference.segmentation import MIN_PIXELS
 from ctct.inference.segmenter import Segmenter
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import read_nifti
+from ctct.measurement.coverage import coverage_flags
 from ctct.measurement.quality_flags import VERDICTS, frame_flags
 from ctct.measurement.quality_indicators import frame_indicators
 from ctct.synthetic.damage import DAMAGES
@@ -86,7 +87,13 @@ def _try_scan(
             indicators = frame_indicators(
                 damaged.voxels[t], result.labels[t], result.disagreement[t], result.removed[t]
             )
-            levels = [flag.level for flag in frame_flags(indicators)]
+            coverage = coverage_flags(
+                result.labels[t : t + 1],
+                damaged.voxels[t : t + 1],
+                damaged.spacing_mm,
+                damaged.slice_spacing_mm,
+            )
+            levels = [flag.level for flag in (*frame_flags(indicators), *coverage)]
             level = max(levels, key=VERDICTS.index, default="")
             dice = float(np.mean(list(dice_by_structure(result.labels[t], truth[t]).values())))
             yield Trial(case, name, dice, indicators.score, level)
