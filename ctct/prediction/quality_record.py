@@ -118,6 +118,7 @@ def _decode_frame(content: dict[str, Any]) -> FrameIndicators:
             return tuple(map(decode, value))
         return math.nan if value is None else value
 
-    return FrameIndicators(
-        **{field.name: decode(content[field.name]) for field in fields(FrameIndicators)}
-    )
+    names = {field.name for field in fields(FrameIndicators)}
+    if names != set(content):
+        raise KeyError(f"indicators of another version: {', '.join(names ^ set(content))}")
+    return FrameIndicators(**{name: decode(content[name]) for name in names})

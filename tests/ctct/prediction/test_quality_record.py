@@ -40,5 +40,8 @@ def test_indicators_that_are_missing_or_of_another_version_are_not_known(tmp_pat
     assert read_indicators(tmp_path, "a") is None
     write_indicators(tmp_path, "a", INDICATORS)
     path = indicators_path(tmp_path, "a")
-    path.write_text(path.read_text().replace("open_ring", "closed_ring"))
+    text = path.read_text()
+    path.write_text(text.replace("open_ring", "closed_ring"))
+    assert read_indicators(tmp_path, "a") is None
+    path.write_text(text.replace('"open_ring"', '"of_an_earlier_version": 0, "open_ring"'))
     assert read_indicators(tmp_path, "a") is None
