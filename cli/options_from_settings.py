@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Collection, Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+#: Longer lists of choices stand in the help of an option: beside its name they would cut it off.
+_MAX_CHOICES_WIDTH = 16
 
 
 def options_from(
@@ -62,9 +65,12 @@ def _option(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
     # Without its negative where the setting is off unless asked for, which keeps the panel narrow.
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     has_negative = kind is bool and not extra.get("only_on")
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    wide = len("|".join(choices)) > _MAX_CHOICES_WIDTH
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if has_negative else flag,
-        help=field.description,
+        metavar="CHOICE" if wide else None,
+        help=f"{field.description} One of {', '.join(choices)}." if wide else field.description,
         rich_help_panel=panel,
         show_default=False if kind is bool or default in (None, ()) else shown,
     )
