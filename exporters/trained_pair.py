@@ -74,12 +74,12 @@ class TrainedPair:
         self.graph.variant = variant
         self.heart_crop = self.graph.heart_crop
         self.stem = STEM
-        extent: dict[str, float] = {}
+        grid = vars(self.graph.grid)
         if heart_crop:
             assert self.heart_crop is not None
             self.graph.set_grid(self.heart_crop.size)
             self.stem = f"{STEM}.heart_crop"
-            extent = {"heart_extent_mm": self.heart_crop.extent_mm}
+            grid = self.heart_crop.describe(self.graph.grid)
         self._verify_on, self._calibration = verify_on, calibration
         texts: dict[str, Any] = {
             k: v for k, v in (metadata or {}).items() if k in ("training_data", "license")
@@ -87,7 +87,7 @@ class TrainedPair:
         self.metadata: dict[str, Any] = {
             "ctct_version": version("ctct"),
             "labels": VALUE,
-            "grid": {**vars(self.graph.grid), **extent},
+            "grid": grid,
             **(metadata or {}),
             **vars(replace(description, **texts)),
             "config": {k: v for k, v in description.config.items() if k not in PRIVATE},

@@ -13,6 +13,7 @@ from ctct.inference.crop import Crop
 from ctct.inference.segmentation import Segmentation
 from ctct.io.orientation import Orientation, find_orientation
 from ctct.io.study import Study
+from ctct.measurement.stack_flags import has_picture
 from ctct.runtimes.base import Prediction
 
 #: Intensities (N, 1, H, W) and spacing (N, 2).
@@ -57,7 +58,7 @@ class Job:
             (column_mm, row_mm) if self.orientation.transposed else (row_mm, column_mm)
         )
         self.slices = voxels.reshape(-1, *voxels.shape[2:])
-        self.empty = self.slices.min(axis=(1, 2)) == self.slices.max(axis=(1, 2))
+        self.empty = ~has_picture(self.slices)
         self.labels = np.zeros(self.slices.shape, np.uint8)
         self.disagreement = np.zeros(self.slices.shape, np.float16)
         self.answered = np.zeros(len(self.slices), np.bool_)

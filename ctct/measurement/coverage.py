@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ctct.labels import LV, MYO, RV, VALUE
 from ctct.measurement.quality_flags import REJECT, REVIEW, Flag
+from ctct.measurement.stack_flags import has_picture
 
 #: Shortest and longest ventricle; see :attr:`Coverage.elongation`. 0.47 to 1.16.
 _MIN_ELONGATION, _MAX_ELONGATION = 0.45, 1.4
@@ -154,7 +155,7 @@ def coverage_flags(
         slice_spacing_mm: NaN where it is not known.
     """
     frame = labels[(labels == VALUE[LV]).sum(axis=(1, 2, 3)).argmax()]
-    acquired = np.flatnonzero(np.ptp(voxels, axis=(2, 3)).any(axis=0))
+    acquired = np.flatnonzero(has_picture(voxels).any(axis=0))
     if not acquired.size:
         return []
     start = int(acquired[0])

@@ -174,12 +174,17 @@ def find_empty(voxels: npt.NDArray[np.float32]) -> list[int]:
 
     The outermost slices may have none in any frame: a stack is padded with such slices.
     """
-    is_picture = np.ptp(voxels, axis=(2, 3)) > 0  # (T, Z)
+    is_picture = has_picture(voxels)
     shown = np.flatnonzero(is_picture.any(axis=0))
     if not shown.size:
         return []
     within = slice(shown[0], shown[-1] + 1)
     return [int(z + shown[0]) for z in np.flatnonzero(~is_picture[:, within].all(axis=0))]
+
+
+def has_picture(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which slices (…) of ``voxels`` (…, H, W) hold more than one gray value."""
+    return np.asarray(np.ptp(voxels, axis=(-2, -1)) > 0)
 
 
 def count_copies(voxels: npt.NDArray[np.float32]) -> int:

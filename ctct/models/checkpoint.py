@@ -118,8 +118,7 @@ def read_run(path: Path, heart_crop: bool = True) -> ModelFile:
     run = replace(read_model(path), description={"grid": vars(grid)})
     if crop is None or not heart_crop:
         return run
-    crop_grid = {**vars(grid), "size": crop.size, "heart_extent_mm": crop.extent_mm}
-    return replace(run, heart_crop=replace(run, description={"grid": crop_grid}))
+    return replace(run, heart_crop=replace(run, description={"grid": crop.describe(grid)}))
 
 
 def load_checkpoint(path: str | Path) -> tuple[SegmentationGraph, ModelDescription]:

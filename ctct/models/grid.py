@@ -11,6 +11,7 @@ and export.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,6 +71,10 @@ class HeartCrop:
 
     size: int
     extent_mm: float = 0.0
+
+    def describe(self, grid: NetworkGrid) -> dict[str, Any]:
+        """The description in model files, beside that of the ``grid`` of whole slices."""
+        return {**vars(grid), "size": self.size, "heart_extent_mm": self.extent_mm}
 
 
 def centered_coordinates(
