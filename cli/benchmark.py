@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ctct.choices import LabelOrder, Precision
-from ctct.cli.options import DEVICE, MODEL, OUTPUT, RUNTIME
+from ctct.choices import Precision
+from ctct.cli.benchmark_labels import (
+    MEASURING,
+    base,
+    correction_order,
+    generalization,
+    quality,
+)
+from ctct.cli.options import DEVICE, MODEL, OUTPUT
 
 if TYPE_CHECKING:
     from ctct.benchmark.prediction import PredictionRow
@@ -35,7 +42,6 @@ REFERENCE = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
-MEASURING = "Measuring"
 ROUNDS = Annotated[
     int,
     typer.Option(min=1, help="Rounds that count; one more warms up.", rich_help_panel=MEASURING),
@@ -247,105 +253,6 @@ def _write(out: Path, content: dict[str, Any], rows: Sequence[PredictionRow]) ->
     write_atomic(out / "speed.png", speed_png([row.timing for row in rows]))
 
 
-@benchmark.command()
-def quality(
-    folders: Annotated[
-        list[Path], typer.Argument(help="Folders of CASE.nii.gz and CASE_gt.nii.gz.")
-    ],
-    model: Annotated[
-        str, typer.Option(help="'default', a file or a run folder.", rich_help_panel=MODEL)
-    ] = "default",
-    runtime: RUNTIME = "auto",
-    seed: Annotated[
-        int, typer.Option(help="Seed of the corruption.", rich_help_panel=MEASURING)
-    ] = 0,
-) -> None:
-    """How well the quality score tells bad labels from good, on scans and corrupted copies."""
-    from ctct.benchmark.quality import GOOD_DICE, auroc, quality_trials
-    from ctct.cli.progress import spinner
-    from ctct.inference.segmenter import ModelSpec
-
-    with spinner() as say:
-        trials = quality_trials(ModelSpec(model, runtime).load(), folders, seed, say)
-    for damage in dict.fromkeys(trial.damage for trial in trials):
-        damaged = [trial for trial in trials if trial.damage == damage]
-        bad = [trial for trial in damaged if trial.dice < GOOD_DICE]
-        good = [trial for trial in damaged if trial.dice >= GOOD_DICE]
-        mean = sum(trial.dice for trial in damaged) / len(damaged)
-        typer.echo(
-            f"{damage:20} {len(damaged)} frames, mean Dice {mean:.3f}, {len(bad)} below "
-            f"{GOOD_DICE}; flagged: {sum(bool(trial.level) for trial in bad)} of these, "
-            f"{sum(bool(trial.level) for trial in good)} of the others"
-        )
-    is_bad = [trial.dice < GOOD_DICE for trial in trials]
-    typer.echo(
-        f"AUROC of the score for Dice < {GOOD_DICE}: "
-        f"{auroc([trial.score for trial in trials], is_bad):.3f} of {len(trials)} frames, "
-        f"{sum(is_bad)} bad"
-    )
-
-
-@benchmark.command()
-def generalization(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FOLDER", help="Folders of scans and *_gt.nii.gz, a labelled set each."
-        ),
-    ],
-    model: Annotated[
-        str, typer.Option(help="'default', a file or a run folder.", rich_help_panel=MODEL)
-    ] = "default",
-    runtime: RUNTIME = "auto",
-    device: DEVICE = "auto",
-    reference_order: Annotated[
-        LabelOrder, typer.Option(help="Numbering of the references.", rich_help_panel=MEASURING)
-    ] = "acdc",
-    robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness",
-            help="Also segment some scans of each set turned, mirrored, and with other pixels.",
-            rich_help_panel=MEASURING,
-        ),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            help="Folder for generalization.md and generalization.json.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-) -> None:
-    """One model on several labelled sets: Dice, missed slices, volumes and verdicts in one table.
-
-    References may lack structures: they are scored on those they have.
-    """
-    from ctct.benchmark import generalization_table as table
-    from ctct.benchmark.generalization import generalization as run
-    from ctct.benchmark.prediction import describe_machine
-    from ctct.cli.progress import spinner
-    from ctct.errors import EXIT_SOME_FAILED
-    from ctct.inference.segmenter import ModelSpec
-    from ctct.storage import prepare_folder, write_atomic
-
-    if out:
-        prepare_folder(out)
-    with spinner() as say, ModelSpec(model, runtime, device).load() as segmenter:
-        about = {
-            "model": f"{segmenter.model.path.name} (SHA-256 {segmenter.model.sha256[:12]})",
-            "runtime": f"{segmenter.runtime.name} on {segmenter.runtime.device}",
-            **describe_machine(),
-        }
-        results, unusable = run(segmenter, folders, reference_order, robustness, say)
-    for line in table.terminal_lines(results):
-        typer.echo(line)
-    if out:
-        for name, content in table.generalization_files(results, unusable, about).items():
-            write_atomic(out / name, content)
-    for reason in unusable.values():
-        typer.echo(f"ctct: {reason}", err=True)
-    if unusable or any(result.failed for result in results):
-        raise typer.Exit(EXIT_SOME_FAILED)
+for command in (quality, base, generalization):
+    benchmark.command()(command)
+benchmark.command("next")(correction_order)

@@ -10,19 +10,25 @@ from rich.progress import Progress, TextColumn
 from ctct.cases.case import Case
 from ctct.cli.progress import progress
 from ctct.prediction.pipeline import Observer
+from ctct.prediction.results import Summary
 from ctct.prediction.run_manifest import CaseStatus
 
 
 class CaseProgress(Observer):
-    """Moves a bar by whole cases, and by the completed part of each case at work."""
+    """Moves a bar by whole cases, and by the completed part of each case at work.
+
+    Attributes:
+        summary: of the patients of the run, once they are measured.
+    """
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
         self._task = shown.add_task("", total=None, at="")
         self._ended = 0
         self._parts: dict[str, float] = {}
+        self.summary = Summary()
 
-    def run_started(self, cases: int) -> None:
+    def run_started(self, cases: int | None) -> None:
         """Show how many cases there are."""
         self._shown.update(self._task, total=cases)
 
@@ -40,6 +46,10 @@ class CaseProgress(Observer):
         self._ended += 1
         self._parts.pop(case_status.case, None)
         self._update(case_status.case)
+
+    def patients_measured(self, summary: Summary) -> None:
+        """Keep what the last line of the run says of the patients."""
+        self.summary = summary
 
     def _update(self, at: str) -> None:
         completed = self._ended + sum(self._parts.values())

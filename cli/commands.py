@@ -11,20 +11,35 @@ from typer.core import TyperCommand, TyperGroup
 
 from ctct.cli.former_options import replace_former_options
 
-#: Name of each command and beginning of its help. The command is the function, or the
-#: ``typer.Typer``, of that name in the module of that name.
-COMMANDS = {
-    "predict": "Label RV, myocardium and LV in every scan, and measure them.",
-    "sample": "Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels.",
-    "evaluate": "Compare label maps with manual ones, at native resolution.",
-    "train": "Train a CNN and a Transformer that teach each other.",
-    "study": "Train and compare methods, numbers of labelled patients and seeds.",
-    "pack": "Put a training set into one file.",
-    "export": "Write a trained pair as files that other runtimes run.",
-    "demo": "Open a web page that segments the scans dropped on it.",
-    "info": "Print versions, runtimes, devices and the model's description.",
-    "benchmark": "Measure speed and quality flags against a reference.",
+#: By panel of the help: name of each command and beginning of its help. The command is the
+#: function, or the ``typer.Typer``, of that name in the module of that name.
+PANELS = {
+    "Segment and measure": {
+        "predict": "Label RV, myocardium and LV in every scan, and measure them.",
+        "measure": "Measure results again with label maps that were corrected elsewhere.",
+        "next": "List which patients are worth correcting first, and why.",
+        "index": "List the scans of a cohort in a file, for shards of ctct predict.",
+        "report": "Write the tables and the report of results, also while they are made.",
+        "evaluate": "Compare label maps with manual ones, at native resolution.",
+        "demo": "Open a web page that segments the scans dropped on it.",
+        "node": "Receive studies from the PACS, segment them and send the results back.",
+        "watch": "Segment each scan that is put into a shared folder.",
+    },
+    "Train and export": {
+        "train": "Train a CNN and a Transformer that teach each other.",
+        "study": "Train and compare methods, numbers of labelled patients and seeds.",
+        "pack": "Put a training set into one file.",
+        "average": "Write the mean of the weights of two trained pairs.",
+        "export": "Write a trained pair as files that other runtimes run.",
+    },
+    "This machine and its scans": {
+        "info": "Print versions, runtimes, devices and the model's description.",
+        "doctor": "Examine this installation, and say what is missing.",
+        "sample": "Write a synthetic short-axis cine and, as *_gt.nii.gz, its true labels.",
+        "benchmark": "Measure speed and quality flags against a reference.",
+    },
 }
+COMMANDS = {name: line for panel in PANELS.values() for name, line in panel.items()}
 
 
 class LazyGroup(TyperGroup):
@@ -32,7 +47,18 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+        self.commands = {
+            name: TyperCommand(name, help=line, rich_help_panel=panel)
+            for panel, commands in PANELS.items()
+            for name, line in commands.items()
+        }
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the panels, without rich."""
+        width = max(map(len, COMMANDS))
+        for panel, commands in PANELS.items():
+            with formatter.section(panel):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that ``args`` begin with, and its arguments."""

@@ -89,6 +89,8 @@ def evaluate(
 
 
 def _print(findings: Findings, distances: bool) -> None:
+    from math import isfinite
+
     from ctct.evaluation.score import DICE, METRICS
     from ctct.evaluation.summary import ALL, GROUPS, MEAN, Quantity
     from ctct.labels import STRUCTURES
@@ -126,9 +128,9 @@ def _print(findings: Findings, distances: bool) -> None:
         for column, a in findings.agreements.items():
             if not a.count:
                 continue
-            limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}, r {a.correlation:.4f}"
-            patients = count_of(a.count, "patient")
-            say(f"{column}: bias {a.bias:+.2f}{limits * (a.count > 1)}, {patients}")
+            limits = f", limits of agreement {a.lower:.2f} to {a.upper:.2f}" * (a.count > 1)
+            r = f", r {a.correlation:.4f}" * isfinite(a.correlation)
+            say(f"{column}: bias {a.bias:+.2f}{limits}{r}, {count_of(a.count, 'patient')}")
     for quantity, c in findings.comparisons.items():
         if quantity.group == ALL and c.difference.count:
             say(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctct.choices import ExportPrecision
-from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, TTA, VERIFICATION
+from ctct.cli.options import BOTH, MEMBERS, METADATA, MODEL, OUTPUT, PAIR, TTA, VERIFICATION
 
 if TYPE_CHECKING:
     from ctct.exporters.export import Artifact
@@ -17,10 +17,7 @@ ENGINE = "TensorRT and Triton"
 
 
 def export(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="RUN_OR_MODEL", help="Folder of ctct train, a file, or 'default'."),
-    ],
+    source: PAIR,
     out: Annotated[
         Path,
         typer.Option("-o", "--out", help="Folder for the exported files.", rich_help_panel=OUTPUT),
@@ -29,8 +26,8 @@ def export(
         str | None,
         typer.Option(
             "--format",
-            help="onnx, openvino, engine, triton, separated by commas. Default: onnx.",
-            autocompletion=lambda: ["onnx", "openvino", "engine", "triton"],
+            help="onnx, openvino, engine, triton, monai-bundle, with commas. Default: onnx.",
+            autocompletion=lambda: ["onnx", "openvino", "engine", "triton", "monai-bundle"],
             rich_help_panel=OUTPUT,
         ),
     ] = None,

@@ -42,13 +42,13 @@ def info(
     from ctct.errors import RuntimeUnavailableError
     from ctct.model_files.model_file import find_model
     from ctct.runtimes.choose import resolve
-    from ctct.runtimes.machine import PACKAGES, Machine, install_command, installed_version
+    from ctct.runtimes.machine import PACKAGES, Machine, how_to_install_runtime, installed_version
 
     typer.echo(f"ctct {version('ctct')}, Python {platform.python_version()}, {platform.platform()}")
     machine = Machine()
     for name in PACKAGES:
         if name not in machine.runtimes:
-            typer.echo(f"runtime {name}: not installed, {install_command(name)}")
+            typer.echo(f"runtime {name}: not installed, {how_to_install_runtime(name)}")
         else:
             typer.echo(f"runtime {name}: {installed_version(name)}")
     typer.echo(f"CUDA devices: {machine.gpu_count}")
@@ -71,8 +71,11 @@ def _list_scans(paths: list[Path]) -> None:
     from ctct.cases.case import Case
     from ctct.cases.discover import list_scans
     from ctct.cli.messages import one_line
+    from ctct.errors import InputError
 
     scans = list_scans(paths)
+    if not (any(scans.places) or scans.other_formats):
+        raise InputError(f"{', '.join(map(str, paths))}: no scan found there")
     for path in scans.files:
         _show(f"{path}: a file", Case(path, path.name))
     for stack in scans.stacks:

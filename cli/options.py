@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ctct.choices import Device, RuntimeName
+from ctct.choices import Device, Papillary, Precision, RuntimeName
 
 # Panels of the help, in the order in which they are shown.
 INPUT = "Input"
@@ -19,6 +19,7 @@ OUTPUT = "Output"
 LABEL_MAPS = "Label maps"
 MEASUREMENT = "Measurement"
 REPORT = "Report"
+OPERATIONS = "Operations"
 VERIFICATION = "Verification"
 METADATA = "Metadata"
 
@@ -26,6 +27,59 @@ METADATA = "Metadata"
 RUNTIME = Annotated[RuntimeName, typer.Option(help="What runs the model.", rich_help_panel=MODEL)]
 DEVICE = Annotated[Device, typer.Option(help="Where it runs.", rich_help_panel=MODEL)]
 
+PAIR = Annotated[
+    str, typer.Argument(metavar="RUN_OR_MODEL", help="Folder of ctct train, a file, or 'default'.")
+]
+PAPILLARY = Annotated[
+    Papillary,
+    typer.Option(
+        help="What papillary muscles count with, in volumes and mass: as labelled; cavity: all "
+        "within the endocardial contour is; myocardium: what is dark there is.",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+FOLLOW_UP = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STUDY,STUDY",
+        help="Studies of one patient to compare, earliest first; or dicom: those of one PatientID. "
+        "A column follow_up_of in --subjects does the same.",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+ED = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="ED frame, from 0. Default: found from the LV volume.",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+ES = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="ES frame, from 0. Default: found from the LV volume.",
+        rich_help_panel=MEASUREMENT,
+    ),
+]
+WITH_REPORT = Annotated[
+    bool,
+    typer.Option(
+        help="Write segments.csv and report.html, one page per patient.", rich_help_panel=REPORT
+    ),
+]
+AS_JSON = Annotated[
+    bool,
+    typer.Option("--json", help="Print the status of each case as JSON.", rich_help_panel=OUTPUT),
+]
+# Of the services, which run what ctct predict runs.
+SERVICE_MODEL = Annotated[
+    str, typer.Option(help="'default', or any model of ctct predict.", rich_help_panel=MODEL)
+]
+SERVICE_PRECISION = Annotated[
+    Precision, typer.Option(help="As of ctct predict.", rich_help_panel=MODEL)
+]
 BOTH = "cnn,transformer"
 MEMBERS = Annotated[
     str,

@@ -11,7 +11,10 @@ from ctct.choices import LabelOrder
 
 
 def pack(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of patients.")],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder of patients, or of results with corrections."),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write, ending in .npz.")],
     label_order: Annotated[LabelOrder, typer.Option(help="Numbering of the labels.")] = "acdc",
     unlabelled: Annotated[
@@ -29,12 +32,14 @@ def pack(
 
     ctct train takes it on machines that have neither the scans nor nibabel.
     """
+    from ctct.correction.training_set import pack_corrections
     from ctct.datasets.layouts import PACK, read_collection
     from ctct.datasets.pack import write_pack
     from ctct.errors import ConfigError
 
     if out.suffix != PACK:
         raise ConfigError(f"--out {out}: must end in {PACK}")
+    data = pack_corrections(data, out)
     collection = read_collection(data, label_order, unlabelled or (), partly_labelled or ())
     write_pack(collection, out)
     partly = collection.partly_labelled

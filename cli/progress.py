@@ -25,23 +25,33 @@ class SpeedColumn(ProgressColumn):
         return Text(f"{task.speed:.2f}/s" if task.speed else "")
 
 
+def terminal() -> Console | None:
+    """Standard error, if lines can be erased there.
+
+    A pipe is no terminal, even where FORCE_COLOR asks for colors in it.
+    """
+    console = Console(stderr=True)
+    erases = console.is_terminal and console.file.isatty() and not console.is_dumb_terminal
+    return console if erases else None
+
+
 def progress(*columns: str | ProgressColumn) -> Progress:
     """A bar, the count and ``columns`` before the remaining time; use it with ``with``."""
-    console = Console(stderr=True)
+    console = terminal()
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
         *columns,
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=console is None,
         transient=True,
     )
 
 
 @contextmanager
-def bar(*columns: str | ProgressColumn) -> Iterator[Callable[[int, int], None]]:
-    """A bar; yields the function to call with the number done and the total."""
+def bar(*columns: str | ProgressColumn) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar; yields the function to call with the number done and the total, if it is known."""
     with progress(*columns) as shown:
         task = shown.add_task("", total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
@@ -50,8 +60,8 @@ def bar(*columns: str | ProgressColumn) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
     """A spinner; yields the function to call with the name of each stage as it begins."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    console = terminal()
+    if console is None:
         yield lambda stage: None
         return
     with console.status("") as status:

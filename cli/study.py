@@ -56,7 +56,7 @@ def study(
     Runs that are finished are kept, and one that was stopped goes on. Writes study.csv, study.md
     and curves.png.
     """
-    from ctct.api.functions import compare_methods as run
+    from ctct.api.training import compare_methods as run
     from ctct.cli.progress import SpeedColumn, bar
     from ctct.errors import EXIT_SOME_FAILED
 

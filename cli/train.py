@@ -18,7 +18,9 @@ def train(
     data: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DATA]", help="Folder of patients (ACDC, nnU-Net or plain), or a packed file."
+            metavar="[DATA]",
+            help="Folder of patients (ACDC, nnU-Net or plain), a packed file, or results of ctct "
+            "predict with corrected label maps.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.")] = Path("run"),
@@ -43,7 +45,7 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs, or processes.")] = 1,
 ) -> None:
     """Train a CNN and a Transformer that teach each other."""
-    from ctct.api.functions import train as run
+    from ctct.api.training import train as run
     from ctct.cli.progress import SpeedColumn, bar
 
     with bar("steps", SpeedColumn()) as observe:

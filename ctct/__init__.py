@@ -19,17 +19,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ctct import errors, labels
-    from ctct.api.functions import (
-        compare_methods,
-        evaluate,
-        export,
-        predict,
-        read_study,
-        sample_study,
-        train,
-    )
+    from ctct.api.functions import evaluate, export, measure, read_study, sample_study
     from ctct.api.model import Model, load_model
+    from ctct.api.prediction import predict
     from ctct.api.result import Result
+    from ctct.api.training import compare_methods, train
     from ctct.inference.segmenter import ModelSpec
     from ctct.io.study import Study
 
@@ -42,16 +36,17 @@ _HOMES = {
     "Result": "ctct.api.result",
     "Study": "ctct.io.study",
     "__version__": "",
-    "compare_methods": "ctct.api.functions",
+    "compare_methods": "ctct.api.training",
     "errors": "",
     "evaluate": "ctct.api.functions",
     "export": "ctct.api.functions",
     "labels": "",
     "load_model": "ctct.api.model",
-    "predict": "ctct.api.functions",
+    "measure": "ctct.api.functions",
+    "predict": "ctct.api.prediction",
     "read_study": "ctct.api.functions",
     "sample_study": "ctct.api.functions",
-    "train": "ctct.api.functions",
+    "train": "ctct.api.training",
 }
 
 __all__ = [
@@ -66,6 +61,7 @@ __all__ = [
     "export",
     "labels",
     "load_model",
+    "measure",
     "predict",
     "read_study",
     "sample_study",

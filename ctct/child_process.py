@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import logging.handlers
+import multiprocessing
 import os
 import pickle
 import queue
@@ -198,6 +199,26 @@ def serve() -> None:
                 os.chdir(folder)
             _limit(deadline_s, max_bytes)
             _send(_answer(function, arguments, level), out)
+
+
+def become_worker() -> None:
+    """Set up a process that :mod:`multiprocessing` has started to work on patients' scans.
+
+    It ends with its parent, whatever it is doing, leaves signals to the parent, and logs nothing,
+    since messages may quote headers.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach both
+        signal.signal(number, signal.SIG_IGN)
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _answer(

@@ -14,8 +14,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 ExportPrecision = Literal["fp32", "fp16", "bf16", "int8"]
 #: A numbering of the structures, a key of :data:`ctct.labels.ORDERS`.
 LabelOrder = Literal["acdc", "mnms", "ukbb", "monai"]
+#: What papillary muscles count with; see :mod:`ctct.measurement.papillary`.
+Papillary = Literal["labels", "cavity", "myocardium"]
 #: What the names of cases come from.
 NameFrom = Literal["path", "file", "study", "patient"]
+#: How results are laid out.
+Layout = Literal["ctct", "bids"]
 #: Settings of a training run to start from.
 Preset = Literal["paper", "best", "small"]
 #: A way to learn from unlabelled slices, a key of :data:`ctct.training.methods.METHODS`.

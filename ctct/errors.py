@@ -5,10 +5,13 @@ Every message is one line that names the value received and the remedy.
 
 from __future__ import annotations
 
+from ctct.installation import how_to_install
+
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
+EXIT_STOPPED = 143
 
 
 class CtctError(Exception):
@@ -54,6 +57,12 @@ class RuntimeUnavailableError(CtctError):
     exit_code = 5
 
 
+class StoppedError(CtctError):
+    """Stopped by SIGTERM, as when a node is taken away; the same command continues."""
+
+    exit_code = EXIT_STOPPED
+
+
 class ParityError(CtctError):
     """The outputs of an exported model differ from those of the trained one."""
 
@@ -86,5 +95,5 @@ def missing_package(
     if package not in _EXTRA_PACKAGES:
         return None
     return RuntimeUnavailableError(
-        f"this needs {package}, which is not installed; pip install 'ctct[{extra}]'"
+        f"this needs {package}, which is not installed; {how_to_install(extra)}"
     )

@@ -43,6 +43,9 @@ ORDERS: Mapping[str, Mapping[str, int]] = {
     "monai": {LV: 1, MYO: 2, RV: 3},
 }
 
+#: With more values that no order has, an array is no label map.
+_MAX_UNKNOWN = 16
+
 
 def remap(
     label_map: npt.NDArray[np.integer],
@@ -73,6 +76,11 @@ def remap(
     if low < 0 or high > 255 or not known[low : high + 1].all():
         values = np.unique(label_map)
         unknown = [int(v) for v in values if not 0 <= v < 256 or not known[int(v)]]
+        if len(unknown) > _MAX_UNKNOWN:
+            raise InputError(
+                f"holds {len(values)} different values, from {low} to {high}, as a scan does; give "
+                "its label map"
+            )
         if unknown:
             raise InputError(
                 f"label map holds {', '.join(map(str, unknown))}; expected 0 and "

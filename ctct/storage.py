@@ -10,10 +10,12 @@ import math
 import os
 import tempfile
 import threading
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
@@ -22,6 +24,10 @@ from ctct.errors import OutputError
 
 _PARTIAL = ".partial"
 _LOCK = ".ctct-lock"
+#: Tells the temporary files of two machines apart, whose processes may have the same number.
+_HOST = f"{uuid.getnode():x}"
+#: How long a share of a folder waits for another one that begins.
+_MAX_WAIT_S = 30.0
 #: Errors of the disk: no other file can be written either.
 _DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -53,12 +59,24 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the file cannot be written; nothing is left under either name.
     """
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which gets its name at the end; see :func:`write_atomic`.
+
+    Raises:
+        OutputError: the file cannot be written; nothing is left under either name.
+    """
     # A digest, because the name itself may be as long as the file system allows.
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    writer = f"{os.getpid()}-{threading.get_ident()}"
+    writer = f"{_HOST}-{os.getpid()}-{threading.get_ident()}"
     partial = path.with_name(f".{digest}.{writer}{_PARTIAL}")
     try:
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            yield file
         _force_to_disk(partial, os.O_RDWR)
         partial.replace(path)
     except OSError as error:
@@ -88,10 +106,17 @@ def is_empty(path: Path) -> bool:
         return False
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove the temporary files of killed writes; no other process may be writing there."""
+def remove_partials(folder: Path, older_than_s: float = 0) -> None:
+    """Remove the temporary files of killed writes.
+
+    Args:
+        folder: where they are.
+        older_than_s: younger ones stay; 0 where no other process may be writing there.
+    """
     for partial in folder.glob(f".*{_PARTIAL}"):
         with contextlib.suppress(OSError):
+            if older_than_s and time.time() - partial.stat().st_mtime < older_than_s:
+                continue
             partial.unlink()
 
 
@@ -120,7 +145,7 @@ def cache_folder(kind: str) -> Path:
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path, wait_s: float = 0) -> Iterator[None]:
     """Lock ``folder`` against other processes.
 
     One lock is a file in the cache folder. Another is a file in ``folder``, for processes with
@@ -128,22 +153,59 @@ def lock_folder(folder: Path) -> Iterator[None]:
     system releases both when their process ends, even if the process is killed. A lock that the
     file system does not allow is left out.
 
+    Args:
+        folder: to lock.
+        wait_s: seconds to wait for another process.
+
     Raises:
-        OutputError: another process holds a lock.
+        OutputError: another process holds a lock, on the folder or on a share of it.
     """
+    with _locks(folder, _LOCK, folder, wait_s):
+        for share in sorted(folder.glob(f"{_LOCK}-*")):
+            if (lock := _acquire(share, folder)) is not None:
+                _release_and_remove(lock)
+        yield
+
+
+@contextmanager
+def lock_share(folder: Path, group: str, name: str) -> Iterator[None]:
+    """Lock a share of ``folder``, beside other shares of the same group.
+
+    Args:
+        folder: of results.
+        group: of shares that do not meet.
+        name: of the share, in its group.
+
+    Raises:
+        OutputError: another process holds the share, a share of another group, or the whole folder.
+    """
+    prefix = f"{_LOCK}-{group}-"
+    with contextlib.ExitStack() as stack:
+        # While the folder is locked, as for a moment by each share that begins, none can be taken.
+        with _locks(folder, _LOCK, folder, _MAX_WAIT_S):
+            for other in sorted(folder.glob(f"{_LOCK}-*")):
+                if not other.name.startswith(prefix) and (lock := _acquire(other, folder)):
+                    _release_and_remove(lock)
+            stack.enter_context(_locks(folder, f"{prefix}{name}", folder / name, 0))
+        yield
+
+
+@contextmanager
+def _locks(folder: Path, file: str, key: Path, wait_s: float) -> Iterator[None]:
+    """A lock on a file in ``folder``, and one in the cache folder that is called after ``key``."""
     locks = cache_folder("locks")
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(str(key.resolve()).encode()).hexdigest()[:32]
     with contextlib.suppress(OSError):  # the cache folder is read-only, as in some containers
         locks.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        if lock := _acquire(locks / name, folder):
+        if lock := _acquire(locks / name, folder, wait_s):
             stack.callback(lock.release)
-        if lock := _acquire(folder / _LOCK, folder):
+        if lock := _acquire(folder / file, folder, wait_s):
             stack.callback(_release_and_remove, lock)
         yield
 
 
-def _acquire(path: Path, folder: Path) -> FileLock | None:
+def _acquire(path: Path, folder: Path, wait_s: float = 0) -> FileLock | None:
     """A lock on the file ``path``, made if missing; None where it cannot be made or locked."""
     lock = FileLock(path)
     try:
@@ -151,7 +213,7 @@ def _acquire(path: Path, folder: Path) -> FileLock | None:
             path.touch()
             with contextlib.suppress(FileNotFoundError):
                 opened = path.stat()
-                lock.acquire(timeout=0)
+                lock.acquire(timeout=wait_s)
                 if os.path.samestat(opened, path.stat()):
                     return lock
             lock.release()  # its last holder has removed the file meanwhile: lock the next one

@@ -22,7 +22,7 @@ from ctct.model_files.model_file import ModelFile
 from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.comparison import indices_at_phases
 from ctct.prediction.patient_result import add_phases, join_cases
-from ctct.prediction.patients import find_context, frame_numbers
+from ctct.prediction.patients import PatientContext, find_context, frame_numbers
 from ctct.prediction.quality_record import output_path
 from ctct.prediction.results import encode_results
 from ctct.prediction.run_manifest import provenance
@@ -36,14 +36,19 @@ class UploadedScan:
     """A scan that was read.
 
     Attributes:
-        case: its file and name.
-        study: its voxels.
+        cases: its file and name; of several files with frames of one patient, each of them.
+        study: its voxels, all frames.
         reading_s: time to read it.
     """
 
-    case: Case
+    cases: tuple[Case, ...]
     study: Study
     reading_s: float
+
+    @property
+    def name(self) -> str:
+        """What its results are called."""
+        return self.cases[0].name if len(self.cases) == 1 else self.cases[0].patient
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,14 @@ class Analysis:
     Attributes:
         scan: the scan.
         labelled: its labels.
+        context: ED and ES where they are known, and the patient's body.
         result: everything computed from them.
         seconds: time to compute it.
     """
 
     scan: UploadedScan
     labelled: Labelled
+    context: PatientContext
     result: CaseResult
     seconds: float
 
@@ -121,16 +128,16 @@ def read_scan(path: Path) -> UploadedScan:
     """Read a scan.
 
     Args:
-        path: a NIfTI file, or a zip of DICOM.
+        path: a NIfTI file, or a zip of DICOM; or a folder with the files of one scan.
 
     Raises:
         InputError: the file cannot be used.
         RuntimeUnavailableError: it is DICOM, and pydicom is not installed.
     """
     begun = time.perf_counter()
-    case, study = read_upload(path)
+    cases, study = read_upload(path)
     check_segmentable(study)
-    return UploadedScan(case, study, time.perf_counter() - begun)
+    return UploadedScan(cases, study, time.perf_counter() - begun)
 
 
 def label_first_frame(study: Study, segmenter: Segmenter) -> Segmentation:
@@ -175,10 +182,11 @@ def measure_labels(segmentation: Segmentation) -> Measurements:
 def analyze_scan(scan: UploadedScan, labelled: Labelled) -> Analysis:
     """Measure and judge a labelled scan."""
     begun = time.perf_counter()
-    case = scan.case
-    context = find_context([case], frame_numbers(case, scan.study.frames))
-    result = analyze_case(labelled.segmentation, name=case.name, context=context)
-    return Analysis(scan, labelled, result, time.perf_counter() - begun)
+    frames = scan.study.frames // len(scan.cases)
+    numbers = [number for case in scan.cases for number in frame_numbers(case, frames)]
+    context = find_context(scan.cases, numbers)
+    result = analyze_case(labelled.segmentation, name=scan.name, context=context)
+    return Analysis(scan, labelled, context, result, time.perf_counter() - begun)
 
 
 def answer_scan(analysis: Analysis, networks: Mapping[str, Labelled] | None = None) -> Answer:

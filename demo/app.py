@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ctct.demo.analysis import read_scan
-from ctct.demo.engines import Engines
-from ctct.demo.handlers import Request, fill, give_back_memory, segment
+from ctct.demo.handlers import Request, give_back_memory, visit_page, visit_program
 from ctct.demo.panels import describe_error, message_html
 from ctct.demo.samples import FIRST, SAMPLES, sample_file
 from ctct.demo.uploads import Uploads
 from ctct.demo.visits import COOKIE
+from ctct.demo.worker import Worker
 from ctct.errors import InputError
 from ctct.model_files.single_network import can_cut
 
@@ -33,23 +33,29 @@ NOTHING = "nothing"
 Events = dict[str, Any]
 
 
-def build(engines: Engines, scans: Uploads) -> gr.Blocks:
+def refusal(text: str) -> gr.Error:
+    """An error that stays until its reader dismisses it."""
+    return gr.Error(text, duration=None, print_exception=False)
+
+
+def build(worker: Worker, scans: Uploads, root_path: str = "") -> gr.Blocks:
     """The page.
 
     Args:
-        engines: label the visitors' scans, one at a time.
+        worker: labels the visitors' scans, one at a time.
         scans: keeps each scan until it is read.
+        root_path: path of the page on a proxy, as in "/ctct".
     """
     with gr.Blocks(title="ctct demo", analytics_enabled=False) as page:
         gr.HTML(
             '<div class="ctct-head"><h1>Heart segmentation of a short-axis cine</h1>'
             "<p>Research use only: not a medical device. Scans are deleted once they are labelled."
-            "</p></div>"
+            "</p><p id='ctct-status' role='status' aria-live='polite' class='unseen'></p></div>"
         )
         with gr.Row(equal_height=True):
             upload = gr.File(
-                label=f"NIfTI or a zip of DICOM, up to {MAX_UPLOAD_MB} MB",
-                file_types=[".nii", ".gz", ".zip"],
+                label=f"NIfTI, a zip of DICOM, or ED and ES together; up to {MAX_UPLOAD_MB} MB",
+                file_count="multiple",
                 height=96,
                 scale=3,
                 elem_id="upload",
@@ -61,14 +67,14 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
                         samples[name] = gr.Button(name, size="sm", min_width=90)
         with gr.Accordion("Settings", open=False, elem_id="settings"), gr.Row():
             engine = gr.Dropdown(
-                list(engines.options),
-                value=engines.first,
+                list(worker.options),
+                value=worker.first,
                 label="Model and runtime",
                 info="Loaded when first used",
                 filterable=False,
             )
             compare = gr.Dropdown(
-                [NOTHING, *engines.options],
+                [NOTHING, *worker.options],
                 value=NOTHING,
                 label="Compare with",
                 filterable=False,
@@ -109,19 +115,20 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             "commands": commands,
         }
 
-        def take(new: str, earlier: str, http: gr.Request) -> tuple[str, None]:
+        def take(new: list[str] | str, earlier: str, http: gr.Request) -> tuple[str, None]:
             scans.discard(earlier)
-            return take_upload(new, http), None
+            return take_uploads([new] if isinstance(new, str) else new, http), None
 
-        def take_upload(path: str, http: gr.Request) -> str:
+        def take_uploads(paths: list[str], http: gr.Request) -> str:
+            visitor = http.cookies.get(COOKIE, "")
             try:
-                return scans.take(path, http.cookies.get(COOKIE, ""), http.session_hash or "")
+                return scans.take_together(paths, visitor, http.session_hash or "")
             except InputError as error:
-                raise gr.Error(str(error), print_exception=False) from None
+                raise refusal(str(error)) from None
 
         def take_sample(name: str, earlier: str, http: gr.Request) -> str:
             if name not in list(SAMPLES):  # a client may send a value of any type
-                raise gr.Error("no such sample", print_exception=False)
+                raise refusal("no such sample")
             scans.discard(earlier)
             return scans.add(*sample_file(name), http.session_hash or "")
 
@@ -139,16 +146,20 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             def on_stage(stage: str, share: float) -> None:
                 progress(share, desc=stage)
 
+            url = f"{str(http.request.base_url).rstrip('/')}{root_path}/"
             try:
-                on_stage("reading", 0)
                 with scans.claim(path) as file:
                     if file is None:  # its visitor has left, or has uploaded another one
                         return
-                    scan = read_scan(file)
-                yield {more: gr.update(visible=False)}
-                for filled in fill(scan, request, engines, str(http.request.base_url), on_stage):
-                    yield {parts[name]: html for name, html in filled.items()}
-                yield {
+                    visit = worker.run(visit_page, file, request, url, on_stage=on_stage)
+                    next(visit)  # the scan is read
+                with closing(visit):
+                    yield {more: gr.update(visible=False)}
+                    shown: Events = {}  # all so far: of two answers, a browser may show the last
+                    for filled in visit:
+                        shown |= {parts[name]: html for name, html in filled.items()}
+                        yield shown
+                yield shown | {
                     compared: gr.update(visible=bool(request.compare)),
                     more: gr.update(visible=True),
                 }
@@ -162,23 +173,25 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
         def segment_for_program(scan: str | None, engine: str, http: gr.Request) -> dict[str, Any]:
             """Segment a scan; returns its verdict, indices and files (base64), and keeps none."""
             if not scan:
-                raise gr.Error("no file was given", print_exception=False)
-            path = take_upload(scan, http)
+                raise refusal("no file was given")
+            path = take_uploads([scan], http)
             try:
                 with scans.claim(path) as file:
                     if file is None:
                         raise InputError(f"{path}: its sender has left")
-                    engines.segmenter(engine)  # a name that is wrong is told at once
-                    read = read_scan(file)
-                return segment(read, engine, engines)
+                    visit = worker.run(visit_program, file, engine, on_stage=lambda *_: None)
+                    next(visit)  # the scan is read
+                answer: dict[str, Any]
+                (answer,) = visit  # to its end, so that the process is free for the next one
+                return answer
             except Exception as error:
                 log.debug("a scan failed", exc_info=error)
                 text = describe_error(error, Path(path))
-                raise gr.Error(text, print_exception=False) from None
+                raise refusal(text) from None
             finally:
                 give_back_memory()
 
-        names = ", ".join(engines.options)
+        names = ", ".join(worker.options)
         one_at_a_time: Events = {"concurrency_id": "segmenter", "concurrency_limit": 1}
         work: Events = {
             "fn": show,
@@ -197,11 +210,11 @@ def build(engines: Engines, scans: Uploads) -> gr.Blocks:
             segment_for_program,
             [
                 gr.File(label="NIfTI or a zip of DICOM", visible=False),
-                gr.Textbox(engines.first, label=f"One of {names}", visible=False),
+                gr.Textbox(worker.first, label=f"One of {names}", visible=False),
             ],
             gr.JSON(label="Verdict, indices and files", visible=False),
             api_name="segment",
             **one_at_a_time,
         )
-    page.queue(max_size=MAX_WAITING)
+    page.queue(max_size=MAX_WAITING, api_open=False)  # nothing passes the queue by
     return page

@@ -7,7 +7,10 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from ctct.demo.analysis import (
     Labelled,
@@ -18,7 +21,9 @@ from ctct.demo.analysis import (
     label_first_frame,
     label_scan,
     measure_labels,
+    read_scan,
 )
+from ctct.demo.editing import edit_data
 from ctct.demo.engines import Engines
 from ctct.demo.panels import (
     answers_html,
@@ -49,6 +54,40 @@ class Request:
     alone: bool = False
 
 
+def visit_page(
+    file: Path, request: Request, url: str, engines: Engines, on_stage: OnStage
+) -> Iterator[Parts]:
+    """No part as soon as the scan is read, then the parts of the page; see :func:`fill`.
+
+    Raises:
+        CtctError: the scan cannot be used, or an engine cannot be loaded.
+    """
+    on_stage("reading", 0)
+    try:
+        scan = read_scan(file)
+        yield {}
+        yield from fill(scan, request, engines, url, on_stage)
+    finally:
+        give_back_memory()
+
+
+def visit_program(
+    file: Path, engine: str, engines: Engines, on_stage: OnStage
+) -> Iterator[dict[str, Any]]:
+    """Nothing as soon as the scan is read, then the answer; see :func:`segment`.
+
+    Raises:
+        CtctError: the scan cannot be used, or there is no such engine.
+    """
+    try:
+        engines.segmenter(engine)  # a name that is wrong is told at once
+        scan = read_scan(file)
+        yield {}
+        yield segment(scan, engine, engines)
+    finally:
+        give_back_memory()
+
+
 def fill(
     scan: UploadedScan, request: Request, engines: Engines, url: str, on_stage: OnStage
 ) -> Iterator[Parts]:
@@ -66,8 +105,11 @@ def fill(
     """
     if scan.study.frames > 1:
         first = label_first_frame(scan.study, engines.segmenter(request.engine))
-        words = f"Phase 0 is ready; all {scan.study.frames} follow…"
-        yield {"viewer": viewer_iframe(first, measure_labels(first)), "beside": waiting_html(words)}
+        words = f"Frame 0 is ready; all {scan.study.frames} follow…"
+        viewer = viewer_iframe(first, measure_labels(first))
+        # Gradio changes elements of one kind in place, and a frame that is still loading may then
+        # keep its first content. The viewer of all frames is no child of a div, so it is a new one.
+        yield {"viewer": Markup("<div>{}</div>").format(viewer), "beside": waiting_html(words)}
     labelled = label_scan(scan.study, engines.segmenter(request.engine), request.engine, on_stage)
     networks = _label_by_networks(scan, request, engines, on_stage)
     second = _label_by_second(scan, request, engines, on_stage)
@@ -79,6 +121,7 @@ def fill(
             labelled.segmentation,
             analysis.result.measurements,
             {name: layer.segmentation.labels for name, layer in layers.items()},
+            edit_data(labelled.segmentation, analysis.result, analysis.context),
         ),
         "beside": waiting_html("Measuring and writing the report…"),
     }
@@ -90,7 +133,9 @@ def fill(
         "comparison": comparison_html(labelled, second, analysis.result.measurements)
         if second
         else "",
-        "commands": commands_text(scan.case.path.name, options, url, request.engine),
+        "commands": commands_text(
+            [case.path.name for case in scan.cases], options, url, request.engine
+        ),
     }
 
 

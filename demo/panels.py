@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from ctct.demo.analysis import Answer, Labelled, measure_labels
 from ctct.errors import CtctError
 from ctct.evaluation.overlap import dice_by_structure
+from ctct.installation import how_to_install
 from ctct.measurement.volumes import Measurements
 from ctct.report.html import render
 from ctct.report.patient_page import describe_phases, indices_table
@@ -117,12 +118,12 @@ def waiting_html(text: str) -> Markup:
 
 
 def commands_text(
-    file_name: str, options: Mapping[str, str], url: str = "", engine: str = ""
+    file_names: Sequence[str], options: Mapping[str, str], url: str = "", engine: str = ""
 ) -> str:
     """The command line and the Python that do the same, on this machine and through this page.
 
     Args:
-        file_name: the scan.
+        file_names: the file of the scan, or its files; Python and this page take one.
         options: options of ``ctct predict``; those at "default" or "auto" are left out.
         url: address of this page.
         engine: the engine that labelled the scan.
@@ -130,9 +131,9 @@ def commands_text(
     chosen = {name: value for name, value in options.items() if value not in ("default", "auto")}
     commands = _render(
         "commands.txt",
-        quoted_name=shlex.quote(file_name),
+        quoted_names=shlex.join(file_names),
         flags="".join(f" --{name} {shlex.quote(value)}" for name, value in chosen.items()),
-        name=repr(file_name),
+        name=repr(file_names[0]) if len(file_names) == 1 else None,
         arguments=", ".join(f"{name}={value!r}" for name, value in chosen.items()),
         url=repr(url),
         engine=repr(engine),
@@ -148,5 +149,6 @@ def describe_error(error: Exception, path: Path) -> str:
         path: the scan.
     """
     if isinstance(error, CtctError):
-        return _FOLDERS.sub("", str(error).replace(str(path), path.name))
+        message = str(error).replace(how_to_install("dicom"), "the server lacks the extra 'dicom'")
+        return _FOLDERS.sub("", message.replace(str(path), path.name))
     return "This file could not be processed; is it a short-axis cine, as NIfTI or a zip of DICOM?"

@@ -18,7 +18,7 @@ SAMPLES: Mapping[str, tuple[int, str]] = {
     "Try the sample": (0, "none"),
     "Large heart": (4, "none"),
     "Small heart": (3, "none"),
-    "Noisy image": (1, "noise 0.25"),
+    "Noisy image": (8, "noise 0.25"),
 }
 FIRST = next(iter(SAMPLES))
 

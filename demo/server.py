@@ -1,113 +1,45 @@
-"""The server of the page: its address, its content policy, and the deletion of uploads."""
+"""The server of the page: its address, its limits, and the deletion of uploads."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import secrets
+import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
-from typing import Any
 
 # Before gradio is imported, which would contact the servers of its makers otherwise.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.middleware.authentication import AuthenticationMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from ctct.demo.access import HostCheck, PasswordFile, TrustedHeader
 from ctct.demo.app import MAX_UPLOAD_MB, build
-from ctct.demo.engines import Engines
+from ctct.demo.connections import BodyDeadline, ImpatientProtocol
 from ctct.demo.folders import demo_folder
+from ctct.demo.quotas import HourlyQuota
+from ctct.demo.reception import VISITOR, ContentPolicy, Reception
 from ctct.demo.samples import FIRST, sample_file
+from ctct.demo.settings import ServerSettings
 from ctct.demo.uploads import Uploads
-from ctct.demo.visits import COOKIE, owner_of, uploading
+from ctct.demo.worker import Worker
 from ctct.errors import ConfigError
 
-#: The browser may load files of this server and pictures inside the page, nothing else.
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self' blob:; "
-    "form-action 'self'; base-uri 'self'"
-)
-
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
-
 
 #: Seconds from one deletion of abandoned uploads to the next.
 SWEEP_S = 30
 
-App = Callable[..., Awaitable[None]]
-
-
-class ContentPolicy:
-    """ASGI middleware that sends :data:`POLICY` with every response."""
-
-    def __init__(self, app: App) -> None:
-        self.app = app
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request on, and add the headers to its response."""
-
-        async def send_with_policy(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                extra = [
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                ]
-                message = {**message, "headers": [*message["headers"], *extra]}
-            await send(message)
-
-        await self.app(scope, receive, send_with_policy)
-
-
-class Reception:
-    """ASGI middleware that knows who is on the page, and limits what they upload.
-
-    A visitor has a cookie. A tab is the session that Gradio's page keeps a connection open for.
-    """
-
-    def __init__(self, app: App, uploads: Uploads) -> None:
-        self.app, self.uploads = app, uploads
-
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request on, unless it uploads more than there is room for."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request, path = Request(scope), scope["path"]
-        visitor = request.cookies.get(COOKIE, "")
-        owner = owner_of(visitor)
-        _, is_heartbeat, tab = path.rpartition("/heartbeat/")
-        tab = tab if is_heartbeat else request.query_params.get("session_hash", "")
-        if scope["method"] == "POST" and path.endswith("/upload"):
-            size = request.headers.get("content-length", "")
-            if not size.isdecimal():
-                refuse = PlainTextResponse("the size is missing (Content-Length)", 411)
-                await refuse(scope, receive, send)
-                return
-            with self.uploads.room(int(size)) as fits, uploading(owner):
-                refuse = PlainTextResponse("too many scans wait here; try again later", 413)
-                await (self.app if fits else refuse)(scope, receive, send)
-        else:
-            with self.uploads.visits.connection(owner, *([tab] if tab else [])):
-                await self.app(scope, receive, send if visitor else _with_cookie(send))
-
-
-def _with_cookie(send: Any) -> Any:
-    """``send`` that also gives the visitor a cookie."""
-    cookie = f"{COOKIE}={secrets.token_urlsafe()}; Path=/; HttpOnly; SameSite=Lax"
-
-    async def send_with_cookie(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"set-cookie", cookie.encode())]
-        await send(message)
-
-    return send_with_cookie
+FIRST_PORT, PORTS = 7860, 100
+#: Connections at once; a visitor's page keeps two open.
+MAX_CONNECTIONS = 400
 
 
 def theme() -> gr.themes.Base:
@@ -128,69 +60,140 @@ def theme() -> gr.themes.Base:
 
 
 @contextmanager
-def serving(engines: Engines, host: str = "127.0.0.1", port: int | None = None) -> Iterator[str]:
+def serving(settings: ServerSettings) -> Iterator[str]:
     """Serve the page inside a context; uploads are deleted at its end.
 
     Args:
-        engines: label the scans.
-        host: address to listen on.
-        port: to listen on; None for the first free one from 7860.
+        settings: where, and to whom.
 
     Yields:
         The address of the page.
 
     Raises:
-        ConfigError: the server cannot listen there.
+        ConfigError: the server cannot listen there, or the file of passwords cannot be used.
+        CtctError: the model cannot be loaded.
     """
-    with demo_folder() as folder:
-        engines.folder = folder / "networks"
-        engines.folder.mkdir()
-        uploads = Uploads(folder)
+    users = _users(settings)
+    with demo_folder() as folder, _listen(settings.host, settings.port) as listening:
+        networks = folder / "networks"
+        networks.mkdir()
+        uploads = Uploads(folder, settings.quotas)
         os.environ["GRADIO_TEMP_DIR"] = str(uploads.arrived)
-        page = build(engines, uploads)
+        worker = Worker(settings.engines, networks, settings.deadline_s)
         # Made ahead, so that the first click finds it ready.
         threading.Thread(target=sample_file, args=[FIRST], daemon=True).start()
-        try:
-            page.launch(
-                server_name=host,
-                server_port=port,
-                theme=theme(),
-                css=(resources.files("ctct.demo") / "page.css").read_text("utf-8"),
-                max_file_size=MAX_UPLOAD_MB * 2**20,
-                app_kwargs={
-                    "middleware": [Middleware(ContentPolicy), Middleware(Reception, uploads)]
-                },
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                ssr_mode=False,
-                footer_links=[],
-                enable_monitoring=False,
-                run_history=False,
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {host}, port {port or 'from 7860 on'} ({error}); "
-                "choose another --host or --port"
-            ) from error
+        app = _mount(build(worker, uploads, settings.root_path), uploads, settings, users)
         stopped = threading.Event()
         threading.Thread(target=_sweep, args=[uploads, stopped], daemon=True).start()
         try:
-            yield page.local_url
+            with _running(app, listening):
+                host = f"[{settings.host}]" if ":" in settings.host else settings.host
+                yield f"http://{host}:{listening.getsockname()[1]}/"
         finally:
             stopped.set()
-            page.close(verbose=False)
+            worker.close()
+
+
+def _users(settings: ServerSettings) -> list[Middleware]:
+    """The middleware that knows users, where they have names."""
+    backend: PasswordFile | TrustedHeader
+    if settings.passwords:
+        backend = PasswordFile(settings.passwords)
+    elif settings.trusted_header:
+        backend = TrustedHeader(settings.trusted_header, settings.proxies)
+    else:
+        return []
+    return [Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.refuse)]
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens, at the port or the first free one.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for candidate in [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS):
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host.strip("[]"), candidate), family=family, backlog=128)
+        except OSError as error:
+            reason = error
+    raise ConfigError(
+        f"cannot listen on {host}, port {port or f'from {FIRST_PORT} on'} ({reason}); "
+        "choose another --host or --port"
+    )
+
+
+def _mount(
+    page: gr.Blocks, uploads: Uploads, settings: ServerSettings, users: list[Middleware]
+) -> FastAPI:
+    """The page behind all that a request passes, from the outside to the inside."""
+
+    def waiting(visitor: str) -> int:
+        queues = page._queue.event_queue_per_concurrency_id.values()
+        waiting = (event for queue in list(queues) for event in list(queue.queue))
+        return sum(event.request.scope.get(VISITOR) == visitor for event in waiting)
+
+    quota = HourlyQuota(settings.quotas)
+    app = FastAPI(
+        openapi_url=None,
+        middleware=[
+            Middleware(ContentPolicy),
+            Middleware(HostCheck, hosts=(settings.host, *settings.hosts)),
+            *users,
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies)),
+            Middleware(BodyDeadline),
+            Middleware(Reception, uploads=uploads, quota=quota, waiting=waiting),
+        ],
+    )
+    files = resources.files("ctct.demo")
+    # As launch() does. Otherwise clients could name any file of the server in place of an upload.
+    page.has_launched = page.is_running = True
+    gr.mount_gradio_app(
+        app,
+        page,
+        "/",
+        root_path=settings.root_path or None,
+        theme=theme(),
+        css=(files / "page.css").read_text("utf-8"),
+        head=f"<script>{(files / 'templates' / 'page.js').read_text('utf-8')}</script>",
+        max_file_size=MAX_UPLOAD_MB * 2**20,
+        show_error=False,
+        ssr_mode=False,
+        footer_links=[],
+        enable_monitoring=False,
+        run_history=False,
+    )
+    return app
+
+
+@contextmanager
+def _running(app: FastAPI, listening: socket.socket) -> Iterator[None]:
+    """Serve ``app`` in a thread inside a context."""
+    config = uvicorn.Config(
+        app,
+        http=ImpatientProtocol,
+        ws="none",
+        proxy_headers=False,  # done after the user was checked, for whom it matters who connects
+        server_header=False,
+        log_level="critical",
+        access_log=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=[[listening]], daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 def _sweep(uploads: Uploads, stopped: threading.Event) -> None:
     while not stopped.wait(SWEEP_S):
         with suppress(OSError):  # a file may be deleted by someone else meanwhile
             uploads.sweep()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

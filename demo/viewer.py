@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
+from ctct.demo.modules import join_modules
 from ctct.inference.segmentation import Segmentation
-from ctct.labels import BACKGROUND, COLORS, LV, MYO, RV, STRUCTURES, VALUE
+from ctct.labels import VALUE
 from ctct.measurement.volumes import Measurements
-from ctct.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from ctct.report.html import render
-from ctct.report.montage import FULL, RED, heart_square
-from ctct.report.patient_page import draw_volume_curve
+from ctct.report.montage import FULL, heart_square
 
-#: The labels inside each outline. That of the myocardium is the epicardium; its inner edge is the
-#: outline of the LV.
-OUTLINES = {RV: (RV,), MYO: (MYO, LV), LV: (LV,)}
-#: Duration of a cardiac cycle on the page, in seconds.
-CYCLE_S = 1.0
 #: Room around the heart, as a share of its larger side.
 MARGIN = 0.5
 #: Largest number of pixels, over all slices, sent to a browser; of larger scans, every second or
@@ -40,9 +36,10 @@ def viewer_iframe(
     segmentation: Segmentation,
     measurements: Measurements,
     layers: Mapping[str, Array] | None = None,
+    edit: Mapping[str, Any] | None = None,
 ) -> Markup:
     """The viewer as an ``iframe`` that can neither see the page around it nor load anything."""
-    page = viewer_page(segmentation, measurements, layers)
+    page = viewer_page(segmentation, measurements, layers, edit)
     return render("iframe.html", "ctct.demo", page=page)
 
 
@@ -50,51 +47,43 @@ def viewer_page(
     segmentation: Segmentation,
     measurements: Measurements,
     layers: Mapping[str, Array] | None = None,
+    edit: Mapping[str, Any] | None = None,
 ) -> Markup:
-    """The page as HTML: pictures, volume curve and the script that draws them.
+    """The page as HTML: pictures, labels, volumes and the script that draws them.
 
     Args:
         segmentation: image and labels.
         measurements: of these labels.
         layers: up to four label maps (T, Z, H, W) by name; the first is that of ``segmentation``.
+        edit: what :func:`ctct.demo.editing.edit_data` gives, so that the labels can be edited; not
+            offered for scans of which not every pixel is sent.
     """
     study = segmentation.study
     names, maps = zip(*(layers or {"Labels": segmentation.labels}).items(), strict=True)
-    slices = encode_slices(segmentation, maps[1:])
+    slices = encode_slices(segmentation, maps)
     data = {
         "frames": study.frames,
         "slices": study.slices,
         "size": slices.size,
         "aspect": slices.aspect,
         "pngs": [base64.b64encode(png).decode() for png in slices.pngs],
+        "labels": base64.b64encode(slices.labels).decode(),
         "ed": measurements.ed,
         "es": measurements.es,
-        "slice": middle_slice(segmentation),
-        "frames_per_second": study.frames / CYCLE_S,
+        "volumesMl": [
+            {VALUE[s]: ml if math.isfinite(ml) else None for s, ml in frame.volume_ml.items()}
+            for frame in measurements.frames
+        ],
         "layers": names,
         "disagreement": bool(np.isfinite(segmentation.disagreement).any()),
-        "red": RED,
         "opaque_from": FULL,
-        "colors": [(0, 0, 0), *(COLORS[s] for s in STRUCTURES)],
-        "outlines": [
-            {"color": VALUE[s], "labels": [VALUE[part] for part in OUTLINES[s]]} for s in STRUCTURES
-        ],
-        "legend": [{"name": s, "color": COLORS[s]} for s in STRUCTURES],
-        "curve": {
-            "left": LEFT,
-            "width": WIDTH - LEFT - RIGHT,
-            "top": TOP,
-            "bottom": HEIGHT - BOTTOM,
-        },
+        "edit": None,
+        "too_large": edit is not None and slices.step > 1,
     }
-    curve = draw_volume_curve(measurements) if len(measurements.frames) > 2 else ""
-    return render("viewer.html", "ctct.demo", data=data, curve=curve)
-
-
-def middle_slice(segmentation: Segmentation) -> int:
-    """The slice in the middle of the heart, or of the stack where nothing is labelled."""
-    labelled = np.flatnonzero((segmentation.labels != VALUE[BACKGROUND]).any(axis=(0, 2, 3)))
-    return int(labelled[len(labelled) // 2]) if labelled.size else segmentation.study.slices // 2
+    if edit is not None and slices.step == 1:
+        data["edit"] = {**edit, "file": {**edit["file"], "box": slices.box}}
+    script = Markup(join_modules("viewer_page"))
+    return render("viewer.html", "ctct.demo", data=data, script=script)
 
 
 @dataclass(frozen=True)
@@ -102,44 +91,53 @@ class EncodedSlices:
     """The slices of a scan, cropped to the heart.
 
     Attributes:
-        pngs: T·Z pictures, frame after frame, with gray values, labels and disagreement as red,
-            green and blue.
+        pngs: T·Z pictures, frame after frame, with gray values as red and disagreement as blue.
+        labels: the label maps, packed into one by :func:`pack_labels` and compressed with gzip: a
+            browser may change colors, but not these.
         size: rows and columns of each.
         aspect: height of a pixel over its width.
+        box: rows and columns of the scan that are shown, each (first, end).
+        step: every so manyth row and column is there.
     """
 
     pngs: tuple[bytes, ...]
+    labels: bytes
     size: tuple[int, int]
     aspect: float
+    box: dict[str, tuple[int, int]]
+    step: int
 
 
 def encode_slices(
-    segmentation: Segmentation, others: Sequence[Array] = (), max_pixels: int = MAX_PIXELS
+    segmentation: Segmentation, maps: Sequence[Array] = (), max_pixels: int | None = None
 ) -> EncodedSlices:
     """Encode all slices of a segmentation.
 
     Args:
         segmentation: image and labels.
-        others: up to three other label maps (T, Z, H, W) of the image.
-        max_pixels: of all slices together; larger scans are subsampled.
+        maps: up to four label maps (T, Z, H, W) of the image; those of ``segmentation`` where left
+            out.
+        max_pixels: of all slices together, :data:`MAX_PIXELS` where left out; larger scans are
+            subsampled.
     """
     study = segmentation.study
     rows, columns = find_heart(segmentation)
+    gray = scale_intensities(study.voxels[..., rows, columns])
+    step = math.ceil(math.sqrt(gray.size / (max_pixels or MAX_PIXELS)))
+    shown = (..., rows, columns)
+    labels = pack_labels([a[shown] for a in maps or (segmentation.labels,)])
     channels = np.stack(
-        [
-            scale_intensities(study.voxels[..., rows, columns]),
-            pack_labels([a[..., rows, columns] for a in (segmentation.labels, *others)]),
-            scale_disagreement(segmentation.disagreement[..., rows, columns]),
-        ],
-        axis=-1,
-    )  # (T, Z, H, W, 3)
-    step = math.ceil(math.sqrt(channels[..., 0].size / max_pixels))
-    channels = channels[:, :, ::step, ::step]
+        [gray, np.zeros_like(gray), scale_disagreement(segmentation.disagreement[shown])], axis=-1
+    )[:, :, ::step, ::step]  # (T, Z, H, W, 3)
     row_mm, column_mm = study.spacing_mm
+    height, width = study.voxels.shape[2:]
     return EncodedSlices(
         tuple(encode_png(image) for frame in channels for image in frame),
+        gzip.compress(labels[..., ::step, ::step].tobytes(), 6, mtime=0),
         (channels.shape[2], channels.shape[3]),
         row_mm / column_mm,
+        {"rows": rows.indices(height)[:2], "columns": columns.indices(width)[:2]},
+        step,
     )
 
 

@@ -67,7 +67,7 @@ class Artifact:
 
     Attributes:
         format: its format.
-        path: file, or folder of a Triton model.
+        path: file, or folder of a Triton model or MONAI bundle.
         attempts: the precisions that were tried; the model has the last one.
     """
 
@@ -196,6 +196,8 @@ def _publish(path: Path, folder: Path, name: str) -> Path:
             target.parent.mkdir(exist_ok=True)
             model.replace(target)
             return target.parent
+        if path.is_dir():  # results in the folder of a bundle are left alone
+            return Path(shutil.copytree(path, folder / path.name, dirs_exist_ok=True))
         return path.replace(folder / path.name)
     except OSError as error:
         raise OutputError(f"{folder / path.name}: cannot be written ({error.strerror})") from error

@@ -176,12 +176,28 @@ def _load_triton(path: Path) -> Loaded:
     return _load_onnx(path.with_name(f"{STEM}.onnx"))
 
 
+def _write_monai_bundle(job: ExportJob) -> Path:
+    from ctct.exporters.monai_bundle import write_monai_bundle
+
+    bundle = job.folder / "monai-bundle"
+    license_file = job.pair.model_file.path.with_name("LICENSE")
+    write_monai_bundle(bundle, _write_onnx(job), job.pair.metadata, license_file)
+    return bundle
+
+
+def _load_monai_bundle(path: Path) -> Loaded:
+    from ctct.exporters.monai_bundle import MODEL
+
+    return _load_onnx(path / MODEL)
+
+
 #: By name, see :data:`ctct.exporters.request.FORMAT_NAMES`.
 FORMATS = {
     "onnx": Format(_write_onnx, _load_onnx, heart_crop=True),
     "openvino": Format(_write_openvino, _load_openvino, half="bf16", heart_crop=True),
     "engine": Format(_write_engine, _load_engine),
     "triton": Format(_write_triton, _load_triton),
+    "monai-bundle": Format(_write_monai_bundle, _load_monai_bundle),
 }
 
 

@@ -21,6 +21,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from ctct.errors import RuntimeUnavailableError
 from ctct.exporters.studies import SliceBatch
+from ctct.installation import how_to_install
 from ctct.model_files.variant import MEMBERS
 from ctct.runtimes.base import INPUTS
 
@@ -157,7 +158,7 @@ def to_int8(
             import nncf
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"--precision int8 needs {error.name}; pip install 'ctct[export]'"
+            f"--precision int8 needs {error.name}; {how_to_install('export')}"
         ) from error
 
     ignored = [

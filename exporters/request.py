@@ -11,7 +11,7 @@ from ctct.errors import ConfigError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.variant import Variant
 
-FORMAT_NAMES = ("onnx", "openvino", "engine", "triton")
+FORMAT_NAMES = ("onnx", "openvino", "engine", "triton", "monai-bundle")
 PRECISIONS = get_args(ExportPrecision)
 
 
@@ -59,4 +59,9 @@ class ExportRequest:
             raise ConfigError(
                 "--format engine and triton have no output for probabilities; leave out "
                 "--probabilities"
+            )
+        if self.precision == "bf16" and "monai-bundle" in self.formats:
+            raise ConfigError(
+                "--format monai-bundle runs in ONNX Runtime, which has no bf16 on a CPU; take "
+                "--precision fp16"
             )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import ModelFile, find_model
 from ctct.model_files.sidecar import TENSORRT, EngineRecord, read_engine_record
@@ -167,7 +168,7 @@ def config_text(
         from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelParameter
     except ImportError as error:
         raise RuntimeUnavailableError(
-            "tritonclient: not installed; pip install 'ctct[export]'"
+            f"tritonclient: not installed; {how_to_install('export')}"
         ) from error
     if not all(1 <= batch <= max_batch for batch in preferred_batches) or queue_delay_us < 0:
         raise ConfigError(

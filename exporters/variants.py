@@ -33,7 +33,7 @@ def export_variant_once(
         ModelError: the model does not hold the pair's weights in float32.
         ParityError: no precision passes the gate.
         OutputError: the cache folder cannot be written.
-        ImportError: a package of the extra "export" is not installed.
+        ImportError: a package of the extra "train" is not installed.
     """
     flags = [flag for flag in ("tta", "probabilities") if getattr(variant, flag)]
     name = "-".join((*variant.members, *flags, precision))

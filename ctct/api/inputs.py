@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ctct.api.arguments import as_path
 from ctct.cases.read import read_study
 from ctct.errors import InputError
 from ctct.io.itk_files import study_from_sitk
@@ -66,24 +66,6 @@ def as_study(
         received = f"an empty {type(source).__name__}" if source == [] else type(source).__name__
         raise InputError(f"cannot segment {received}; {_EXPECTED}")
     return Study.from_array(_to_numpy(source), spacing_mm, name or "study")
-
-
-def as_path(value: object, what: str) -> Path:
-    """A path from an argument.
-
-    Args:
-        value: the argument.
-        what: what it is, for the error.
-
-    Raises:
-        InputError: it is no path, or an empty one, which would be the current folder.
-    """
-    if not isinstance(value, str | os.PathLike):
-        raise InputError(f"{what} is {value!r}; give a path")
-    text = os.fspath(value)
-    if not text or not isinstance(text, str) or "\0" in text:
-        raise InputError(f"{what} is {text!r}; give a path")
-    return Path(text)
 
 
 def _refuse_spacing(spacing_mm: Sequence[float] | None, what: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from ctct.api.inputs import as_path, as_study
+from ctct.api.arguments import as_path
+from ctct.api.inputs import as_study
 from ctct.api.messages import naming_arguments
 from ctct.api.result import Result
 from ctct.choices import Device, Precision, RuntimeName
@@ -42,6 +43,11 @@ class Model:
     def spec(self) -> ModelSpec:
         """How the model was loaded; small and picklable. ``spec.load()`` loads it again."""
         return self._segmenter.spec
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What runs the networks; shared with this model, which closes it."""
+        return self._segmenter
 
     @property
     def runtime(self) -> str:
@@ -82,7 +88,8 @@ class Model:
             series: SeriesInstanceUID to take from a DICOM folder or zip.
             ed: number of the end-diastolic frame, from 0; found from the LV volume where left out.
             es: number of the end-systolic frame, likewise.
-            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
+            clean_up: keep only what belongs to the heart, without RV above its base, and fill the
+                ring of myocardium.
 
         Raises:
             InputError: the scan cannot be read or segmented; the message names the remedy.
@@ -114,7 +121,8 @@ class Model:
 
         Args:
             scans: paths, images or studies, as :meth:`segment` takes them.
-            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
+            clean_up: keep only what belongs to the heart, without RV above its base, and fill the
+                ring of myocardium.
             errors: "raise" stops at a scan that fails; "return" yields its error in its place.
 
         Yields:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import escape
 
-from ctct.api.inputs import as_path
+from ctct.api.arguments import as_path
 from ctct.choices import LabelOrder
 from ctct.errors import InputError
 from ctct.io.files import ENDINGS
@@ -94,7 +94,10 @@ class Result:
 
     @property
     def quality(self) -> Judgement:
-        """``verdict`` ("ok", "review" or "reject"), ``score`` and ``flags``, the reasons."""
+        """``verdict`` ("ok", "review" or "reject"), ``score`` and ``flags``, the reasons.
+
+        And ``predicted_dice``: structure to the Dice that it probably has.
+        """
         return self._case.judgement
 
     def save(self, path: str | Path, label_order: LabelOrder = "acdc") -> Path:

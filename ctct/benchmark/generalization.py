@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 BAD_DICE = 0.75
 #: Patients of each set whose scans are changed.
 CHANGED_PATIENTS = 3
+#: Indices whose deviation is measured, in percent and in points.
+VOLUMES = tuple(f"{v}{index} (mL)" for v in (LV, RV) for index in ("EDV", "ESV"))
+FRACTIONS = tuple(f"{v}EF (%)" for v in (LV, RV))
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class Deviation:
     Attributes:
         patient: name of the patient.
         change: a key of :data:`~ctct.synthetic.changes.CHANGES`.
-        percent: change of each volume (LVEDV, …), as a share of that of the unchanged scan.
+        percent: change of each volume (LVEDV, …) and of the LV mass, as a share of that of the
+            unchanged scan.
         points: change of each EF, in percentage points.
     """
 
@@ -99,6 +103,7 @@ def generalization(
     folders: Sequence[Path],
     reference_order: str = "acdc",
     robustness: bool = False,
+    changed_patients: int = CHANGED_PATIENTS,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> tuple[list[SetResult], dict[Path, str]]:
     """Segment and score every scan with a reference in each of ``folders``.
@@ -108,6 +113,7 @@ def generalization(
         folders: each a set of scans and references, as for ``ctct predict`` and ``ctct evaluate``.
         reference_order: numbering of the references, a key of ``ctct.labels.ORDERS``.
         robustness: whether to measure :attr:`SetResult.deviations`.
+        changed_patients: of how many patients of each set.
         on_stage: told what is being done.
 
     Returns:
@@ -124,7 +130,15 @@ def generalization(
     for folder, name in name_sets(folders).items():
         on_stage(name)
         try:
-            results.append(measure_set(segmenter, folder, name, reference_order, robustness))
+            results.append(
+                measure_set(
+                    segmenter,
+                    folder,
+                    name,
+                    reference_order,
+                    changed_patients if robustness else 0,
+                )
+            )
         except InputError as error:
             unusable[folder] = str(error)
     if not results:
@@ -148,7 +162,7 @@ def measure_set(
     folder: Path,
     name: str,
     reference_order: str = "acdc",
-    robustness: bool = False,
+    changed_patients: int = 0,
 ) -> SetResult:
     """Segment and score every scan of one set; see :func:`generalization`.
 
@@ -195,7 +209,9 @@ def measure_set(
         failed=failed
         | evaluation.failed
         | {case: "there is no such scan" for case in evaluation.unpredicted if case not in failed},
-        deviations=tuple(measure_deviations(segmenter, cases, evaluation)) if robustness else (),
+        deviations=tuple(measure_deviations(segmenter, cases, evaluation, changed_patients))
+        if changed_patients
+        else (),
     )
 
 
@@ -278,12 +294,10 @@ def _labelled_ml(score: VolumeScore, frames: Sequence[FrameVolumes]) -> dict[str
 def compare_indices(
     patient: str, change: str, before: Mapping[str, float], after: Mapping[str, float]
 ) -> Deviation:
-    """How the volumes and EF of both ventricles differ; NaN where one is not known."""
-    percent, points = {}, {}
-    for ventricle in (LV, RV):
-        for column in (f"{ventricle}EDV (mL)", f"{ventricle}ESV (mL)"):
-            known = before[column] or math.nan  # of an empty ventricle, there is no share
-            percent[column] = 100 * (after[column] - known) / known
-        column = f"{ventricle}EF (%)"
-        points[column] = after[column] - before[column]
+    """How the volumes, mass and EF of both ventricles differ; NaN where one is not known."""
+    percent = {}
+    for column in (*VOLUMES, "LVM (g)"):
+        known = before[column] or math.nan  # of an empty ventricle, there is no share
+        percent[column] = 100 * (after[column] - known) / known
+    points = {column: after[column] - before[column] for column in FRACTIONS}
     return Deviation(patient, change, percent, points)

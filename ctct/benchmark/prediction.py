@@ -32,6 +32,7 @@ from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
 from ctct.evaluation.overlap import dice_by_structure
 from ctct.inference.crop import centered_crop
 from ctct.inference.segmenter import Segmenter
+from ctct.installation import how_to_install
 from ctct.io.files import ENDINGS, case_name
 from ctct.io.label_maps import read_labels
 from ctct.io.nifti import encode_study
@@ -244,7 +245,7 @@ class ReferenceProcedure:
             from ctct.models.checkpoint import load_checkpoint as load_pair
         except ImportError as error:
             raise RuntimeUnavailableError(
-                f"the reference procedure needs {error.name}; pip install 'ctct[export]' scipy"
+                f"the reference procedure needs {error.name}; {how_to_install('export')} scipy"
             ) from error
         self._torch, self._zoom = torch, ndimage.zoom
         cuda = device != "cpu" and torch.cuda.is_available()

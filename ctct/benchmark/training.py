@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from ctct.benchmark.timing import Timing, time_in_turns
 from ctct.datasets.collection import Volume
 from ctct.errors import RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.models.networks import build_graph
 from ctct.training.config import PRESETS, TrainingConfig
 from ctct.training.data.batch import draw_batch
@@ -167,7 +168,9 @@ class _Slices(Dataset[tuple[Tensor, Tensor]]):
         try:
             from scipy import ndimage
         except ImportError as error:
-            raise RuntimeUnavailableError("the reference needs SciPy; pip install scipy") from error
+            raise RuntimeUnavailableError(
+                f"the reference needs SciPy; {how_to_install('evaluate')}"
+            ) from error
         self.ndimage, self.size = ndimage, size
         self.slices: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]] = []
         for volume in volumes:

@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctct.cases.index_row import IndexRow
 from ctct.io.dicom.series import Series
 from ctct.io.files import ITK_ENDINGS
 from ctct.io.itk_files import find_files
 from ctct.io.patient_info import parse_name
+from ctct.io.remote import is_url
 
 #: Longest name of a case in bytes: file systems allow 255, and ``_seg.nii.gz`` takes 11.
 MAX_NAME_BYTES = 244
@@ -28,6 +30,9 @@ class Case:
             That in ``name`` where left out.
         number: number of the frame in the name of its file; None for any other scan.
         phase: "ED" or "ES" where the name of the file says so.
+        row: what an index tells of the scan, whose headers are not read before they are needed;
+            see :func:`ctct.cases.survey.load_case`.
+        origin: of a copy of a scan in object storage, what was listed there.
     """
 
     path: Path
@@ -37,6 +42,8 @@ class Case:
     patient: str = ""
     number: int | None = None
     phase: str = ""
+    row: IndexRow | None = None
+    origin: IndexRow | None = None
 
     def __post_init__(self) -> None:
         if self.patient:
@@ -49,13 +56,26 @@ class Case:
             object.__setattr__(self, "phase", parts.phase)
 
     @property
+    def is_frame(self) -> bool:
+        """Whether the name of the file says that it holds one frame of a cycle."""
+        return self.number is not None or bool(self.phase)
+
+    @property
     def unreadable(self) -> tuple[str, ...]:
         """Files of the scan that are missing or cannot be read."""
         return self.series.unreadable if self.series else ()
 
     @property
+    def where(self) -> str:
+        """The path, or the URL in object storage."""
+        row = self.row or self.origin
+        return row.path if row and is_url(row.path) else str(self.path)
+
+    @property
     def identity(self) -> str:
         """Distinguishes the case from all others on this machine; holds no UID in plain text."""
+        if row := self.row or self.origin:
+            return row.place
         within = f"#{self.series.digest}" if self.series else ""
         within += f"#{self.slices[0].name}" if self.slices else ""
         return os.path.abspath(self.path) + within

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar, get_args
 from unicodedata import category, normalize
 
+from ctct.cases.bids import bids_name
 from ctct.cases.case import MAX_NAME_BYTES, Case
 from ctct.choices import NameFrom
 from ctct.errors import ConfigError, InputError
@@ -43,14 +44,19 @@ def name_case(case: Case, label: Path, inputs: Sequence[Path], name_from: NameFr
         raise ConfigError(f"--name-from {name_from}: choose one of {', '.join(get_args(NameFrom))}")
     if name_from in ("study", "patient"):
         return replace(case, name=make_valid(_name_in_header(case, name_from)))
-    raw = name_below(label, inputs if name_from == "path" else ())
+    bids = None if case.series else bids_name(label)
+    if bids:  # its name is unique in the data set, and holds subject and session
+        raw = case_name(label)
+        case = replace(case, patient=bids.patient)
+    else:
+        raw = name_below(label, inputs if name_from == "path" else ())
     parts = parse_name(raw)
     if case.series or not parts.is_frame or not parts.patient:
         return replace(case, name=make_valid(raw))
     return replace(
         case,
         name=make_valid(raw),
-        patient=make_valid(parts.patient),
+        patient=case.patient if bids else make_valid(parts.patient),
         number=parts.number,
         phase=parts.phase,
     )

@@ -6,20 +6,24 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
+from ctct.cases.bids import DESCRIPTION, OTHER_FOLDERS, is_of_another_kind
 from ctct.cases.case import Case
 from ctct.cases.case_names import check_unique, name_case
 from ctct.cases.frames import join_frames
+from ctct.cases.inputs_without_scan import InputsWithoutScan
 from ctct.cases.nifti_slices import find_stacks
-from ctct.cases.other_formats import explain_formats
+from ctct.cases.other_formats import explain_formats, explain_no_images, explain_other_kinds
 from ctct.cases.read_apart import DEADLINE_S, read_apart, read_headers_apart
 from ctct.choices import NameFrom
 from ctct.errors import InputError, RuntimeUnavailableError
-from ctct.io.dicom.directory import find_missing
+from ctct.installation import how_to_install
+from ctct.io.dicom.directory import find_missing, find_without_images
 from ctct.io.dicom.files import DicomFile, is_dicom, is_zip, list_zip
 from ctct.io.dicom.grouping import find_series
 from ctct.io.dicom.series import Series, study_key
@@ -34,9 +38,10 @@ _NO_CINE = (
 )
 _MAX_SHOWN = 5  # kinds of files that are no scans, in a message
 #: Stems that end in one of these words, or hold "gt", are label maps: skipped in a folder, and read
-#: when named.
+#: when named. A sequence of them ends in ".seq" too.
 _LABEL_MAP = re.compile(
-    r"[_\-.](?:gt(?=[_\-.])|(?:gt|seg|segmentation|labels?|labelmap|mask)$)", re.IGNORECASE
+    r"[_\-.](?:gt(?=[_\-.])|(?:gt|d?seg|segmentation|labels?|labelmap|mask)(?:\.seq)?$)",
+    re.IGNORECASE,
 )
 
 
@@ -60,6 +65,15 @@ class ScanList:
     rejections: list[str]
     other_formats: list[str]
 
+    @property
+    def places(self) -> Iterator[Path]:
+        """The files of all of them; the folders and zips of the series."""
+        yield from self.files
+        yield from chain(*self.stacks)
+        yield from self.label_maps
+        for series in self.series:
+            yield from {image.file.path for image in series.images}
+
 
 def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> ScanList:
     """All scans in ``inputs``, and why a DICOM series would not be segmented.
@@ -77,31 +91,58 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
     """
     named: list[Path] = []
     in_folders: list[Path] = []
+    for item in map(without_dicomdir, map(Path, inputs)):
+        if item.is_dir():
+            in_folders += walk(item)
+        else:
+            named.append(item)
+    return sort_files(named, in_folders, deadline_s)
+
+
+def is_label_map(path: Path) -> bool:
+    """Whether the name of a file is that of a label map."""
+    return bool(_LABEL_MAP.search(case_name(path)))
+
+
+def sort_files(
+    given: Sequence[Path], found: Sequence[Path], deadline_s: float = DEADLINE_S
+) -> ScanList:
+    """The scans in files; see :func:`list_scans`.
+
+    Args:
+        given: files that the user named.
+        found: files in folders.
+        deadline_s: seconds that the headers of a DICOM file or zip may take.
+    """
+    named: list[Path] = []
+    in_folders: list[Path] = []
     label_maps: list[Path] = []
     dicom: list[DicomFile] = []
     others: list[DicomFile] = []
     unknown: list[Path] = []
-    for item in map(Path, inputs):
-        item = _without_dicomdir(item)
-        if item.is_dir():
-            for path in _walk(item):
-                if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
-                    dicom_files, other_files = _dicom_files(path, deadline_s)
-                    dicom += dicom_files
-                    others += other_files
-                    if is_zip(path) and not dicom_files and not other_files:
-                        named.append(path)  # reading it tells why it cannot be used
-                    elif not dicom_files:
-                        unknown.append(path)
-                elif _LABEL_MAP.search(case_name(path)):
-                    label_maps.append(path)
-                else:
-                    in_folders.append(path)
-        elif not item.exists() and not item.is_symlink():
+    other_kinds: list[Path] = []
+    for path in found:
+        if not path.name.lower().endswith(ENDINGS + ITK_ENDINGS):
+            dicom_files, other_files = _dicom_files(path, deadline_s)
+            dicom += dicom_files
+            others += other_files
+            if is_zip(path) and not dicom_files and not other_files:
+                named.append(path)  # reading it tells why it cannot be used
+            elif not dicom_files:
+                unknown.append(path)
+        elif is_label_map(path):
+            label_maps.append(path)
+        elif is_of_another_kind(path):
+            other_kinds.append(path)
+        else:
+            in_folders.append(path)
+    for item in given:
+        if not item.exists() and not item.is_symlink():
             raise InputError(f"{item}: no such file or folder")
-        elif (found := _dicom_files(item, deadline_s))[0]:
-            dicom += found[0]
-            others += found[1]
+        dicom_files, other_files = _dicom_files(item, deadline_s)
+        dicom += dicom_files
+        if dicom_files:
+            others += other_files
         else:  # of any kind: reading it tells whether it is a scan
             named.append(item)
     unique_dicom = {(Path(os.path.abspath(file.path)), file.member): file for file in dicom}
@@ -122,8 +163,10 @@ def list_scans(inputs: Sequence[str | Path], deadline_s: float = DEADLINE_S) -> 
     files = _unique([*named, *(path for path in in_folders if path not in slices)])
     readable = _readable(files, has_others=bool(stacks or series))
     formats = explain_formats(unknown, pictures=not (readable or stacks or series))
-    if dicom and not series:
-        formats.append(_explain_no_images(dicom))
+    if other_kinds:
+        formats.append(explain_other_kinds(other_kinds))
+    if empty := find_without_images(dicom, series):
+        formats.append(explain_no_images(empty))
     return ScanList(readable, stacks, label_maps, series, explain_rejections(series), formats)
 
 
@@ -159,29 +202,63 @@ def discover(
         RuntimeUnavailableError: the package that reads the only scans is not installed.
     """
     scans = list_scans(inputs, deadline_s)
-    cines = [s for s, why in zip(scans.series, scans.rejections, strict=True) if not why]
-    rivals = [
-        s for s, why in zip(scans.series, scans.rejections, strict=True) if why.startswith(RIVAL)
-    ]
-    if uids:
-        requested = [series for uid in uids for series in _series_with(uid, scans.series)]
-        cines, rivals = list({series.digest: series for series in requested}.values()), []
-    cines = [_name_unused(cine, rivals, scans.series) for cine in cines]
-    where = ", ".join(map(str, inputs))
-    if not scans.files and not scans.stacks:
-        if not scans.series:
-            expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
-            found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
-            if scans.label_maps:
-                count, first = len(scans.label_maps), scans.label_maps[0]
-                found = f"{count} label maps such as {first}, which are read when named; {found}"
-            raise InputError(f"{where}: no scan found; {found}")
-        if not cines:
-            raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    cines = choose_cines(scans, uids)
+    if missing := set(uids) - {uid for series in scans.series for uid in series.uids}:
+        raise unknown_series(min(missing))
+    check_found(inputs, scans, cines)
     for kind in scans.other_formats:
         log.warning("%s; skipped", kind)
     if not uids:
-        _warn_of_studies_without_cine(scans.series, cines)
+        warn_of_studies_without_cine(scans.series, cines)
+    without_scan = InputsWithoutScan(list(map(Path, inputs)))
+    without_scan.see(scans.places)
+    without_scan.warn()
+    roots = find_roots(inputs)
+    named = check_unique(name_scans(scans, cines, roots, name_from), roots, name_from)
+    _warn_of_links(named)
+    return join_frames(named), scans.label_maps
+
+
+def choose_cines(scans: ScanList, uids: Sequence[str] = ()) -> list[Series]:
+    """The series to segment: the short-axis cine of each study, or those with one of some UIDs."""
+    if uids:
+        requested = [series for uid in uids for series in _series_with(uid, scans.series)]
+        cines, rivals = list({series.digest: series for series in requested}.values()), []
+    else:
+        reasons = list(zip(scans.series, scans.rejections, strict=True))
+        cines = [series for series, why in reasons if not why]
+        rivals = [series for series, why in reasons if why.startswith(RIVAL)]
+    return [_name_unused(cine, rivals, scans.series) for cine in cines]
+
+
+def check_found(inputs: Sequence[str | Path], scans: ScanList, cines: Sequence[Series]) -> None:
+    """Check that there is a scan.
+
+    Raises:
+        InputError: there is none; says what is there.
+    """
+    if scans.files or scans.stacks or cines:
+        return
+    where = ", ".join(map(str, inputs))
+    if scans.series:
+        raise InputError(f"{where}: {_NO_CINE % len(scans.series)}")
+    expected = f"expected files ending in {', '.join(ENDINGS + ITK_ENDINGS)}, or DICOM"
+    found = " | ".join(scans.other_formats[:_MAX_SHOWN]) or expected
+    if scans.label_maps:
+        count, first = len(scans.label_maps), scans.label_maps[0]
+        found = f"{count} label maps such as {first}, which are read when named; {found}"
+    raise InputError(f"{where}: no scan found; {found}")
+
+
+def find_roots(inputs: Sequence[str | Path]) -> list[Path]:
+    """The files and folders that cases are named below, absolute."""
+    return [Path(os.path.abspath(without_dicomdir(Path(path)))) for path in inputs]
+
+
+def name_scans(
+    scans: ScanList, cines: Sequence[Series], roots: Sequence[Path], name_from: NameFrom
+) -> list[Case]:
+    """The cases of scans, sorted, with their names."""
     # Each case with the path that it is named after.
     cases = [(path, Case(path, "")) for path in scans.files]
     cases += [
@@ -191,11 +268,7 @@ def discover(
     cases += [(_series_label(cine, cines), Case(cine.path, "", cine)) for cine in cines]
     cases = [(Path(os.path.abspath(label)), case) for label, case in cases]
     cases.sort(key=lambda item: (item[0], item[1].identity))
-    roots = [Path(os.path.abspath(path)) for path in map(_without_dicomdir, map(Path, inputs))]
-    named = [name_case(case, label, roots, name_from) for label, case in cases]
-    named = check_unique(named, roots, name_from)
-    _warn_of_links(named)
-    return join_frames(named), scans.label_maps
+    return [name_case(case, label, roots, name_from) for label, case in cases]
 
 
 def _warn_of_links(cases: Sequence[Case]) -> None:
@@ -210,9 +283,14 @@ def _warn_of_links(cases: Sequence[Case]) -> None:
             log.warning("%s and %s are one file, which is in the results twice", first, case.path)
 
 
-def _without_dicomdir(path: Path) -> Path:
+def without_dicomdir(path: Path) -> Path:
     """The folder that a DICOMDIR stands for, or the path itself."""
     return path.parent if path.name.upper() == "DICOMDIR" and path.is_file() else path
+
+
+def unknown_series(uid: str) -> InputError:
+    """The error of a UID that no series has."""
+    return InputError(f"--series {uid}: not there; ctct info PATH lists the series")
 
 
 def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
@@ -221,8 +299,6 @@ def _series_with(uid: str, all_series: Sequence[Series]) -> list[Series]:
     for series in sorted(all_series, key=lambda series: (len(series.images), series.rank)):
         if uid in series.uids:
             best[series.first.study, series.first.acquisition.patient] = series
-    if not best:
-        raise InputError(f"--series {uid}: not there; ctct info PATH lists the series")
     return list(best.values())
 
 
@@ -240,7 +316,8 @@ def _name_unused(cine: Series, rivals: Sequence[Series], all_series: Sequence[Se
     return replace(cine, notes=(*cine.notes, note))
 
 
-def _warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[Series]) -> None:
+def warn_of_studies_without_cine(all_series: Sequence[Series], cines: Sequence[Series]) -> None:
+    """Say of each study in which none of the series is a short-axis cine."""
     studies: dict[object, list[Series]] = defaultdict(list)
     for series in all_series:
         studies[study_key(series.first)].append(series)
@@ -278,7 +355,7 @@ def _readable(files: list[Path], has_others: bool) -> list[Path]:
     unreadable = [path for path in files if path.name.lower().endswith(ITK_ENDINGS)]
     if not unreadable or find_spec("SimpleITK"):
         return files
-    reason = f"{unreadable[0]}: reading it needs SimpleITK; pip install 'ctct[itk]'"
+    reason = f"{unreadable[0]}: reading it needs SimpleITK; {how_to_install('itk')}"
     if len(unreadable) == len(files) and not has_others:
         raise RuntimeUnavailableError(reason)
     log.warning("%s; such files skipped: %d", reason, len(unreadable))
@@ -301,23 +378,22 @@ def _dicom_files(path: Path, deadline_s: float) -> tuple[list[DicomFile], list[D
     return (file, []) if is_dicom(path) else ([], [] if path.name.upper() == "DICOMDIR" else file)
 
 
-def _explain_no_images(dicom: Sequence[DicomFile]) -> str:
-    """Why there is no series in ``dicom``, and what to do."""
-    where = f"{dicom[0].path}{f' and {len(dicom) - 1} more' if len(dicom) > 1 else ''}"
-    if all(file.path.name.upper() == "DICOMDIR" for file in dicom):
-        return f"{where}: a list of DICOM files, without the files; copy the whole disc or folder"
-    return f"{where}: DICOM without an image that can be read; export the images again"
+def walk(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in those below it, except hidden ones and links to folders."""
+    for files in walk_folders(folder):
+        yield from files
 
 
-def _walk(folder: Path) -> Iterable[Path]:
+def walk_folders(folder: Path, level: int = logging.WARNING) -> Iterator[list[Path]]:
+    """The same, folder by folder; what is left out is logged at a level."""
+
     def warn(error: OSError) -> None:
-        log.warning("%s: cannot be read (%s); skipped", error.filename, error.strerror)
+        log.log(level, "%s: cannot be read (%s); skipped", error.filename, error.strerror)
 
     for parent, folders, files in os.walk(folder, onerror=warn):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        others = OTHER_FOLDERS if DESCRIPTION in files else set()  # of a BIDS data set
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in others)
         for name in folders:
             if (link := Path(parent) / name).is_symlink():
-                log.warning("%s: a link to a folder, which is not followed; name it instead", link)
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(parent) / name
+                log.log(level, "%s: a link to a folder, not followed; name it instead", link)
+        yield [Path(parent) / name for name in sorted(files) if not name.startswith(".")]

@@ -24,10 +24,11 @@ def join_frames(cases: Sequence[Case]) -> list[Case]:
     """The cases, those with one ``patient`` that are the frames of one.
 
     Frames lie in one folder, and their names differ only in the number of the frame or in ED and
-    ES. A frame stays by itself, with its own name as that of the patient, where two files have
-    the same number, or where another patient has that name.
+    ES. Where each ventricle has frames of its own, as ``p_LVED`` and ``p_RVED``, those of one
+    ventricle are joined, as ``p_LV``. A frame stays by itself, with its own name as that of the
+    patient, where two files have the same number, or where another patient has that name.
     """
-    cases = _find_times(cases)
+    cases = _split_ventricles(_find_times(cases))
     groups = group_by(cases, lambda c: (c.path.parent, c.patient, _is_frame(c) or c.name))
     taken = Counter(members[0].patient.casefold() for members in groups)
     separate: dict[str, Case] = {}
@@ -81,8 +82,23 @@ def _find_times(cases: Sequence[Case]) -> list[Case]:
     return [frames.get(case.name, case) for case in cases]
 
 
+def _split_ventricles(cases: Sequence[Case]) -> list[Case]:
+    """The cases; where both ventricles of a patient have frames, each is like a patient."""
+    named = [case for case in cases if case.phase and parse_name(case.name).ventricle]
+    split: dict[str, Case] = {}
+    for members in group_by(named, lambda c: (c.path.parent, c.patient)):
+        ventricles = {case.name: parse_name(case.name).ventricle for case in members}
+        if len(set(ventricles.values())) > 1:
+            split |= {
+                case.name: replace(case, patient=f"{case.patient}_{ventricles[case.name]}")
+                for case in members
+            }
+    return [split.get(case.name, case) for case in cases]
+
+
 def _tell(cases: Sequence[Case]) -> None:
     patients = [m for m in group_by(cases, lambda case: case.patient) if len(m) > 1]
+    patients = [members for members in patients if all(map(_is_frame, members))]
     if patients:
         log.info(
             "joined as frames of one patient: %s%s",

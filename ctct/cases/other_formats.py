@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isal import igzip, isal_zlib
 
 from ctct.errors import InputError
-from ctct.io.dicom.files import is_zip, zip_members
+from ctct.io.dicom.files import DicomFile, is_zip, zip_members
 from ctct.io.files import GZIP_MAGIC, open_file
 
 _TO_NIFTI = "convert it: nib-convert FILE scan.nii.gz"
@@ -90,3 +90,17 @@ def _read_head(path: Path) -> tuple[bytes, bool]:
             return (igzip.open(raw) if is_packed else raw).read(348), is_packed
     except (OSError, EOFError, InputError, isal_zlib.IsalError):  # type: ignore[misc]
         return b"", False
+
+
+def explain_other_kinds(paths: Sequence[Path]) -> str:
+    """What files are whose BIDS names are not those of a short axis."""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}: no short axis by its BIDS name; give the file itself to segment it"
+
+
+def explain_no_images(dicom: Sequence[DicomFile]) -> str:
+    """Why there is no series in ``dicom``, and what to do."""
+    where = f"{dicom[0].path}{f' and {len(dicom) - 1} more' if len(dicom) > 1 else ''}"
+    if all(file.path.name.upper() == "DICOMDIR" for file in dicom):
+        return f"{where}: a list of DICOM files, without the files; copy the whole disc or folder"
+    return f"{where}: DICOM without an image that can be read; export the images again"

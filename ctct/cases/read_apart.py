@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ctct.child_process import ChildError, TimedOutError, call_apart
 from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.io.dicom.files import DicomFile
 from ctct.io.dicom.header import Image, read_headers
 from ctct.io.files import MAX_BYTES
@@ -77,7 +78,7 @@ def read_headers_apart(
         members = list(group)
         if find_spec("pydicom") is None:
             raise RuntimeUnavailableError(
-                f"{members[0].path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
+                f"{members[0].path}: reading DICOM needs pydicom; {how_to_install('dicom')}"
             )
         at_once = len(members) if archive else _AT_ONCE
         parts = [members[at : at + at_once] for at in range(0, len(members), at_once)]

@@ -209,6 +209,11 @@ def find_scans(root: Path, with_labels: bool = True) -> tuple[str, list[ScanFile
             "label maps of ctct predict are not trained on: %d, as %s", len(results), results[0]
         )
     pairs = pair_labels(root, [p for p in files if p not in results], with_labels)
+    if not pairs and results:
+        raise InputError(
+            f"{root}: results of ctct predict without a corrected label map; put corrected ones "
+            f"into {root / 'edited'}, called as the automatic ones"
+        )
     if not pairs:
         raise InputError(
             f"{root}: no scan to train on; expected the layout of ACDC "

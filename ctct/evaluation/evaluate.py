@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,9 +38,6 @@ _MAX_DICE_AS_IS, _MIN_DICE_EXCHANGED = 0.1, 0.5
 
 #: What :attr:`VolumeScore.empty` says of a structure that the reference lacks.
 _LACKING = ("reference", "both", NOT_LABELLED)
-
-#: A ventricle that was contoured in a stack of its own, as in ``p_LVED``.
-_VENTRICLE = re.compile(r"(?<=[_\-. ])[LR]V(?=E[DS]$)", re.IGNORECASE)
 
 
 class IndexPair(NamedTuple):
@@ -134,7 +130,9 @@ def evaluate_folder(
             failed[case] = str(error)
         on_case(done, len(cases))
     if not scores:
-        raise InputError("; ".join(failed.values()))
+        first, *others = failed.values()
+        more = f"; {len(others)} more cannot be compared" if others else ""
+        raise InputError(first + more)
     scores, indices = _measure(_leave_out_unlabelled(scores))
     return Evaluation(
         unit="voxels" if options.voxel_units else "mm",
@@ -197,7 +195,7 @@ def _score_case(
         raise InputError(
             f"{reference_path}: holds no label at all; there is nothing to compare with"
         )
-    parts, info = _parse_case(case), read_patient_info(reference_path.parent)
+    parts, info = parse_case(case), read_patient_info(reference_path.parent)
     volumes = [
         frame_volumes(labels, reference_study.voxel_ml) for labels in (prediction, reference)
     ]
@@ -227,9 +225,9 @@ def _score_case(
     return scores
 
 
-def _parse_case(case: str) -> NameParts:
+def parse_case(case: str) -> NameParts:
     """Patient, frame and phase by the name of a case; the patient is the case without a frame."""
-    parts = parse_name(_VENTRICLE.sub("", case))
+    parts = parse_name(case)
     return parts if parts.patient and parts.is_frame else NameParts(case)
 
 
@@ -325,7 +323,7 @@ def find_ed_es(scores: Sequence[VolumeScore]) -> tuple[list[VolumeScore], list[V
     ed, es = ([score for score in scores if score.phase == phase] for phase in ("ED", "ES"))
     with_lv = sorted(
         (score for score in scores if score.reference_ml[LV] > 0),
-        key=lambda score: (_parse_case(score.case).number or 0, score.case, score.frame),
+        key=lambda score: (parse_case(score.case).number or 0, score.case, score.frame),
     )
     if len(with_lv) > 1:
         phases = find_phases([score.reference_ml[LV] for score in with_lv])

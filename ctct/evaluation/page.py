@@ -1,4 +1,4 @@
-"""``evaluation.html``: averages, agreement of volumes with Bland-Altman plots, every frame."""
+"""``evaluation.html``: scores with box plots, agreement with Bland-Altman plots, every frame."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from importlib.metadata import version
 from markupsafe import Markup
 
 from ctct.evaluation.evaluate import Evaluation
-from ctct.evaluation.score import ASSD, HD95, METRICS
+from ctct.evaluation.matrices import score_matrices, slice_matrix
+from ctct.evaluation.score import ASSD, DICE, HD95, METRICS
 from ctct.evaluation.statistics import assess_agreement
-from ctct.evaluation.summary import Findings, Quantity, pair_indices
+from ctct.evaluation.summary import ALL, GROUPS, Findings, Quantity, pair_indices
 from ctct.labels import LV, STRUCTURES
+from ctct.measurement.regions import REGIONS
+from ctct.report.box_plot import draw_box_plot
 from ctct.report.chart import Axes, draw_chart, pad_range
 from ctct.report.html import render
 from ctct.report.svg import INK, SOFT, dot, label, line
@@ -36,6 +39,11 @@ def evaluation_html(findings: Findings) -> bytes:
         patients=len({score.patient for score in evaluation.scores}),
         version=version("ctct"),
         name_quantity=name_quantity,
+        name_metric=lambda metric: metric_name(metric, evaluation.unit),
+        matrices=score_matrices(findings),
+        regions=REGIONS,
+        slices=slice_matrix(findings),
+        box_plots=[plot for group in GROUPS if (plot := draw_dice(evaluation, group))],
         charts=[
             draw_bland_altman(evaluation, column)
             for column in (f"{LV}{index}" for index in ("EF (%)", "EDV (mL)", "ESV (mL)"))
@@ -49,6 +57,19 @@ def evaluation_html(findings: Findings) -> bytes:
         },
     )
     return page.encode()
+
+
+def draw_dice(evaluation: Evaluation, group: str) -> Markup | None:
+    """Box plot of the Dice of each structure in the frames of a group; None if it has no frame."""
+    scores = [score for score in evaluation.scores if group in (ALL, score.phase)]
+    if not scores:
+        return None
+    values = {
+        s: {f"{score.case}, frame {score.frame}": score.metrics[s][DICE] for score in scores}
+        for s in STRUCTURES
+    }
+    title = "Dice of all frames" if group == ALL else f"Dice at {group}"
+    return draw_box_plot(values, title, f"Box plot: {title}", BLUE)
 
 
 def draw_bland_altman(evaluation: Evaluation, index: str) -> Markup:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 
 #: Resamples of a bootstrap.
 RESAMPLES = 5000
@@ -89,7 +90,8 @@ class Agreement:
         bias: mean of measurement - reference.
         lower: lower limit of agreement, bias - 1.96 standard deviations of the differences.
         upper: upper limit of agreement.
-        correlation: Pearson's r; NaN where either does not vary.
+        correlation: Pearson's r; NaN where either does not vary, and of fewer than three pairs,
+            which always lie on a line.
     """
 
     count: int
@@ -117,7 +119,7 @@ def assess_agreement(measured: Sequence[float], reference: Sequence[float]) -> A
     differences = a - b
     bias = float(differences.mean())
     margin = _LIMIT_SD * float(differences.std(ddof=1)) if a.size > 1 else float("nan")
-    both_vary = a.size > 1 and a.std() > 0 and b.std() > 0
+    both_vary = a.size > 2 and a.std() > 0 and b.std() > 0
     correlation = float(np.corrcoef(a, b)[0, 1]) if both_vary else float("nan")
     return Agreement(int(a.size), bias, bias - margin, bias + margin, correlation)
 
@@ -155,7 +157,7 @@ def compare_paired(
         from scipy.stats import wilcoxon
     except ImportError as error:
         raise RuntimeUnavailableError(
-            "the Wilcoxon test needs SciPy; pip install 'ctct[evaluate]'"
+            f"the Wilcoxon test needs SciPy; {how_to_install('evaluate')}"
         ) from error
     differences = np.subtract(first, second)
     names = np.asarray(patients, str)

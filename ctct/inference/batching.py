@@ -13,7 +13,7 @@ from ctct.inference.crop import Crop
 from ctct.inference.segmentation import Segmentation
 from ctct.io.orientation import Orientation, find_orientation
 from ctct.io.study import Study
-from ctct.measurement.stack_flags import has_picture
+from ctct.measurement.masks import has_picture
 from ctct.runtimes.base import Prediction
 
 #: Intensities (N, 1, H, W) and spacing (N, 2).
@@ -146,9 +146,9 @@ class Batch:
                 job.error = job.error or answer
                 continue
             rows = slice(at, at + count)
-            if part.crop.on_heart:  # what an earlier answer found beyond the crop is not the heart
-                job.labels[part.span] = 0
-                job.disagreement[part.span] = 0
+            # What an earlier answer found beyond the crop is not the heart.
+            job.labels[part.span] = 0
+            job.disagreement[part.span] = 0
             empty = job.empty[part.span]
             for answers, found in (
                 (answer.labels, job.labels),
@@ -189,6 +189,15 @@ class Batcher:
         for part in parts:
             part.job.waiting += len(part)
             self._queues.setdefault((part.crop.size, part.crop.on_heart), deque()).append(part)
+
+    def drop(self, job: Job) -> None:
+        """Take a study's slices out of the queues."""
+        for kind, queue in list(self._queues.items()):
+            for part in [part for part in queue if part.job is job]:
+                queue.remove(part)
+                job.waiting -= len(part)
+            if not queue:
+                del self._queues[kind]
 
     def full(self, batch: int) -> Iterator[Batch]:
         """Full batches, as long as there are any."""

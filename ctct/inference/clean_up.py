@@ -10,11 +10,9 @@ import numpy.typing as npt
 
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, frames_in_box
 from ctct.measurement.components import find_heart
-from ctct.measurement.masks import Mask, count_sides
+from ctct.measurement.masks import MIN_SIDES, Mask, count_sides
 from ctct.measurement.regions import APEX, region_of_slices
 
-#: A pixel with myocardium on so many of its four sides lies within the ring, which may have a gap.
-_MIN_SIDES = 3
 #: Beside the cavity, in the same slice, a space of more than this share of it is not a part of the
 #: same ring.
 _MAX_POCKET = 0.25
@@ -93,7 +91,7 @@ def _pieces_within(muscle: Mask, rv: Mask, blood: Mask) -> tuple[Mask, list[Mask
     pieces, count = cc3d.connected_components(blood, connectivity=26, return_N=True)
     if count <= 1:
         return blood, []
-    within = (count_sides(muscle) >= _MIN_SIDES) & (count_sides(rv) < _MIN_SIDES)
+    within = (count_sides(muscle) >= MIN_SIDES) & (count_sides(rv) < MIN_SIDES)
     size = np.bincount(pieces[blood], minlength=count + 1)
     inside = np.bincount(pieces[blood & within], minlength=count + 1)
     main = np.lexsort((size, inside))[-1]

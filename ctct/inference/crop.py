@@ -2,7 +2,8 @@
 
 The networks' grid is centered on the rectangle, and beyond a slice everything is zero. So a
 rectangle around the middle of the slice may be cut down to the extent visible to the grid, or
-padded with zeros, without any change of the answer.
+padded with zeros, without any change of the answer. A heart beyond that extent is seen once the
+rectangle is moved.
 
 The heart fills a part of that, at nearly the same place in all slices and frames. Once a few slices
 have shown where it is, the others only need a crop around it, for a smaller grid of the same
@@ -20,10 +21,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ctct.measurement.heart_box import crop_scale, heart_box
+from ctct.measurement.heart_box import HeartBox, crop_scale, heart_box
 
 #: Sizes are rounded up to a multiple of this, or one more, so that most studies share batches.
 STEP = 16
+
+#: Rows or columns of the grid at its edge: labels that reach them may go on beyond it.
+_EDGE = 2
+#: Most places on either side of the middle of a slice at which a heart is looked for.
+_MAX_PLACES = 2
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,75 @@ def visible_crop(
     return replace(centered_crop(native, tuple(sizes)), scale=scale)
 
 
+def moved_crop(
+    center: tuple[float, float],
+    spacing_mm: tuple[float, float],
+    grid: Mapping[str, Any],
+    scale: float = 1.0,
+    on_heart: bool = False,
+) -> Crop:
+    """The crop of the extent visible to a grid about a row and column, also beyond the slice."""
+    size = [_rounded(visible_extent(scale * mm, grid)) for mm in spacing_mm]
+    row, column = (round(at - (n - 1) / 2) for at, n in zip(center, size, strict=True))
+    return Crop((row, column), (size[0], size[1]), on_heart, scale)
+
+
+def reaches_beyond(
+    box: HeartBox,
+    crop: Crop,
+    native: tuple[int, ...],
+    spacing_mm: tuple[float, float],
+    grid: Mapping[str, Any] | None,
+) -> bool:
+    """Whether a heart reaches the edge of what a grid shows of slices that go on beyond it.
+
+    Args:
+        box: the heart's.
+        crop: for the grid.
+        native: rows and columns of the slices.
+        spacing_mm: (row, column).
+        grid: ``size`` and ``spacing_mm``; None or stretched where it shows whole slices.
+    """
+    if grid is None or grid.get("stretch"):
+        return False
+    half_mm = grid["size"] * grid["spacing_mm"] / 2
+    for axis, mm in enumerate(spacing_mm):
+        middle = crop.start[axis] + (crop.size[axis] - 1) / 2
+        for edge, end in ((box.first[axis], 0), (box.last[axis], native[axis] - 1)):
+            heart_mm, slice_mm = (abs(at - middle) * mm * crop.scale for at in (edge, end))
+            if heart_mm > half_mm - _EDGE * grid["spacing_mm"] and slice_mm > half_mm:
+                return True
+    return False
+
+
+def other_places(
+    native: tuple[int, ...], spacing_mm: tuple[float, float], grid: Mapping[str, Any] | None
+) -> list[Crop]:
+    """Crops that show what the one about the middle of the slices does not, the nearest first.
+
+    Together they show the slices up to their edges, or up to 1.5 times the side of the grid from
+    the middle.
+    """
+    if grid is None or grid.get("stretch"):
+        return []
+    half_mm = grid["size"] * grid["spacing_mm"] / 2
+    offsets_mm = []
+    for pixels, mm in zip(native, spacing_mm, strict=True):
+        hidden_mm = max(pixels * mm / 2 - half_mm, 0.0)
+        count = min(math.ceil(hidden_mm / half_mm), _MAX_PLACES)
+        step_mm = min(hidden_mm / max(count, 1), half_mm)
+        offsets_mm.append([n * step_mm for n in range(-count, count + 1)])
+    places = [(row, column) for row in offsets_mm[0] for column in offsets_mm[1] if row or column]
+    places.sort(key=lambda place: place[0] ** 2 + place[1] ** 2)
+    middle = [(n - 1) / 2 for n in native]
+    return [
+        moved_crop(
+            (middle[0] + row / spacing_mm[0], middle[1] + column / spacing_mm[1]), spacing_mm, grid
+        )
+        for row, column in places
+    ]
+
+
 def heart_crop(
     labels: npt.NDArray[np.uint8], spacing_mm: tuple[float, float], grid: Mapping[str, Any]
 ) -> Crop | None:
@@ -131,9 +206,7 @@ def heart_crop(
     scale = crop_scale(box.extent_mm(spacing_mm), field_mm, grid.get("heart_extent_mm", 0.0))
     if scale is None:
         return None
-    size = [_rounded(visible_extent(scale * mm, grid)) for mm in spacing_mm]
-    row, column = (round(at - (n - 1) / 2) for at, n in zip(box.center, size, strict=True))
-    return Crop((row, column), (size[0], size[1]), on_heart=True, scale=scale)
+    return moved_crop(box.center, spacing_mm, grid, scale, on_heart=True)
 
 
 def touches_edge(
@@ -147,7 +220,7 @@ def touches_edge(
     near = []
     for n, mm in zip(crop.size, spacing_mm, strict=True):
         from_center_mm = np.abs(np.arange(n) - (n - 1) / 2) * mm * crop.scale
-        near.append(from_center_mm > (grid["size"] / 2 - 2) * grid["spacing_mm"])
+        near.append(from_center_mm > (grid["size"] / 2 - _EDGE) * grid["spacing_mm"])
     above_or_below, beside = rectangle[:, near[0]], rectangle[:, :, near[1]]
     return np.logical_or(above_or_below.any(axis=(1, 2)), beside.any(axis=(1, 2)))
 

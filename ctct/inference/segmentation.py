@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.inference.clean_up import clean_up
+from ctct.inference.stack_context import remove_rv_above_base
 from ctct.io.study import Study
 
 #: Pixels per side of the smallest slice that can show a heart.
@@ -26,7 +27,8 @@ class Segmentation:
         labels: (T, Z, H, W) uint8, 0 background, 1 RV, 2 MYO, 3 LV.
         disagreement: (T, Z, H, W) float16, 0…1: half the L1 distance between the class
             probabilities of the CNN and the Transformer.
-        removed: number of voxels of each frame that the clean-up removed or changed.
+        removed: number of voxels of each frame that the clean-up removed or changed; those of the
+            RV above the base do not count.
     """
 
     study: Study
@@ -53,9 +55,13 @@ class Outcome:
 
 
 def clean_components(raw: Segmentation) -> Segmentation:
-    """Remove what is not part of the heart and fill the ring; see :func:`clean_up`."""
+    """Remove what is not part of the heart, and fill the ring.
+
+    See :func:`clean_up`, and :func:`remove_rv_above_base`, which does not count as removed.
+    """
     labels = clean_up(raw.labels)
     removed = np.count_nonzero(raw.labels != labels, axis=(1, 2, 3))
+    labels = remove_rv_above_base(labels, raw.study)
     return replace(raw, labels=labels, removed=tuple(removed.tolist()))
 
 

@@ -64,10 +64,13 @@ class ModelSpec:
             ModelError: the file is missing or is not one of ctct's.
             RuntimeUnavailableError: this machine lacks the runtime or device.
         """
-        plan = resolve(
+        return Segmenter.load(self.plan(), self.batch)
+
+    def plan(self) -> Plan:
+        """What runs on this machine; raises the same errors."""
+        return resolve(
             self.model, self.runtime, self.device, self.precision, self.gpus, self.heart_crop
         )
-        return Segmenter.load(plan, self.batch)
 
 
 class Segmenter:
@@ -191,7 +194,8 @@ class Segmenter:
 
         Args:
             study: any number of frames, slices, rows and columns.
-            clean_up: keep only what belongs to the heart, and fill the ring of myocardium.
+            clean_up: keep only what belongs to the heart, without RV above its base, and fill the
+                ring of myocardium.
             on_slices: told the number of slices finished so far.
 
         Raises:
@@ -218,7 +222,8 @@ class Segmenter:
 
         Args:
             studies: that pass :func:`check_segmentable`; may be an endless generator.
-            on_slices: told how many slices of a study are finished.
+            on_slices: told how many slices of a study are finished; an InputError that it raises
+                is why that study fails.
 
         Yields:
             Each study when it is done, in no certain order. One that the runtime fails on does not
@@ -233,7 +238,11 @@ class Segmenter:
         while True:
             for batch in self._run_all(self._batches(source, batcher, plans)):
                 for job in {part.job: None for part in batch.parts}:
-                    on_slices(job.study, int(job.answered.sum()))
+                    try:
+                        on_slices(job.study, int(job.answered.sum()))
+                    except InputError as error:
+                        job.error = job.error or error
+                        batcher.drop(job)
                     if job.waiting:
                         continue
                     more = None if job.error else next(plans[job], None)

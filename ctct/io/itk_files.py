@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.io.files import ITK_ENDINGS, MAX_BYTES, open_file
 from ctct.io.itk_voxels import read
 from ctct.io.nifti import make_label_encoder, study_from_array
@@ -56,7 +57,7 @@ def read_itk(path: str | Path, max_bytes: int = MAX_BYTES) -> Study:
     path = Path(path)
     if find_spec("SimpleITK") is None:
         raise RuntimeUnavailableError(
-            f"{path}: reading MHA and NRRD needs SimpleITK; pip install 'ctct[itk]'"
+            f"{path}: reading MHA and NRRD needs SimpleITK; {how_to_install('itk')}"
         )
     try:
         with open_file(path) as stream:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 _ENTRY = re.compile(r"^\s*(\w+)\s*:\s*(\d+(?:\.\d+)?)\s*$", re.MULTILINE)
 #: A frame, as in ``p_frame01`` or ``p_phase00``, may stand anywhere in a name; ED and ES, or a time
-#: or visit, only at its end, where the words are less likely to mean something else.
+#: or visit, only at its end, where the words are less likely to mean something else. Where each
+#: ventricle has a stack of its own, it is named before ED and ES, as in ``p_LVED``.
 _NUMBER = re.compile(r"(?:^|[_\-. ])(?:frame|phase)[_-]?(\d+)(?=$|[_\-. ])", re.IGNORECASE)
 _PHASE = re.compile(
-    r"(?:^|[_\-. ])(?:(?P<ED>ed|(?:end[_-]?)?dia(?:stol(?:e|ic))?)"
+    r"(?:^|[_\-. ])(?P<ventricle>[lr]v[_\-. ]?(?=e[ds]))?"
+    r"(?:(?P<ED>ed|(?:end[_-]?)?dia(?:stol(?:e|ic))?)"
     r"|(?P<ES>es|(?:end[_-]?)?sys(?:tol(?:e|ic))?))(?=(?:[_\-. ]sax?)?$)",
     re.IGNORECASE,
 )
@@ -31,12 +33,14 @@ class NameParts:
         number: number of the frame, as in ``p_frame01`` or ``p_phase00``.
         phase: "ED" or "ES", as in ``p_ED`` or ``p_sys``; empty in any other name.
         time: a number that may be a time or a visit, as in ``p_t160``.
+        ventricle: "LV" or "RV" where ED or ES follows it, as in ``p_LVED``.
     """
 
     patient: str
     number: int | None = None
     phase: str = ""
     time: int | None = None
+    ventricle: str = ""
 
     @property
     def is_frame(self) -> bool:
@@ -48,7 +52,7 @@ def parse_name(name: str) -> NameParts:
     """What the name of a file without its ending says of the patient and the frame.
 
     >>> parse_name("P01_SA_ED_0000")
-    NameParts(patient='P01_SA', number=None, phase='ED', time=None)
+    NameParts(patient='P01_SA', number=None, phase='ED', time=None, ventricle='')
     """
     rest = name.removesuffix(_NNUNET_CHANNEL)
     number, phase = _NUMBER.search(rest), None
@@ -66,6 +70,7 @@ def parse_name(name: str) -> NameParts:
         int(number[1]) if number else None,
         (phase.lastgroup or "") if phase else "",
         int(time[1]) if time else None,
+        (phase["ventricle"] or "")[:2].upper() if phase else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""Neighbors of the pixels of a mask."""
+"""Neighbors of the pixels of a mask, and slices without a picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
+
+#: A pixel with myocardium on so many of its four sides lies within the ring, which may have a gap.
+MIN_SIDES = 3
 
 #: Row and column of a pixel's four neighbors, relative to it.
 _NEIGHBORS = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -39,3 +42,8 @@ def count_sides(mask: Mask) -> npt.NDArray[np.uint8]:
         sides += np.logical_or.accumulate(mask, axis)
         sides += np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
     return sides
+
+
+def has_picture(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which slices (…) of ``voxels`` (…, H, W) hold more than one gray value."""
+    return np.asarray(np.ptp(voxels, axis=(-2, -1)) > 0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 #: Harmonics of the heart rate in the smoothed curve: what lies above them is noise.
 HARMONICS = 4
-#: With fewer frames the curve is not smoothed.
+#: With fewer frames the curve is not smoothed, and tells too little of the cycle.
 MIN_FRAMES = 8
 
 #: Smallest fall from ED to ES, as a share of the ED volume.
@@ -19,6 +19,8 @@ _MIN_FALL = 0.10
 _MIN_DEPTH = 0.25
 #: Largest step from the last frame to the first, as a share of the range.
 _MAX_STEP = 0.5
+#: A curve with a smaller range, as a share of its maximum, is constant.
+_ROUNDING = 1e-9
 #: Largest root mean square distance from the smooth curve, as a share of the range.
 _MAX_DEVIATION = 0.10
 
@@ -88,7 +90,7 @@ def _warnings(curve: npt.NDArray[np.float64], smooth: npt.NDArray[np.float64]) -
     span = highest - float(np.nanmin(smooth))
     if span < _MIN_FALL * highest:
         warnings.append(f"the left ventricle hardly contracts, by {100 * span / highest:.0f} %")
-    if known.sum() < MIN_FRAMES or span == 0:
+    if known.sum() < MIN_FRAMES or span <= _ROUNDING * highest:
         return warnings
     minima = sum(depth >= _MIN_DEPTH * span for depth in minimum_depths(smooth))
     if minima > 1:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ctct.labels import LV, MYO, RV
+from ctct.labels import LV, MYO, RV, STRUCTURES
+from ctct.measurement.predicted_dice import explain_dice
 from ctct.measurement.quality_indicators import FrameIndicators
 from ctct.measurement.volumes import Measurements
 
@@ -16,6 +17,9 @@ OK, REVIEW, REJECT = VERDICTS = ("ok", "review", "reject")
 #: Of the frames of 8 training patients and their damaged copies with Dice ≥ 0.80, 16 and 4 in 100
 #: lie above.
 SCORE_REVIEW, SCORE_REJECT = 0.4, 1.0
+
+#: A structure whose predicted Dice is lower should be looked at, or is of no use.
+DICE_REVIEW, DICE_REJECT = 0.8, 0.5
 
 #: A value outside cannot be that of an adult's heart.
 _PLAUSIBLE: Mapping[str, tuple[float, float]] = {
@@ -28,6 +32,9 @@ _PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     # one of them they do not.
     "LVSV/RVSV": (0.6, 1.7),
 }
+
+#: Larger ratios of stroke volumes, of which one is hardly more than 0, are not shown.
+_MAX_RATIO = 10.0
 
 #: Volumes of a single frame, of a child or an adult; and the largest that any heart can have.
 _PLAUSIBLE_ML: Mapping[str, tuple[float, float]] = {LV: (2, 500), RV: (2, 500), MYO: (5, 430)}
@@ -60,11 +67,14 @@ class Judgement:
         score: how doubtful the labels of ED and ES are, the worse of the two; NaN where it is not
             known.
         flags: the reasons, gravest first.
+        predicted_dice: structure to the Dice that it probably has at ED and ES, the lower of the
+            two; without what is not known.
     """
 
     verdict: str
     score: float
     flags: tuple[Flag, ...]
+    predicted_dice: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(
@@ -82,10 +92,14 @@ def judge(
     used = measurements.phases or {"": 0}
     flags = [*image, *index_flags(measurements)]
     scores = []
+    dice: dict[str, float] = {}
     for phase, number in used.items():
         if frame := indicators[number]:
             if math.isfinite(frame.score):
                 scores.append(frame.score)
+            for structure, value in frame.predicted_dice.items():
+                if math.isfinite(value):
+                    dice[structure] = min(value, dice.get(structure, 1.0))
             flags += [
                 Flag(flag.level, f"{phase}: {flag.reason}" if phase else flag.reason)
                 for flag in frame_flags(frame)
@@ -94,7 +108,7 @@ def judge(
         flags.append(Flag(REVIEW, "how far the networks agree is not known"))
     flags.sort(key=lambda flag: -VERDICTS.index(flag.level))
     verdict = flags[0].level if flags else OK
-    return Judgement(verdict, max(scores, default=math.nan), tuple(flags))
+    return Judgement(verdict, max(scores, default=math.nan), tuple(flags), dice)
 
 
 def frame_flags(indicators: FrameIndicators) -> list[Flag]:
@@ -107,18 +121,19 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
         (
             indicators.score > SCORE_REJECT,
             REJECT,
-            f"the labels are in dispute (score {indicators.score:.1f})",
+            f"the labels are in dispute (score {show_apart(indicators.score, SCORE_REJECT, 1)})",
         ),
         (
             SCORE_REVIEW < indicators.score <= SCORE_REJECT,
             REVIEW,
-            f"the networks disagree more than usual (score {indicators.score:.1f})",
+            "the networks disagree more than usual "
+            f"(score {show_apart(indicators.score, SCORE_REVIEW, 1)})",
         ),
         (
             indicators.open_ring > 0.1,
             REVIEW,
-            f"the myocardial ring is open: {100 * indicators.open_ring:.0f} % of the LV's outline "
-            "has no muscle beside it",
+            f"the myocardial ring is open: {_percent(indicators.open_ring, 0.1)} of the LV's "
+            "outline has no muscle beside it",
         ),
         (
             indicators.gaps > 0,
@@ -128,19 +143,19 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
         (
             indicators.scattered > 0.05,
             REVIEW,
-            f"{100 * indicators.scattered:.0f} % of the labels lay apart or left holes, and were "
-            "removed or filled",
+            f"{_percent(indicators.scattered, 0.05)} of the labels lay apart or left holes, and "
+            "were removed or filled",
         ),
         (
             indicators.hollow > 0.05,
             REVIEW,
             "the ring of myocardium holds space that is not LV, "
-            f"{100 * indicators.hollow:.0f} % of the LV's volume",
+            f"{_percent(indicators.hollow, 0.05)} of the LV's volume",
         ),
         (
             indicators.ringless > 0.03,
             REVIEW,
-            f"{100 * indicators.ringless:.0f} % of the LV lies in slices without a ring of "
+            f"{_percent(indicators.ringless, 0.03)} of the LV lies in slices without a ring of "
             "myocardium",
         ),
         (indicators.cut_off > 0.02, REVIEW, "the heart reaches the edge of the image"),
@@ -150,7 +165,21 @@ def frame_flags(indicators: FrameIndicators) -> list[Flag]:
             "blood is hardly brighter than muscle, unlike the training scans",
         ),
     ]
-    return [Flag(level, reason) for present, level, reason in checks if present]
+    flags = [Flag(level, reason) for present, level, reason in checks if present]
+    return flags + _dice_flags(indicators)
+
+
+def _dice_flags(indicators: FrameIndicators) -> list[Flag]:
+    """Flags of structures whose predicted Dice is low; one without a voxel has another flag."""
+    flags = []
+    for structure in STRUCTURES:
+        dice = indicators.predicted_dice.get(structure, math.nan)
+        if dice < DICE_REVIEW and structure not in indicators.missing:
+            level, limit = (REJECT, DICE_REJECT) if dice < DICE_REJECT else (REVIEW, DICE_REVIEW)
+            shown = show_apart(dice, limit, 2)
+            why = explain_dice(structure, indicators.by_structure[structure])
+            flags.append(Flag(level, f"{structure} Dice of about {shown} expected: {why}"))
+    return flags
 
 
 def image_flags(
@@ -179,7 +208,7 @@ def index_flags(measurements: Measurements) -> list[Flag]:
     """Implausible or missing indices and volumes, and warnings of the measurements."""
     indices = measurements.indices
     flags = [
-        Flag(REVIEW, f"{name} is {indices[name]:.4g}, expected {low:g} to {high:g}")
+        Flag(REVIEW, _explain_index(name, indices[name], low, high))
         for name, (low, high) in _PLAUSIBLE.items()
         if name in indices and (indices[name] < low or indices[name] > high)
     ]
@@ -188,6 +217,46 @@ def index_flags(measurements: Measurements) -> list[Flag]:
     if len(measurements.frames) == 1:
         flags.append(Flag(OK, "a single frame and no cine, so there is no ejection fraction"))
     return flags + [Flag(REVIEW, warning) for warning in measurements.warnings]
+
+
+def _explain_index(name: str, value: float, low: float, high: float) -> str:
+    """What an implausible index is, and where to look."""
+    expected = f"expected {low:g} to {high:g}"
+    if name == "LVSV/RVSV":
+        shown = show_apart(value, low if value < low else high, 2)
+        if not 0 <= value <= _MAX_RATIO:
+            shown = "below 0" if value < 0 else f"above {_MAX_RATIO:g}"
+        return (
+            f"{name} is {shown}, {expected}: unless valves leak or there is a shunt, one ventricle "
+            "is too large or too small at ED or ES; look at the base of both"
+        )
+    if name.endswith("EF (%)") and value < 0:
+        ventricle = name[:2]
+        return (
+            f"{name} is below 0, {expected}: the {ventricle} is larger at ES than at ED; look at "
+            "its base in both"
+        )
+    return f"{name} is {value:.4g}, {expected}"
+
+
+def show_apart(value: float, limit: float, decimals: int) -> str:
+    """A number with so many decimals, or more where it would be shown like the limit it passed."""
+    shown = f"{value:.{decimals}f}"
+    for more in range(1, 4):
+        if float(shown) != limit:
+            break
+        shown = f"{value:.{decimals + more}f}"
+    return shown
+
+
+def name_slices(numbers: Iterable[int]) -> str:
+    """The slices with these numbers, in a sentence."""
+    shown = [str(number) for number in numbers]
+    return f"slice{'s' if len(shown) > 1 else ''} {', '.join(shown)} (from 0)"
+
+
+def _percent(share: float, limit: float) -> str:
+    return f"{show_apart(100 * share, 100 * limit, 0)} %"
 
 
 def _missing_value_flags(measurements: Measurements) -> list[Flag]:

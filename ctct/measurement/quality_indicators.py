@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE, bounding_box
-from ctct.measurement.masks import Mask, count_sides, shift_to_neighbors
+from ctct.measurement.masks import Mask, count_sides, has_picture, shift_to_neighbors
+from ctct.measurement.predicted_dice import (
+    StructureIndicators,
+    predict_dice,
+    structure_indicators,
+)
 
 #: The score of a frame in which nothing can be trusted.
 WORST = 10.0
+
+#: The labels of a slice with a larger mean disagreement are in doubt: chosen on the 10 validation
+#: patients of ACDC, see "Slices in doubt" in ``docs/results/accuracy.md``.
+_DOUBTFUL = 0.15
 
 #: A slice in which less of the LV's outline lies against myocardium has no ring. In the manual
 #: labels of 80 ACDC patients it is at least 0.84, also at the base.
@@ -45,6 +55,8 @@ class FrameIndicators:
         hollow: volume within the ring of myocardium that is not labelled, or as RV, as a share of
             the LV's volume.
         ringless: share of the LV that lies in slices with hardly any myocardium beside it.
+        by_structure: structure to its indicators in :mod:`ctct.measurement.predicted_dice`.
+        predicted_dice: structure to the Dice that it probably has; NaN of a single network.
     """
 
     missing: tuple[str, ...]
@@ -59,6 +71,8 @@ class FrameIndicators:
     contrast: float
     hollow: float = 0.0
     ringless: float = 0.0
+    by_structure: Mapping[str, StructureIndicators] = field(default_factory=dict)
+    predicted_dice: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -71,6 +85,11 @@ class FrameIndicators:
         ring = self.open_ring if np.isfinite(self.open_ring) else 0.0
         total = self.relative_disagreement + 2 * ring
         return min(total, WORST) if np.isfinite(total) else float("nan")
+
+    @property
+    def doubtful_slices(self) -> tuple[int, ...]:
+        """Numbers of the slices whose labels are in doubt, as the networks disagree."""
+        return tuple(z for z, value in enumerate(self.slice_disagreement) if value > _DOUBTFUL)
 
 
 def frame_indicators(
@@ -95,6 +114,7 @@ def frame_indicators(
     total = float(disagreement.sum(dtype=float))
     rim = np.ones(labels.shape[1:], bool)
     rim[1:-1, 1:-1] = False
+    is_picture = has_picture(image)
     rows, columns = bounding_box(labels, margin=1)  # beyond them nothing is labelled
     rim = rim[rows, columns]
     image, labels = image[:, rows, columns], labels[:, rows, columns]
@@ -106,9 +126,11 @@ def frame_indicators(
     core = slice(inside[0] + 1, inside[-1]) if inside.size > 2 else slice(0, len(labels))
     foreground = labels > 0
     labelled = int(np.count_nonzero(foreground))
+    open_ring = 1 - _against(mask[LV][core], mask[MYO][core])
+    by_structure = structure_indicators(mask, disagreement, total, open_ring, is_picture)
     return FrameIndicators(
         missing=tuple(s for s in STRUCTURES if not mask[s].any()),
-        open_ring=1 - _against(mask[LV][core], mask[MYO][core]),
+        open_ring=open_ring,
         gaps=int(np.count_nonzero(_gaps(area > 0) | _gaps(mask[LV].any(axis=(1, 2))))),
         scattered=removed / (labelled + removed) if labelled + removed else float("nan"),
         swapped=bool(
@@ -125,6 +147,8 @@ def frame_indicators(
         contrast=_contrast(image, mask[LV], mask[MYO]),
         hollow=_ratio(np.count_nonzero((count_sides(mask[MYO]) == 4) & ~wall), mask[LV]),
         ringless=_ratio(_count_ringless(mask[LV], mask[MYO]), mask[LV]),
+        by_structure=by_structure,
+        predicted_dice=predict_dice(by_structure),
     )
 
 

@@ -5,10 +5,11 @@ cardiovascular magnetic resonance (CMR) in Caucasians from the UK Biobank popula
 J Cardiovasc Magn Reson 19:18, 2017, doi:10.1186/s12968-017-0327-9: 368 men and 432 women aged 45 to
 74, 1.5 T, short axis, papillary muscles counted to the cavity, as in the labels of ACDC.
 
-Volumes have that paper's limits of the abnormal at any age. For LVEF and indexed LV mass they are
-mean ± 1.96 standard deviations of its abstract: LVEF 58 ± 5 % of men and 61 ± 5 % of women, mass
-53 ± 9 and 42 ± 7 g/m². Younger adults, athletes and other populations differ: a mark is no
-diagnosis.
+For LVEF and indexed LV mass they are mean ± 1.96 standard deviations of its abstract, read there:
+LVEF 58 ± 5 % of men and 61 ± 5 % of women, mass 53 ± 9 and 42 ± 7 g/m². Only these have a z-score.
+Volumes have that paper's limits of the abnormal at any age; its tables could not be read when this
+was last checked, so these are of second hand (:data:`SECOND_HAND`). Younger adults, athletes and
+other populations differ: a mark is no diagnosis.
 """
 
 from __future__ import annotations
@@ -34,6 +35,26 @@ RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "RVSVi (mL/m2)": {"M": (30, 69), "F": (29, 61)},
     "LVMi (g/m2)": {"M": (35, 71), "F": (28, 56)},
 }
+
+
+#: Mean and standard deviation of men and of women, as the abstract of the paper has them.
+MEANS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "LVEF (%)": {"M": (58, 5), "F": (61, 5)},
+    "LVMi (g/m2)": {"M": (53, 9), "F": (42, 7)},
+}
+
+#: Indices whose range was not checked in the paper itself.
+SECOND_HAND = frozenset(RANGES.keys() - MEANS.keys())
+
+
+def z_scores(indices: Mapping[str, float], sex: str | None) -> dict[str, float]:
+    """Standard deviations from the reference mean, of each index whose mean is known."""
+    return {
+        index: (value - mean) / sd
+        for index, value in indices.items()
+        for of_sex, (mean, sd) in MEANS.get(index, {}).items()
+        if of_sex == sex
+    }
 
 
 def normal_range(index: str, sex: str | None) -> tuple[float, float] | None:

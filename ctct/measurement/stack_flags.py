@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.labels import LV, VALUE
-from ctct.measurement.quality_flags import REJECT, REVIEW, Flag
+from ctct.measurement.masks import has_picture
+from ctct.measurement.quality_flags import REJECT, REVIEW, Flag, name_slices
 
 #: Fewer slices do not cover a heart.
 MIN_SLICES = 5
@@ -43,6 +44,10 @@ _MIN_ALIKE = 0.3
 _MIN_IN_ORDER = 0.6
 
 _SIDE = 64  # pixels per side of the pictures that are compared: coarse ones hold less noise
+_NOT_ONE_BEAT = (
+    "the frames are less alike than those of one heartbeat: frames of several patients, slices "
+    "saved as frames, or images of several kinds"
+)
 _REMEDY = "save it with the axes column, row, slice, frame"
 
 
@@ -53,7 +58,7 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
         voxels: (T, Z, H, W) intensities.
         slice_spacing_mm: NaN where it is not known.
     """
-    pictures = _coarsen(voxels)
+    pictures = coarsen(voxels)
     height_mm = (voxels.shape[1] - 1) * slice_spacing_mm
     reasons = []
     if has_phases_as_slices(pictures[0], slice_spacing_mm):
@@ -68,10 +73,7 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
             "out the other slices"
         )
     if not has_frames_of_one_beat(pictures):
-        reasons.append(
-            "the frames are less alike than those of one heartbeat: slices saved as frames, or "
-            "images of several kinds"
-        )
+        reasons.append(_NOT_ONE_BEAT)
     flags = [Flag(REJECT, reason) for reason in reasons]
     copies = count_copies(voxels)
     if copies:
@@ -105,11 +107,11 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
             )
         )
     if empty := find_empty(voxels):
-        shown = ", ".join(map(str, empty))
+        hold = "hold" if len(empty) > 1 else "holds"
         flags.append(
             Flag(
                 REVIEW,
-                f"slices {shown} (from 0) hold no picture in all or some frames, as if the phases "
+                f"{name_slices(empty)} {hold} no picture in all or some frames, as if the phases "
                 "had different numbers of slices; export the scan again",
             )
         )
@@ -118,6 +120,15 @@ def stack_flags(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> lis
         shown = "a single slice" if slices == 1 else f"a stack of {slices} slices"
         flags.append(Flag(REVIEW, f"{shown} does not cover a heart, so volumes are too small"))
     return flags
+
+
+def beat_flags(pictures: npt.NDArray[np.float32]) -> list[Flag]:
+    """A flag of files of single frames that are not of one heartbeat.
+
+    Args:
+        pictures: (T, Z, H, W) of all frames, as :func:`coarsen` makes them.
+    """
+    return [] if has_frames_of_one_beat(pictures) else [Flag(REJECT, _NOT_ONE_BEAT)]
 
 
 def timing_flags(labels: npt.NDArray[np.integer]) -> list[Flag]:
@@ -144,10 +155,16 @@ def timing_flags(labels: npt.NDArray[np.integer]) -> list[Flag]:
     return [
         Flag(
             REVIEW,
-            f"the LV in slices {', '.join(map(str, out_of_step))} (from 0) does not beat with the "
-            "other slices: phases may be out of order or of another beat, so look at the cine",
+            f"the LV in {name_slices(out_of_step)} does not beat with the other slices: phases may "
+            "be out of order or of another beat, so look at the cine",
         )
     ]
+
+
+def is_one_stack(voxels: npt.NDArray[np.float32], slice_spacing_mm: float) -> bool:
+    """Whether the slices of (T, Z, H, W) lie in order, as the first frame shows."""
+    first = coarsen(voxels[:1])[0]
+    return not has_phases_as_slices(first, slice_spacing_mm) and is_in_order(first)
 
 
 def has_phases_as_slices(stack: npt.NDArray[np.float32], slice_spacing_mm: float) -> bool:
@@ -180,11 +197,6 @@ def find_empty(voxels: npt.NDArray[np.float32]) -> list[int]:
         return []
     within = slice(shown[0], shown[-1] + 1)
     return [int(z + shown[0]) for z in np.flatnonzero(~is_picture[:, within].all(axis=0))]
-
-
-def has_picture(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which slices (…) of ``voxels`` (…, H, W) hold more than one gray value."""
-    return np.asarray(np.ptp(voxels, axis=(-2, -1)) > 0)
 
 
 def count_copies(voxels: npt.NDArray[np.float32]) -> int:
@@ -222,7 +234,7 @@ def has_frames_of_one_beat(voxels: npt.NDArray[np.float32]) -> bool:
     return not lowest or bool(np.median(lowest) >= _MIN_FRAME_LIKENESS)
 
 
-def _coarsen(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def coarsen(voxels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Means of blocks of pixels of (T, Z, H, W); what is left over at the end is not used."""
     height, width = voxels.shape[2:]
     size = max(1, min(height, width) // _SIDE)

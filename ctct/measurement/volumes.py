@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ctct.errors import InputError
 from ctct.labels import LV, MYO, RV, STRUCTURES, VALUE
-from ctct.measurement.phases import find_phases
+from ctct.measurement.phases import MIN_FRAMES, find_phases
 from ctct.measurement.subject import Subject, indices_of_subject
 
 #: Density of myocardium, g/mL (Schulz-Menger et al., J Cardiovasc Magn Reson 22:19, 2020).
@@ -58,6 +58,14 @@ class Measurements:
         """Frame number of "ED" and of "ES"; empty where there is only one frame."""
         named = {"ED": self.ed, "ES": self.es}
         return {name: number for name, number in named.items() if number is not None}
+
+    @property
+    def frame_ms(self) -> float | None:
+        """Time from frame to frame of a cine of one cycle; None without the heart rate."""
+        rate_bpm = self.subject.heart_rate_bpm
+        if not rate_bpm or len(self.frames) < 3:
+            return None
+        return 60_000 / rate_bpm / len(self.frames)
 
     @property
     def indices(self) -> dict[str, float]:
@@ -157,9 +165,16 @@ def measure_frames(
         phases.ed if ed is None else ed,
         phases.es if es is None else es,
         phases.smooth_ml,
-        (*phases.warnings, *_check_given(lv_ml, ed, es), *warnings),
+        (*phases.warnings, *_check_count(lv_ml, ed, es), *_check_given(lv_ml, ed, es), *warnings),
         subject,
     )
+
+
+def _check_count(lv_ml: Sequence[float], ed: int | None, es: int | None) -> list[str]:
+    """A sentence for ED and ES that were found among more than two frames, too few for a cine."""
+    if not 2 < len(lv_ml) < MIN_FRAMES or (ed is not None and es is not None):
+        return []
+    return [f"{len(lv_ml)} frames are too few to find ED and ES among them; name both where known"]
 
 
 def _check_given(lv_ml: Sequence[float], ed: int | None, es: int | None) -> list[str]:

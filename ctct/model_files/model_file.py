@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError
+from ctct.model_files.checksums import check_sum
 from ctct.model_files.former_names import current_description
 from ctct.model_files.onnx_header import outside_references, read_metadata
 from ctct.model_files.sidecar import read_description, read_engine_record
@@ -86,10 +87,9 @@ def read_model(path: Path, heart_crop: bool = True) -> ModelFile:
     Raises:
         ModelError: there is no such file, or it is not one of ctct's.
     """
-    content = _read(path)
+    content, digest = _read(path)
     if path.suffix == ".xml":
-        content += _read(path.with_suffix(".bin"))
-    digest = hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(content + _read(path.with_suffix(".bin"))[0]).hexdigest()
     if path.suffix == ".safetensors":
         return ModelFile(path, {}, digest)
     if path.suffix == ".engine":
@@ -100,13 +100,17 @@ def read_model(path: Path, heart_crop: bool = True) -> ModelFile:
     return ModelFile(path, description, digest, read_model(small, False) if has_small else None)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[bytes, str]:
+    """The content of a file, and its SHA-256."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise _missing(path) from error
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(content).hexdigest()
+    check_sum(path, digest)
+    return content, digest
 
 
 def _missing(path: Path) -> ModelError:
@@ -132,7 +136,7 @@ def read_onnx(path: Path) -> bytes:
     Raises:
         ModelError: the file is missing, no ONNX file, or refers to other files.
     """
-    content = _read(path)
+    content, _ = _read(path)
     _check_onnx(path, content)
     return content
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.model_files.model_file import ModelFile, find_model, read_onnx
 from ctct.model_files.variant import heart_crop_path
 from ctct.storage import write_atomic
@@ -42,7 +43,7 @@ def network_alone(model: ModelFile, network: str, path: Path) -> ModelFile:
         import onnx
     except ImportError as error:
         raise RuntimeUnavailableError(
-            "each network alone needs the package onnx: pip install 'ctct[demo]'"
+            f"each network alone needs the package onnx; {how_to_install('demo')}"
         ) from error
     proto = onnx.load_model_from_string(read_onnx(model.path))
     graph = proto.graph

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ctct.errors import ConfigError, ModelError, OutputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.model_files.former_names import METADATA, current_description
 from ctct.model_files.model_file import ModelFile, read_model, read_onnx
 from ctct.model_files.variant import MEMBERS, Variant, heart_crop_path
@@ -216,7 +217,7 @@ def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         import onnx  # here, because training from a run does without it
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"{path}: reading it needs the onnx package; pip install 'ctct[export]', or give the "
+            f"{path}: reading it needs the onnx package; {how_to_install('train')}, or give the "
             "folder of a run"
         ) from error
     content = read_onnx(path)

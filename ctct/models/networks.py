@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ctct.errors import ConfigError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import HeartCrop, NetworkGrid
 from ctct.models.names import SWIN_HYBRID, SWIN_UNET, TIMM, UNET, unknown_network
@@ -101,7 +102,7 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
             from ctct.models.timm_unet import TimmUNet
         except ImportError as error:
             raise RuntimeUnavailableError(
-                f"{name}: needs {error.name}; pip install 'ctct[train]'"
+                f"{name}: needs {error.name}; {how_to_install('train')}"
             ) from error
         sizes = [size for size in (config["grid_size"], config["heart_crop_size"]) if size]
         return TimmUNet(name.removeprefix(TIMM), sizes, pretrained=pretrained)

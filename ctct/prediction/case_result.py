@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,9 @@ from ctct import labels as label_orders
 from ctct.inference.segmentation import Segmentation
 from ctct.io.nifti import encode_labels
 from ctct.io.study import Study
-from ctct.measurement.quality_flags import Judgement, judge
+from ctct.measurement.motion_flags import motion_flags
+from ctct.measurement.papillary import LABELS, count_papillary
+from ctct.measurement.quality_flags import Flag, Judgement, judge
 from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
 from ctct.measurement.wall import seen_from_apex, wall_thickness_mm
 from ctct.prediction.patients import PatientContext
@@ -33,6 +35,7 @@ class CaseResult:
             earlier run, which are stored without it.
         measurements: volumes, ED and ES, indices.
         indicators: quality indicators; None where an earlier run stored none.
+        motion: flags of frames that hardly show one heart, or one that contracts.
         judgement: verdict, score and flags.
         has_image: whether ``study`` holds the scan's intensities; otherwise only its geometry.
         stored_picture: the disagreement picture of an earlier run.
@@ -44,6 +47,7 @@ class CaseResult:
     disagreement: npt.NDArray[np.float16] | None
     measurements: Measurements
     indicators: CaseIndicators | None
+    motion: tuple[Flag, ...]
     judgement: Judgement
     has_image: bool = True
     stored_picture: bytes = b""
@@ -67,6 +71,10 @@ class CaseResult:
         from_apex = seen_from_apex(labels, self.study.affine)
         return wall_thickness_mm(labels, self.study.spacing_mm, from_apex)
 
+    def doubtful_slices(self, frame: int) -> tuple[int, ...]:
+        """Numbers of the slices of a frame whose labels are in doubt; none where not known."""
+        return self.indicators.frames[frame].doubtful_slices if self.indicators else ()
+
     def encode_labels(self, label_order: str = "acdc") -> bytes:
         """The label map as a NIfTI file in the geometry of the scan.
 
@@ -82,7 +90,9 @@ class CaseResult:
         """PNG of ED and ES, or of the only frame, with the outline of each structure."""
         phases = self.measurements.phases
         rows = {f"{phase}, frame {number}": number for phase, number in phases.items()}
-        return montage_png(self.study, self.labels, rows or {"frame 0": 0})
+        rows = rows or {self.name: 0}
+        doubtful = {(t, z) for t in rows.values() for z in self.doubtful_slices(t)}
+        return montage_png(self.study, self.labels, rows, doubtful)
 
     @cached_property
     def disagreement_picture(self) -> bytes:
@@ -102,6 +112,7 @@ def analyze_case(
     *,
     name: str | None = None,
     context: PatientContext | None = None,
+    papillary: str = LABELS,
 ) -> CaseResult:
     """Measure and judge a segmented scan. Nothing is read or written.
 
@@ -109,12 +120,15 @@ def analyze_case(
         segmentation: the labels, after clean-up where that is wanted.
         name: of the case; that of the study where left out.
         context: ED and ES where they are known, and the patient's body.
+        papillary: what papillary muscles count with, in volumes and mass alone.
     """
     study = segmentation.study
     name = study.name if name is None else name
-    frames = frame_volumes(segmentation.labels, study.voxel_ml, name)
+    counted = count_papillary(segmentation.labels, study.voxels, papillary)
+    frames = frame_volumes(counted, study.voxel_ml, name)
     indicators = case_indicators(segmentation)
     measurements = (context or PatientContext()).measure(frames)
+    motion = find_motion(segmentation.labels, measurements, study)
     return CaseResult(
         name,
         study,
@@ -122,15 +136,25 @@ def analyze_case(
         segmentation.disagreement,
         measurements,
         indicators,
-        judge_case(measurements, indicators),
+        motion,
+        judge_case(measurements, indicators, motion),
     )
 
 
-def judge_case(measurements: Measurements, indicators: CaseIndicators | None) -> Judgement:
+def find_motion(
+    labels: npt.NDArray[np.uint8], measurements: Measurements, study: Study
+) -> tuple[Flag, ...]:
+    """Flags of labels (T, Z, H, W) whose frames hardly show one heart, or one that contracts."""
+    return tuple(motion_flags(list(labels), measurements.ed, measurements.es, study.spacing_mm))
+
+
+def judge_case(
+    measurements: Measurements, indicators: CaseIndicators | None, motion: Sequence[Flag]
+) -> Judgement:
     """The judgement of a case, whose indicators may not be known."""
     if indicators is None:
-        return judge(measurements, [None] * len(measurements.frames))
-    return judge(measurements, indicators.frames, indicators.image)
+        return judge(measurements, [None] * len(measurements.frames), motion)
+    return judge(measurements, indicators.frames, [*indicators.image, *motion])
 
 
 def draw_phases(frames: Mapping[str, tuple[CaseResult, int]]) -> bytes:
@@ -156,4 +180,9 @@ def draw_phases(frames: Mapping[str, tuple[CaseResult, int]]) -> bytes:
     voxels = np.stack([case.study.voxels[number] for case, number in drawable.values()])
     labels = np.stack([case.labels[number] for case, number in drawable.values()])
     rows = {caption: row for row, caption in enumerate(drawable)}
-    return montage_jpeg(replace(first, voxels=voxels), labels, rows)
+    doubtful = {
+        (row, z)
+        for row, (case, number) in enumerate(drawable.values())
+        for z in case.doubtful_slices(number)
+    }
+    return montage_jpeg(replace(first, voxels=voxels), labels, rows, doubtful)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ctct.errors import InputError
 from ctct.io.label_maps import read_labels
 from ctct.measurement.volumes import FrameVolumes, Measurements, frame_volumes
+from ctct.prediction.case_record import read_record
 from ctct.prediction.quality_record import output_path
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,7 @@ def indices_by_model(
     names = dict.fromkeys(frame.name for frame in patient.frames)
     for folder in folders:
         try:
-            files = (read_labels(output_path(folder, name), label_order) for name in names)
-            frames = [f for study, labels in files for f in frame_volumes(labels, study.voxel_ml)]
+            frames = [f for name in names for f in read_frames(folder, name, label_order)]
             if len(frames) != len(patient.frames):
                 raise InputError(f"{folder}: {len(frames)} frames, here are {len(patient.frames)}")
         except InputError as error:
@@ -48,3 +48,17 @@ def indices_by_model(
             continue
         by_model[folder.name] = indices_at_phases(patient, frames)
     return by_model
+
+
+def read_frames(folder: Path, case: str, label_order: str) -> list[FrameVolumes]:
+    """Volumes in a label map: from its record, or decoded where there is none.
+
+    Raises:
+        InputError: the label map cannot be used.
+    """
+    path = output_path(folder, case)
+    record = read_record(folder, case)
+    if record and record.is_measured and record.measured and record.measured.is_of(path):
+        return record.frames
+    study, labels = read_labels(path, label_order)
+    return frame_volumes(labels, study.voxel_ml)

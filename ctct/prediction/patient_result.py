@@ -10,6 +10,8 @@ from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import judge
 from ctct.prediction.case_result import CaseResult, draw_phases
 from ctct.prediction.patients import PatientContext
+from ctct.prediction.quality_record import join_indicators
+from ctct.prediction.single_frame import SingleFrame, compare_frames
 
 
 def join_cases(
@@ -24,19 +26,17 @@ def join_cases(
         name: of the patient; that in the name of the first scan where left out.
     """
     name = patient_and_frame(cases[0].name)[0] if name is None else name
-    indicators = tuple(
-        frame
-        for case in cases
-        for frame in (case.indicators.frames if case.indicators else [None] * len(case.frames))
-    )
+    indicators, image = join_indicators((case.indicators, len(case.frames)) for case in cases)
     if len(cases) == 1:
         return PatientResult(name, cases[0].measurements, cases[0].judgement, indicators)
     frames = [frame for case in cases for frame in case.frames]
     measurements = (context or PatientContext()).measure(frames)
-    # Dictionary keys, so that a flag of several scans is listed once.
-    image = dict.fromkeys(
-        flag for case in cases if case.indicators for flag in case.indicators.image
-    )
+    stored = [
+        SingleFrame.of(labels, voxels if case.has_image else None)
+        for case in cases
+        for labels, voxels in zip(case.labels, case.study.voxels, strict=True)
+    ]
+    image |= dict.fromkeys(compare_frames(stored, measurements, cases[0].study.spacing_mm))
     return PatientResult(name, measurements, judge(measurements, indicators, image), indicators)
 
 

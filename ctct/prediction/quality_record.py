@@ -1,11 +1,10 @@
-"""Quality indicators of a case as files beside its labels, so that a run can be resumed."""
+"""Quality indicators of a case, and where what is stored beside its labels lies."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from ctct.measurement.coverage import coverage_flags
 from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
 from ctct.measurement.stack_flags import stack_flags, timing_flags
-from ctct.storage import prepare_folder, strict_json, write_atomic
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,25 @@ class CaseIndicators:
     def image_reasons(self) -> list[str]:
         """The flags of the image, a sentence each."""
         return [flag.reason for flag in self.image]
+
+
+def join_indicators(
+    scans: Iterable[tuple[CaseIndicators | None, int]],
+) -> tuple[tuple[FrameIndicators | None, ...], dict[Flag, None]]:
+    """The indicators of all scans of a patient, as those of one scan.
+
+    Args:
+        scans: indicators of each scan, None where they are not known, and its number of frames.
+
+    Returns:
+        The indicators of all frames, and as keys the flags of the images, each once.
+    """
+    frames: list[FrameIndicators | None] = []
+    image: dict[Flag, None] = {}
+    for indicators, count in scans:
+        frames += indicators.frames if indicators else [None] * count
+        image |= dict.fromkeys(indicators.image if indicators else ())
+    return tuple(frames), image
 
 
 def study_flags(study: Study) -> tuple[Flag, ...]:
@@ -69,7 +86,7 @@ def output_path(folder: Path, case: str) -> Path:
 
 
 def indicators_path(folder: Path, case: str) -> Path:
-    """Where the indicators of the case of that name are stored."""
+    """Where the record of the case of that name, with its indicators, is stored."""
     return folder / "quality" / f"{case}.json"
 
 
@@ -78,33 +95,19 @@ def disagreement_path(folder: Path, case: str) -> Path:
     return folder / "quality" / f"{case}.jpg"
 
 
-def write_indicators(
-    folder: Path,
-    case: str,
-    indicators: CaseIndicators,
-    picture: bytes = b"",
-    more: Mapping[str, Any] | None = None,
-) -> None:
-    """Store the indicators of a case and, where there is one, its disagreement picture (JPEG).
-
-    ``more`` is stored with them; see :mod:`ctct.prediction.scan_record`.
-    """
-    path = indicators_path(folder, case)
-    prepare_folder(path.parent)
-    write_atomic(path, strict_json({**asdict(indicators), **(more or {})}))
-    if picture:
-        write_atomic(disagreement_path(folder, case), picture)
+def contours_path(folder: Path, case: str) -> Path:
+    """Where the picture of the contours, for the report, of the case of that name is stored."""
+    return folder / "quality" / "contours" / f"{case}.jpg"
 
 
-def read_indicators(folder: Path, case: str) -> CaseIndicators | None:
-    """The stored indicators of a case; None where there are none, or of another version."""
+def decode_indicators(content: Mapping[str, Any]) -> CaseIndicators | None:
+    """The indicators in a record; None where there are none, or of another version."""
     try:
-        content = json.loads(indicators_path(folder, case).read_text())
         return CaseIndicators(
             tuple(Flag(**flag) for flag in content["image"]),
             tuple(_decode_frame(frame) for frame in content["frames"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None
 
 

@@ -12,6 +12,8 @@ from ctct.errors import ConfigError
 from ctct.storage import strict_json, write_atomic
 
 MANIFEST = "run.json"
+#: The manifests of the shards of an index.
+SHARD_MANIFESTS = "run-*-of-*.json"
 _REMEDY = "use --overwrite or another output folder"
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
@@ -47,25 +49,30 @@ class CaseStatus:
     scan: dict[str, Any] = field(default_factory=dict)
 
 
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``folder/run.json``."""
-    write_atomic(folder / MANIFEST, strict_json(manifest))
+def write_manifest(folder: Path, manifest: Mapping[str, Any], name: str = MANIFEST) -> None:
+    """Write the manifest of a run into ``folder``."""
+    write_atomic(folder / name, strict_json(manifest))
 
 
 def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Versions, model and time of a run, for the report."""
-    settings = manifest["settings"]
     return {
         **manifest["versions"],
-        "model": f"{settings['model']} (SHA-256 {settings['model_sha256'][:12]})",
+        "model": name_model(manifest),
         "made": manifest["begun"],
     }
 
 
-def is_damaged(folder: Path) -> bool:
-    """Whether ``folder/run.json`` is there but is no JSON, as after a loss of power."""
+def name_model(manifest: Mapping[str, Any]) -> str:
+    """The file of the model, and what tells it from others of that name."""
+    settings = manifest["settings"]
+    return f"{settings['model']} (SHA-256 {settings['model_sha256'][:12]})"
+
+
+def is_damaged(folder: Path, name: str = MANIFEST) -> bool:
+    """Whether a manifest in ``folder`` is there but is no JSON, as after a loss of power."""
     try:
-        json.loads((folder / MANIFEST).read_text())
+        json.loads((folder / name).read_text())
     except ValueError:
         return True
     except OSError:
@@ -73,16 +80,44 @@ def is_damaged(folder: Path) -> bool:
     return False
 
 
-def earlier_inputs(folder: Path) -> dict[str, str]:
-    """Case to scan, for all cases in ``folder/run.json``; empty where there is none."""
-    manifest = _read(folder)
-    return dict(manifest["inputs"]) if manifest else {}
+@dataclass(frozen=True)
+class Earlier:
+    """What a folder of results held before a run.
+
+    Attributes:
+        settings: how its label maps were made; None where no manifest tells.
+        inputs: case to scan, as far as the manifest tells.
+        is_damaged: whether there is a manifest, but no JSON, as after a loss of power.
+        written: what its tables are of, and what they told of the patients; empty where a run did
+            not come to its end.
+    """
+
+    settings: Mapping[str, Any] | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    is_damaged: bool = False
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    """The manifest; None where there is none, or it is no manifest of ctct."""
+def read_earlier(folder: Path, name: str = MANIFEST) -> Earlier:
+    """What a manifest in ``folder`` says of earlier runs."""
+    manifest = _read(folder / name)
+    if manifest is None:
+        return Earlier(is_damaged=is_damaged(folder, name))
+    written = manifest.get("written", {})
+    return Earlier(dict(manifest["settings"]), dict(manifest["inputs"]), written=written)
+
+
+def read_manifests(folder: Path) -> list[dict[str, Any]]:
+    """The manifests of all runs and shards in ``folder``, the latest one last."""
+    paths = [folder / MANIFEST, *folder.glob(SHARD_MANIFESTS)]
+    found = [manifest for path in sorted(paths) if (manifest := _read(path))]
+    return sorted(found, key=lambda manifest: str(manifest.get("begun", "")))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A manifest; None where there is none, or it is no manifest of ctct."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads(path.read_text())
         dict(manifest["settings"]), dict(manifest["inputs"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -99,7 +134,7 @@ def check_files_of_others(folder: Path, names: Iterable[str]) -> None:
     Raises:
         ConfigError: one of them is there, and no manifest that says that ctct wrote it.
     """
-    if _read(folder) or is_damaged(folder):
+    if read_manifests(folder) or is_damaged(folder):
         return
     if found := [name for name in (MANIFEST, *names) if (folder / name).exists()]:
         raise ConfigError(
@@ -108,33 +143,24 @@ def check_files_of_others(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def check_resume(folder: Path, settings: Mapping[str, Any], complete: bool) -> dict[str, str]:
-    """Check that a run may add to the label maps in ``folder``.
+def check_settings(folder: Path, before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> None:
+    """Check that label maps that were made with some settings may be mixed with those of a run.
 
     Args:
-        folder: of label maps, and of the manifest of the run that made them.
-        settings: of the next run.
-        complete: whether the next run would skip a case as complete.
-
-    Returns:
-        Case to scan, for all cases in the manifest; empty if they were made with other settings.
+        folder: of results.
+        before: settings of its label maps; None where nothing tells.
+        now: settings of the run.
 
     Raises:
-        ConfigError: a complete case was made with other settings, or there is no manifest.
+        ConfigError: they differ, or are not known.
     """
-    manifest = _read(folder)
-    if manifest is None:
-        if not complete:
-            return {}
+    if before is None:
         raise ConfigError(
             f"{folder}: holds label maps but no {MANIFEST} that says how they were made; {_REMEDY}"
         )
-    previous = manifest["settings"]
-    if complete:
-        for name in sorted(previous.keys() | settings.keys()):
-            if previous.get(name) != settings.get(name):
-                raise another_run(folder, name, previous.get(name), settings.get(name))
-    return dict(manifest["inputs"]) if previous == settings else {}
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise another_run(folder, name, before.get(name), now.get(name))
 
 
 def another_run(folder: Path, what: str, before: object, now: object) -> ConfigError:

@@ -12,8 +12,11 @@ from ctct.measurement.wall import SEGMENTS
 from ctct.report.html import number
 from ctct.report.svg import GRAY, INK, Point, area, label, picture
 
-SIZE = 250
+SIZE = 270
 CENTER = SIZE / 2
+#: What stands around the plot: the walls, and where.
+WALLS = (("anterior", 90), ("septal", 180), ("inferior", 270), ("lateral", 0))
+_WALL_RADIUS = 126
 #: Basal, mid and apical ring: inner and outer radius in pixels, index of the first segment, number
 #: of segments, and where the first begins in degrees counter-clockwise from the right (Cerqueira
 #: et al., Circulation 105:539, 2002: the anterior wall on top, the septum on the left).
@@ -25,14 +28,19 @@ LIGHT, DARK = (237, 244, 251), (8, 81, 156)
 WHITE_FROM = 0.75
 
 
-def draw_bullseye(values: Sequence[float], low: float, high: float, title: str) -> Markup:
+def draw_bullseye(
+    values: Sequence[float], low: float, high: float, title: str, digits: int = 1
+) -> Markup:
     """Color each segment by its value, from light at ``low`` to dark at ``high``; gray for NaN.
+
+    The outer ring is the base, the inner one the apex; each segment has its value.
 
     Args:
         values: 16 of them, segment 1 first.
         low: the value of the lightest color.
         high: the value of the darkest color.
         title: quantity and unit.
+        digits: decimals of all values.
     """
     shapes = []
     for inner, outer, first, count, start in RINGS:
@@ -40,7 +48,11 @@ def draw_bullseye(values: Sequence[float], low: float, high: float, title: str) 
             sector = Sector(inner, outer, start + n * 360 / count, 360 / count)
             value = values[first + n]
             shade = min(max((value - low) / (high - low), 0), 1) if math.isfinite(value) else None
-            shapes += _draw_segment(sector, SEGMENTS[first + n], value, shade)
+            shapes += _draw_segment(sector, SEGMENTS[first + n], number(value, digits), shade)
+    for wall, degrees in WALLS:
+        turn = {0: 90, 180: -90}.get(degrees, 0)
+        x, y = _at(_WALL_RADIUS, degrees)
+        shapes.append(label((x, y if turn else y + 4), wall, "middle", rotation=turn))
     shapes.append(label((CENTER, SIZE + 14), title, "middle", INK))
     return picture((SIZE, SIZE + 22), title, shapes, font_size=12)
 
@@ -74,12 +86,11 @@ class Sector(NamedTuple):
         return _at((self.inner + self.outer) / 2, self.start + self.span / 2)
 
 
-def _draw_segment(sector: Sector, name: str, value: float, shade: float | None) -> list[Markup]:
+def _draw_segment(sector: Sector, name: str, text: str, shade: float | None) -> list[Markup]:
     color = GRAY
     if shade is not None:
         mixed = (round(a + shade * (b - a)) for a, b in zip(LIGHT, DARK, strict=True))
         color = "rgb({},{},{})".format(*mixed)
-    text = number(value, 0 if abs(value) >= 20 else 1)
     x, y = sector.middle()
     return [
         area(sector.outline(), color, f"{name}: {text}"),

@@ -24,12 +24,14 @@ class Axes:
         y: smallest and largest value on the vertical axis.
         x_label: quantity and unit of the horizontal axis.
         y_label: quantity and unit of the vertical axis.
+        x_names: what stands at 0, 1, 2, … of the horizontal axis, in place of numbers.
     """
 
     x: tuple[float, float]
     y: tuple[float, float]
     x_label: str
     y_label: str
+    x_names: tuple[str, ...] = ()
 
     def to_pixels(self, x: float, y: float) -> Point:
         """Position of a pair of values, in pixels from the left and from the top."""
@@ -48,10 +50,11 @@ class Axes:
             x, y = self.to_pixels(self.x[0], value)
             shapes.append(line((x, y), (WIDTH - RIGHT, y), GRID))
             shapes.append(label((x - 6, y + 4), f"{value:g}", "end"))
-        for value in choose_ticks(*self.x):
+        numbers = {value: f"{value:g}" for value in choose_ticks(*self.x)}
+        for value, text in (dict(enumerate(self.x_names)) or numbers).items():
             x, y = self.to_pixels(value, self.y[0])
             shapes.append(line((x, y), (x, y + 4), SOFT))
-            shapes.append(label((x, y + 16), f"{value:g}", "middle"))
+            shapes.append(label((x, y + 16), text, "middle"))
         center, middle = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
         shapes.append(label((center, HEIGHT - 6), self.x_label, "middle"))
         shapes.append(label((12, middle), self.y_label, "middle", rotation=-90))

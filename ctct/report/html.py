@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,6 +34,17 @@ def number(value: float | None, digits: int = 1) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
+def read_script(name: str) -> Markup:
+    """A script among the report's templates, for ``script`` of ``page.html``, which lets it run."""
+    source = _environment("ctct.report").get_template(name).render()
+    return Markup(source)
+
+
+def _sha256(text: str) -> str:
+    """As a Content-Security-Policy names a script."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
 @cache
 def _environment(package: str) -> Environment:
     """Templates of ``package`` and of the report, which lends its page, style and macros."""
@@ -49,4 +61,5 @@ def _environment(package: str) -> Environment:
     )
     environment.filters["number"] = number
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    environment.filters["sha256"] = _sha256
     return environment

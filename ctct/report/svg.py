@@ -69,6 +69,15 @@ def square(corner: Point, side: float, color: str, tooltip: str) -> Markup:
     )
 
 
+def ring(center: Point, color: str, tooltip: str, radius: float = 4) -> Markup:
+    """A circle that is not filled."""
+    x, y = center
+    return Markup(
+        f'<circle cx="{x}" cy="{y}" r="{radius}" fill="none" stroke="{color}" stroke-width="2">'
+        f"<title>{escape(tooltip)}</title></circle>"
+    )
+
+
 def area(outline: str, color: str, tooltip: str) -> Markup:
     """A filled area with a white border; ``outline`` is the ``d`` of an SVG path."""
     return Markup(

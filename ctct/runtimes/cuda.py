@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import RuntimeUnavailableError
+from ctct.installation import how_to_install
 
 
 def load_cuda() -> Any:
@@ -28,7 +29,7 @@ def load_cuda() -> Any:
         from cuda.bindings import runtime
     except ImportError as error:
         raise RuntimeUnavailableError(
-            "cuda-python: not installed; pip install 'ctct[tensorrt]'"
+            f"cuda-python: not installed; {how_to_install('tensorrt')}"
         ) from error
     return runtime
 

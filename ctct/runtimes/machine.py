@@ -6,6 +6,7 @@ import importlib.util
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
+from ctct.installation import how_to_install
 from ctct.runtimes import cuda
 
 #: Modules that each runtime needs, "a|b" being either, and the extra of ctct that brings them.
@@ -64,10 +65,9 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def install_command(runtime: str) -> str:
+def how_to_install_runtime(runtime: str) -> str:
     """The command that installs a runtime."""
-    extra = PACKAGES[runtime][1]
-    return f"pip install 'ctct[{extra}]'" if extra else "pip install 'ctct'"
+    return how_to_install(PACKAGES[runtime][1])
 
 
 def installed_version(runtime: str) -> str:

@@ -19,6 +19,7 @@ from ctct.errors import ModelError
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import read_onnx
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
+from ctct.runtimes.threads import cpu_threads
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class OnnxRuntime:
         self.name = "onnxruntime-trt" if with_tensorrt else "onnxruntime"
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = cpu_threads() or 0
         providers: list[Any] = [_CPU]
         if device == "cuda":
             providers.insert(0, (_CUDA, {"device_id": str(gpu)}))

@@ -13,6 +13,7 @@ import openvino as ov
 from ctct.errors import ModelError, OutputError, RuntimeUnavailableError
 from ctct.model_files.model_file import read_onnx
 from ctct.runtimes.base import INPUTS, OUTPUTS, Prediction
+from ctct.runtimes.threads import cpu_threads
 from ctct.storage import cache_folder, prepare_folder
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,12 @@ class OpenVinoRuntime:
     device = "cpu"
 
     def __init__(self, path: Path, keep: bool = True) -> None:
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        settings: dict[str, str | int] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        if threads := cpu_threads():
+            settings["INFERENCE_NUM_THREADS"] = threads
         if keep and (folder := _writable(cache_folder("openvino"))):
             settings["CACHE_DIR"] = str(folder)
         here = core()

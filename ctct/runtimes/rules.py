@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar, get_args
 from ctct.choices import Device, Precision, RuntimeName
 from ctct.errors import ConfigError, CtctError, ModelError, RuntimeUnavailableError
 from ctct.model_files.variant import bf16_path
-from ctct.runtimes.machine import Machine, install_command
+from ctct.runtimes.machine import Machine, how_to_install_runtime
 
 RUNTIMES, DEVICES, PRECISIONS = map(get_args, (RuntimeName, Device, Precision))
 
@@ -101,7 +101,17 @@ class Request:
     @property
     def install(self) -> str:
         """How the fixed runtime is installed."""
-        return install_command(self.fixed_runtime)
+        return how_to_install_runtime(self.fixed_runtime)
+
+    @property
+    def install_gpu(self) -> str:
+        """How ONNX Runtime with CUDA is installed."""
+        return how_to_install_runtime("onnxruntime")
+
+    @property
+    def install_base(self) -> str:
+        """How OpenVINO is installed, which every copy of ctct brings."""
+        return how_to_install_runtime("openvino")
 
     @property
     def bf16_path(self) -> Path:
@@ -276,7 +286,7 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
     Rule(
         "GPU requested without a runtime for it",
         lambda r: r.device == "cuda",
-        Refusal(RuntimeUnavailableError, "--device cuda: pip install 'ctct[gpu]' to use the GPU"),
+        Refusal(RuntimeUnavailableError, "--device cuda: {r.install_gpu} to use the GPU"),
     ),
     Rule(
         "OpenVINO on the CPU",
@@ -292,7 +302,7 @@ RUNTIME_RULES: tuple[Rule[Choice], ...] = (
     Rule(
         "no runtime installed",
         _always,
-        Refusal(RuntimeUnavailableError, "no runtime installed; pip install ctct brings openvino"),
+        Refusal(RuntimeUnavailableError, "no runtime installed; {r.install_base} brings openvino"),
     ),
 )
 

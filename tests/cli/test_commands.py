@@ -12,8 +12,9 @@ from typing import Any, get_args
 import pytest
 
 from ctct import choices
-from ctct.cli.commands import COMMANDS, load_command
+from ctct.cli.commands import COMMANDS, PANELS, load_command
 from ctct.labels import ORDERS
+from ctct.measurement.papillary import CHOICES
 from ctct.runtimes.machine import PACKAGES
 from ctct.training.config import PRESETS
 
@@ -29,7 +30,9 @@ def test_the_table_has_the_beginning_of_each_help(name: str) -> None:
 def test_the_help_names_every_command(ctct: Callable[..., Any]) -> None:
     outcome = ctct("--help")
     assert outcome.code == 0
-    assert all(re.search(rf"^  {name} ", outcome.out, re.MULTILINE) for name in COMMANDS)
+    _, *panels = re.split(rf"^({'|'.join(PANELS)}):\n", outcome.out, flags=re.MULTILINE)
+    shown = {panels[i]: re.findall(r"^  (\w+) ", panels[i + 1], re.M) for i in (0, 2, 4)}
+    assert shown == {panel: list(commands) for panel, commands in PANELS.items()}
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND)
@@ -81,6 +84,7 @@ def test_the_help_imports_no_command() -> None:
         ("ctct predict --runtime onnx", ["onnxruntime", "onnxruntime-trt"]),
         ("ctct predict --members cnn", ["cnn", "cnn,transformer"]),
         ("ctct benchmark pred", ["prediction"]),
+        ("ctct export --format mon", ["monai-bundle"]),
     ],
 )
 def test_completion_imports_nothing_heavy(words: str, completions: list[str]) -> None:
@@ -96,6 +100,7 @@ def test_completion_imports_nothing_heavy(words: str, completions: list[str]) ->
 def test_the_choices_are_those_of_the_modules_that_define_them() -> None:
     assert get_args(choices.RuntimeName) == ("auto", *PACKAGES)
     assert get_args(choices.LabelOrder) == tuple(ORDERS)
+    assert get_args(choices.Papillary) == CHOICES
     assert get_args(choices.Preset) == tuple(PRESETS)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tests_support import write_scan
 
+from ctct.installation import how_to_install
+
 SCRIPT = """
 import atexit, sys
 atexit.register(lambda: print("torch" in sys.modules))
@@ -30,12 +32,12 @@ def test_without_gradio_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gradio", None)
     outcome = ctct("demo")
     assert outcome.code == 2
-    assert "pip install 'ctct[demo]'" in outcome.err
+    assert how_to_install("demo") in outcome.err
 
 
 def private_scans(folder: Path) -> list[Path]:
     """A scan, two damaged ones, and DICOM with an attribute that pydicom warns of."""
-    dicom_support = pytest.importorskip("dicom_support", reason="needs pip install 'ctct[dicom]'")
+    dicom_support = pytest.importorskip("dicom_support", reason="needs the extra dicom")
     names = [folder / name for name in ("private-1.nii.gz", "private-2.nii", "private-3.zip")]
     write_scan(names[0])
     for path in names[1:]:
@@ -52,7 +54,7 @@ def private_scans(folder: Path) -> list[Path]:
 def test_the_server_warns_logs_no_names_leaves_no_files_and_never_loads_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+    pytest.importorskip("gradio", reason="needs the extra demo")
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     from gradio_client import Client, handle_file
 

@@ -45,6 +45,20 @@ def test_evaluate_by_hand(ctct: Callable[..., object], tmp_path: Path) -> None:
     assert "1 reference without a prediction: c" in outcome.err
 
 
+def test_scans_given_as_label_maps_cost_one_clear_line(
+    ctct: Callable[..., object], tmp_path: Path
+) -> None:
+    gray = np.arange(1000, dtype=np.int16).reshape(10, 10, 10)
+    for name in "abc":
+        nib.save(nib.Nifti1Image(gray, np.diag([1.5, 1.5, 8, 1])), tmp_path / f"{name}.nii.gz")
+    outcome = ctct("evaluate", tmp_path, tmp_path)
+    assert outcome.code == 4
+    assert outcome.err == (
+        f"ctct: {tmp_path / 'a.nii.gz'}: holds 1000 different values, from 0 to 999, as a scan "
+        "does; give its label map; 2 more cannot be compared\n"
+    )
+
+
 def test_missed_and_false_slices_at_ed_and_es_and_what_is_not_labelled(
     ctct: Callable[..., object], tmp_path: Path
 ) -> None:
@@ -77,5 +91,7 @@ def test_missed_and_false_slices_at_ed_and_es_and_what_is_not_labelled(
     assert not any("nan" in line for line in lines)
     page = (tmp_path / "out" / "evaluation.html").read_text()
     assert "RV in 2 of 2 frames." in page
-    assert "all RV Dice" not in page
-    assert "ES apex LV" in page
+    cells = page.split('<th scope="row">LV</th>\n<td>ES</td>')[1].split("</tr>")[0]
+    assert cells.count("missed 0 of 2") == 1
+    assert cells.count("missed 2 of 2") == 1  # at the apex
+    assert '<th scope="row">RV</th>' not in page

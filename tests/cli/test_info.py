@@ -36,3 +36,12 @@ def test_a_file_is_described_with_what_would_be_done(
     assert "FreeSurfer" in other
     assert "(not taken)" in other
     assert "  1 frame of 1 slice, an unknown distance apart, 200×180 pixels of 1.2×1.4 mm" in lines
+
+
+def test_a_folder_without_a_scan_is_said_to_have_none(
+    ctct: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    outcome = ctct("info", tmp_path)
+    assert outcome.code == 4
+    assert f"{tmp_path}: no scan found there" in outcome.err

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests_support import write_scan
 
+from ctct.installation import how_to_install
+
 
 def test_version(ctct: Callable[..., object]) -> None:
     from importlib.metadata import version
@@ -39,7 +41,7 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path: Path)
     )
     assert (done.returncode, done.stderr) == (
         5,
-        "ctct: this needs onnx, which is not installed; pip install 'ctct[export]'\n",
+        f"ctct: this needs onnx, which is not installed; {how_to_install('export')}\n",
     )
 
 

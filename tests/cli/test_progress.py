@@ -37,13 +37,19 @@ print("end")
 """
 
 
-def test_a_pipe_gets_messages_only() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+@pytest.mark.parametrize("environment", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}])
+def test_a_pipe_gets_messages_only(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
     assert (done.stdout, done.stderr) == ("end\n", "between the steps\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_a_terminal_gets_bars_and_whole_lines() -> None:
+def shown_on_a_terminal(kind: str) -> str:
+    """All that the program writes to a terminal, without colors."""
     import pty
 
     parent, child = pty.openpty()
@@ -51,7 +57,7 @@ def test_a_terminal_gets_bars_and_whole_lines() -> None:
         [sys.executable, "-c", PROGRAM],
         stdout=subprocess.PIPE,
         stderr=child,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        env={**os.environ, "TERM": kind, "COLUMNS": "100"},
     )
     os.close(child)
     shown = b""
@@ -61,7 +67,17 @@ def test_a_terminal_gets_bars_and_whole_lines() -> None:
     except OSError:  # the other end is closed
         pass
     assert process.wait() == 0
-    text = re.sub(r"\x1b\[[\d;]*m", "", shown.decode())  # without colors
+    return re.sub(r"\x1b\[[\d;]*m", "", shown.decode())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_bars_and_whole_lines() -> None:
+    text = shown_on_a_terminal("xterm")
     for expected in ("3/7 steps", "the first stage", "a, slice 5/10"):
         assert expected in text
     assert "\x1b[2Kbetween the steps\r\n" in text  # after the line of the bar is erased
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_that_cannot_erase_gets_messages_only() -> None:
+    assert shown_on_a_terminal("dumb") == "between the steps\r\n"

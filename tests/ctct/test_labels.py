@@ -59,6 +59,15 @@ def test_remap_refuses_a_value_without_a_name(value: int) -> None:
     assert "\n" not in message
 
 
+def test_remap_tells_a_scan_from_a_label_map() -> None:
+    with pytest.raises(InputError, match=r"^holds 19 different values, from 0 to 18, as a scan"):
+        remap(np.arange(19) + np.zeros((3, 1), int), {"LV": 1})
+    with pytest.raises(
+        InputError, match="holds 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+    ):
+        remap(np.arange(17), {"LV": 1})
+
+
 @pytest.mark.parametrize("orders", [("siemens", "acdc"), ("acdc", "siemens")])
 def test_remap_refuses_an_unknown_order(orders: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="'siemens'; choose one of acdc, mnms, ukbb, monai"):

@@ -41,12 +41,10 @@ def test_content_arrives_whole_and_replaces(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def disk_full(self: Path, content: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(content[:1])
+    def disk_full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    monkeypatch.setattr(os, "fsync", disk_full)
     with pytest.raises(OutputError, match=r"a\.bin: cannot be written .No space left"):
         write_atomic(tmp_path / "a.bin", b"content")
     assert list(tmp_path.iterdir()) == []

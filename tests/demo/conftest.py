@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,25 +17,14 @@ from ctct.io.study import Study
 @pytest.fixture(scope="session")
 def url(_separate_cache: None) -> Iterator[str]:
     """Address of the page, served with the bundled model."""
-    pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+    pytest.importorskip("gradio", reason="needs the extra demo")
     from ctct.demo import server
-    from ctct.demo.engines import Engines
+    from ctct.demo.settings import ServerSettings
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "SWEEP_S", 0.5)
-        with server.serving(Engines()) as address:
+        with server.serving(ServerSettings()) as address:
             yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        yield started.chromium.launch(executable_path=path, args=["--no-sandbox"])
 
 
 @pytest.fixture
@@ -48,7 +36,7 @@ def visit(browser: Any, url: str) -> Iterator[Callable[..., Any]]:
         usual = {"viewport": {"width": 1366, "height": 768}, "reduced_motion": "reduce"}
         contexts.append(browser.new_context(**usual | options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.requested = []
         page.on("request", lambda request: page.requested.append(request.url))
         page.goto(url)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests_support import write_scan
 
-pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+pytest.importorskip("gradio", reason="needs the extra demo")
 
 from ctct import child_process
 from ctct.cases.discover import discover
@@ -96,3 +96,50 @@ def many_members(path: Path) -> Path:
         for n in range(reading.MAX_MEMBERS):
             archive.writestr(str(n), b"")
     return path
+
+
+def write_frames(folder: Path, *names: str) -> Path:
+    """A folder with a file of one frame for each name."""
+    for name in names:
+        write_scan(folder / f"{name}.nii.gz", (40, 36, 3))
+    return folder
+
+
+def test_ed_and_es_in_two_files_are_one_scan_with_an_ejection_fraction(
+    threshold: Segmenter, tmp_path: Path
+) -> None:
+    folder = write_frames(tmp_path / "in", "p_ED", "p_ES")
+    found = answer(folder, threshold)
+    assert found.result.name == "p"
+    assert (found.result.measurements.ed, found.result.measurements.es) == (0, 1)
+    out = tmp_path / "out"
+    predict_folder(discover([folder])[0], out, threshold.model, lambda model: threshold)
+    (got,), (expected,) = (
+        list(csv.DictReader(io.StringIO(table)))
+        for table in (
+            found.files["measurements.csv"].decode(),
+            (out / "measurements.csv").read_text(),
+        )
+    )
+    assert "LVEF (%)" in got
+    for column in ("patient", "ED frame", "ES frame", "LVEDV (mL)", "RVEDV (mL)", "LVEF (%)"):
+        assert got[column] == expected[column], column
+    assert "p_seg.nii.gz" in found.files
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"one\.nii\.gz and two\.nii\.gz: not of one scan; .* _ED"):
+        read_scan(write_frames(tmp_path / "others", "one", "two"))
+    folder = write_frames(tmp_path / "sizes", "p_ED")
+    write_scan(folder / "p_ES.nii.gz", (40, 40, 3))
+    with pytest.raises(InputError, match=r"p_ES\.nii\.gz: .* voxels, .*p_ED"):
+        read_scan(folder)
+
+
+def test_a_single_dicom_image_says_what_to_do(tmp_path: Path) -> None:
+    dicom_support = pytest.importorskip("dicom_support", reason="needs the extra dicom")
+    dicom_support.write_cine(tmp_path / "export")
+    image = next(path for path in sorted((tmp_path / "export").rglob("*")) if path.is_file())
+    with pytest.raises(InputError, match="one DICOM image of many; give all images of the cine"):
+        read_scan(image)
+    assert read_scan(tmp_path / "export").study.frames > 1  # all of them together

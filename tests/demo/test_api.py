@@ -25,7 +25,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def segment(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Send a file with a new client."""
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    gradio_client = pytest.importorskip("gradio_client", reason="needs pip install 'ctct[demo]'")
+    gradio_client = pytest.importorskip("gradio_client", reason="needs the extra demo")
 
     def call(path: Path, *arguments: str) -> dict[str, Any]:
         client = gradio_client.Client(url, verbose=False)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+pytest.importorskip("gradio", reason="needs the extra demo")
 
-from ctct.demo import app, uploads
+from ctct.demo import uploads
+from ctct.demo.settings import Quotas
+from ctct.demo.worker import Worker
 
 Visit = Callable[..., Any]
 Stored = Callable[[], list[Path]]
@@ -41,13 +44,13 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The server reads nothing until this event is set."""
-    free, read = threading.Event(), app.read_scan
+    free, run = threading.Event(), Worker.run
 
-    def read_later(path: Path) -> Any:
+    def run_later(*arguments: Any, **options: Any) -> Iterator[Any]:
         free.wait(60)
-        return read(path)
+        yield from run(*arguments, **options)
 
-    monkeypatch.setattr(app, "read_scan", read_later)
+    monkeypatch.setattr(Worker, "run", run_later)
     yield free
     free.set()
 
@@ -111,7 +114,7 @@ def test_a_second_tab_of_a_visitor_keeps_its_scan(
 def test_the_page_says_why_an_upload_is_refused(
     visit: Visit, stored: Stored, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_WAITING_BYTES", 1000)
+    monkeypatch.setattr(uploads, "_stored", lambda *_: Counter({"others": Quotas().bytes_in_sum}))
     page = visit()
     upload(page, scan)
     page.get_by_text("too many scans wait here").wait_for()

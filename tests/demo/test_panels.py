@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ctct.errors import InputError, ModelError
+from ctct.cases.read import read_study
+from ctct.errors import InputError, ModelError, RuntimeUnavailableError
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.measurement.volumes import Measurements
 from ctct.model_files.model_file import ModelFile
 
-pytest.importorskip("gradio", reason="needs gradio: pip install 'ctct[demo]'")
+pytest.importorskip("gradio", reason="needs the extra demo")
 
 from ctct.demo import panels
 from ctct.demo.analysis import Labelled, measure_labels
 from ctct.demo.panels import commands_text, comparison_html, describe_error, downloads_html
-from ctct.demo.server import is_loopback
+from ctct.demo.settings import is_loopback
 
 
 def test_a_typed_error_is_shown_without_the_folder_of_the_scan() -> None:
@@ -41,6 +44,19 @@ def test_any_other_error_gets_a_general_message() -> None:
     assert "NIfTI" in text
 
 
+def test_without_pydicom_the_message_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dicom.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1", b"\0" * 128 + b"DICM")
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(RuntimeUnavailableError) as caught:
+        read_study(path)
+    text = describe_error(caught.value, path)
+    assert text == "dicom.zip: reading DICOM needs pydicom; the server lacks the extra 'dicom'"
+
+
 def test_a_download_carries_the_file() -> None:
     link = downloads_html({"<odd> name_seg.nii.gz": b"\x00label map"})
     content = re.search(r"base64,([^\"]+)\"", link)
@@ -51,14 +67,14 @@ def test_a_download_carries_the_file() -> None:
 
 def test_commands_follow_the_settings() -> None:
     options = {"model": "own.onnx", "runtime": "auto"}
-    text = commands_text("my scan.nii.gz", options, "http://here/", "openvino")
+    text = commands_text(["my scan.nii.gz"], options, "http://here/", "openvino")
     assert shlex.split(text.splitlines()[0]) == [
         *("ctct", "predict", "my scan.nii.gz", "-o", "results", "--model", "own.onnx")
     ]
     assert "load_model(model='own.onnx')" in text
     assert "handle_file('my scan.nii.gz'), 'openvino', api_name='/segment'" in text
     compile(text.split("\n\n", 1)[1], "shown", "exec")
-    plain = commands_text("a.nii", {"model": "default"}, "http://here/", "openvino")
+    plain = commands_text(["a.nii"], {"model": "default"}, "http://here/", "openvino")
     assert plain.startswith("ctct predict a.nii -o results\n")
 
 

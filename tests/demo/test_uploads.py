@@ -12,9 +12,10 @@ import pytest
 
 from ctct.errors import InputError
 
-pytest.importorskip("gradio", reason="needs pip install 'ctct[demo]'")
+pytest.importorskip("gradio", reason="needs the extra demo")
 
 from ctct.demo import reading, uploads
+from ctct.demo.settings import Quotas
 from ctct.demo.visits import owner_of, uploading
 
 ALICE, BOB = "cookie of Alice", "cookie of Bob"
@@ -33,7 +34,8 @@ def arrive(scans: uploads.Uploads) -> Callable[..., Path]:
     """Put an upload where Gradio would put it."""
 
     def call(visitor: str = ALICE, name: str = "scan.nii.gz") -> Path:
-        path = scans.arrived / f"{owner_of(visitor)}-{os.urandom(4).hex()}" / name
+        group = owner_of(visitor)  # each is a user of their own
+        path = scans.arrived / f"{owner_of(visitor)}-{group}-{os.urandom(4).hex()}" / name
         path.parent.mkdir()
         path.write_bytes(b"voxels")
         return path
@@ -147,19 +149,24 @@ def test_an_upload_that_breaks_off_leaves_nothing(scans: uploads.Uploads) -> Non
     assert files_in(scans) == []
 
 
-def test_uploads_have_a_limit_in_sum(
-    scans: uploads.Uploads, arrive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+def test_uploads_have_a_limit_in_sum_and_for_each_visitor(
+    tmp_path: Path, arrive: Callable[..., Path], scans: uploads.Uploads
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_WAITING_BYTES", 100_000)
-    scans.take(arrive(), ALICE, TAB)
-    with scans.room(60_000) as fits, scans.room(60_000) as both_fit:
+    scans._quotas = Quotas(visitor_bytes=90_000, bytes_in_sum=120_000)  # folders count, too
+    alice, bob = owner_of(ALICE), owner_of(BOB)
+    with scans.room(60_000, alice) as fits, scans.room(60_000, alice) as both_fit:
         assert (fits, both_fit) == (True, False)
-    upload = arrive(BOB)
+        with scans.room(50_000, bob) as fits, scans.room(20_000, "") as all_fit:
+            assert (fits, all_fit) == (True, False)
+    upload = arrive()
     upload.write_bytes(bytes(60_000))
-    with scans.room(60_000) as fits:
+    with scans.room(60_000, alice) as fits, scans.room(30_000, bob) as other_fits:
+        assert (fits, other_fits) == (False, True)
+    taken = scans.take(upload, ALICE, TAB)
+    with scans.room(60_000, alice) as fits:
         assert not fits
-    scans.discard(scans.take(upload, BOB, TAB))
-    with scans.room(60_000) as fits:
+    scans.discard(taken)
+    with scans.room(60_000, alice) as fits:
         assert fits
 
 
@@ -188,3 +195,19 @@ def test_a_zip_of_too_many_files_is_refused(
 
 def test_other_files_are_accepted(tmp_path: Path) -> None:
     reading.check_zip(tmp_path / "scan.nii.gz")
+
+
+def test_files_that_belong_together_have_one_folder(
+    scans: uploads.Uploads, arrive: Callable[..., Path]
+) -> None:
+    names = ("p_ED.nii.gz", "p_ES.nii.gz")
+    taken = scans.take_together([arrive(name=name) for name in names], ALICE, TAB)
+    with scans.claim(taken) as folder:
+        assert folder is not None
+        assert sorted(path.name for path in folder.iterdir()) == list(names)
+    assert files_in(scans) == []
+    with pytest.raises(InputError, match="two of the files have this name"):
+        scans.take_together([arrive(), arrive()], ALICE, TAB)
+    with pytest.raises(InputError, match="not among your uploads"):
+        scans.take_together([arrive(), arrive(BOB, "other.nii.gz")], ALICE, TAB)
+    assert list(scans.arrived.parent.joinpath("waiting").iterdir()) == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import html
 import io
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tests_support import phantom
 from ctct.inference.segmentation import Segmentation
 from ctct.io.study import Study
 from ctct.labels import VALUE
-from ctct.measurement.volumes import FrameVolumes, measure_frames
+from ctct.measurement.volumes import FrameVolumes, frame_volumes, measure_frames
 
 viewer = pytest.importorskip("ctct.demo.viewer")
 
@@ -28,6 +30,12 @@ def beating(height: int = 96, width: int = 100) -> Segmentation:
     return Segmentation(study, labels, np.full(labels.shape, 0.4, np.float16))
 
 
+def unpacked(slices: Any, segmentation: Segmentation) -> np.ndarray:
+    """The packed labels that a browser gets: (T, Z, H, W)."""
+    shape = (*segmentation.labels.shape[:2], *slices.size)
+    return np.frombuffer(gzip.decompress(slices.labels), np.uint8).reshape(shape)
+
+
 def test_a_picture_gives_back_labels_and_disagreement() -> None:
     segmentation = beating()
     rows, columns = viewer.find_heart(segmentation)
@@ -36,9 +44,13 @@ def test_a_picture_gives_back_labels_and_disagreement() -> None:
     assert slices.aspect == 2.0
     image = np.asarray(Image.open(io.BytesIO(slices.pngs[4])))  # frame 1, slice 1
     assert image.shape == (*slices.size, 3)
-    np.testing.assert_array_equal(image[..., 1], segmentation.labels[1, 1, rows, columns])
     assert np.all(image[..., 2] == 102)  # 0.4 of 255
-    assert np.count_nonzero(image[..., 1]) == np.count_nonzero(segmentation.labels[1, 1])
+    labels = unpacked(slices, segmentation)
+    np.testing.assert_array_equal(labels, segmentation.labels[..., rows, columns])
+    assert np.count_nonzero(labels) == np.count_nonzero(segmentation.labels)
+    whole = np.zeros_like(segmentation.labels)
+    whole[..., slice(*slices.box["rows"]), slice(*slices.box["columns"])] = labels
+    np.testing.assert_array_equal(whole, segmentation.labels)
 
 
 def test_each_of_several_label_maps_has_two_bits() -> None:
@@ -46,6 +58,28 @@ def test_each_of_several_label_maps_has_two_bits() -> None:
     both = viewer.pack_labels([first, second, third])
     assert both.tolist() == [0 + 4 * 3 + 16 * 1, 1 + 4 * 2, 3 + 16 * 2]
     assert first.tolist() == [0, 1, 3]
+
+
+def data_of(page: str) -> dict[str, Any]:
+    (text,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def test_a_scan_of_which_some_pixels_are_left_out_cannot_be_edited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmentation = beating()
+    measurements = measure_frames(frame_volumes(segmentation.labels, 0.01))
+    edit = {"file": {"shape": segmentation.labels.shape}}
+    data = data_of(viewer.viewer_page(segmentation, measurements, None, edit))
+    # The heart is 17 rows or 34 mm high, and the crop half as much again: 12.75 rows around 48.5.
+    assert data["edit"]["file"]["box"]["rows"] == [35, 62]
+    assert not data["too_large"]
+    monkeypatch.setattr(viewer, "MAX_PIXELS", 100)
+    data = data_of(viewer.viewer_page(segmentation, measurements, None, edit))
+    assert data["edit"] is None
+    assert data["too_large"]
 
 
 def test_no_heart_is_the_whole_slice() -> None:
@@ -80,14 +114,12 @@ def test_the_page_has_the_data_that_its_script_reads() -> None:
     odd = "</script>&<b>"
     layers = {"Labels": segmentation.labels, odd: segmentation.labels}
     page = viewer.viewer_page(segmentation, measure_frames(volumes), layers)
-    (text,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', page)
-    data = json.loads(text)
-    script = page[page.index('"use strict"') :]
-    assert set(re.findall(r"\bdata\.([a-z]\w*)", script)) == set(data)
-    assert set(re.findall(r"\boutline\.(\w+)", script)) == set(data["outlines"][0])
+    data = data_of(page)
     assert data["layers"] == ["Labels", odd]
     assert len(data["pngs"]) == data["frames"] * data["slices"] == 6
     assert odd not in page
+    assert data["edit"] is None
+    assert not data["too_large"]
     iframe = viewer.viewer_iframe(segmentation, measure_frames(volumes), layers)
     (srcdoc,) = re.findall(r'srcdoc="([^"]*)"></iframe>', iframe)
     assert html.unescape(srcdoc) == page

@@ -253,7 +253,7 @@ def test_a_pair_trained_with_heart_crops_is_exported_on_both_grids(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"formats": ()}, "--format must be one or more of onnx, openvino, engine, triton"),
+        ({"formats": ()}, "one or more of onnx, openvino, engine, triton, monai-bundle"),
         ({"formats": ("tflite",)}, "--format must be .*; got 'tflite'"),
         ({"precision": "fp8"}, "--precision must be one of fp32, fp16, bf16, int8, got 'fp8'"),
         (

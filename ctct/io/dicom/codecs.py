@@ -24,6 +24,8 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
+from ctct.installation import how_to_install
+
 _PLUGIN = "imagecodecs"
 #: The function of imagecodecs for each transfer syntax.
 _FUNCTIONS = {
@@ -55,7 +57,7 @@ def choose_plugin(syntax: UID) -> str:
         return ""
     if syntax in _FUNCTIONS:
         raise NotImplementedError(
-            f"compressed as {syntax.name}; pip install 'ctct[dicom]', which brings imagecodecs"
+            f"compressed as {syntax.name}; {how_to_install('dicom')}, which brings imagecodecs"
         )
     raise NotImplementedError(
         f"ctct cannot read its transfer syntax, {syntax.name}; export it uncompressed, as Explicit "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.header import read_dataset
+from ctct.io.dicom.series import Series
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,26 @@ def find_missing(files: Iterable[DicomFile]) -> dict[str, list[str]]:
             for uid, path in lost:
                 missing[uid].append(str(path))
     return missing
+
+
+def find_without_images(
+    dicom: Sequence[DicomFile], all_series: Sequence[Series]
+) -> list[DicomFile]:
+    """The DICOM files of which there is no image: all if no series is, or lists without files.
+
+    Args:
+        dicom: all DICOM files, those that list others included.
+        all_series: the series in them.
+    """
+    if not all_series:
+        return list(dicom)
+    folders = {image.file.path.parent for series in all_series for image in series.images}
+    with_images = {place for folder in folders for place in (folder, *folder.parents)}
+    return [
+        file
+        for file in dicom
+        if file.path.name.upper() == "DICOMDIR" and file.path.parent not in with_images
+    ]
 
 
 def _listed_images(directory: DicomFile) -> list[tuple[str, PurePath]]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Self, cast
 
 from ctct.errors import InputError
-from ctct.io.files import MAX_BYTES, open_file
+from ctct.io.files import ENDINGS, ITK_ENDINGS, MAX_BYTES, open_file
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,11 @@ def zip_members(path: Path) -> list[DicomFile]:
         InputError: the zip is damaged or protected by a password, its unpacked size is too large,
             or it holds no DICOM.
     """
-    files, _ = list_zip(path)
+    files, others = list_zip(path)
     if not files:
+        names = [file.member for file in others]
+        if scan := next((n for n in names if n.lower().endswith(ENDINGS + ITK_ENDINGS)), ""):
+            raise InputError(f"{path}: holds no DICOM but {scan}; unpack it and give that file")
         raise InputError(f"{path}: holds no DICOM; unpack other files and give the folder")
     return files
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ctct.errors import RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
 from ctct.io.files import MAX_BYTES
@@ -215,7 +216,7 @@ def read_dataset(opener: Opener, file: DicomFile, **options: Any) -> Any:
         )
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"{file.path}: reading DICOM needs pydicom; pip install 'ctct[dicom]'"
+            f"{file.path}: reading DICOM needs pydicom; {how_to_install('dicom')}"
         ) from error
     with opener(file) as stream:
         read_preamble(stream, force=True)

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ctct.errors import InputError
+from ctct.io.dicom.cine_segmentation import Phase, join_phases, set_organization
 from ctct.io.dicom.files import Opener
+from ctct.io.dicom.instances import (
+    MAKER,
+    derive_uid,
+    describe_failure,
+    encode,
+    fingerprint,
+    study_attributes,
+)
 from ctct.io.dicom.series import Series
 from ctct.io.dicom.sources import HeaderCache, copy_single_images, restore_references
 from ctct.io.dicom.stack import arrange
 from ctct.io.dicom.suppress_warnings import suppress_pydicom_warnings
-from ctct.labels import LV, MYO, RV, VALUE
+from ctct.labels import COLORS, LV, MYO, RV, VALUE
 
 log = logging.getLogger(__name__)
 
+SEG, SEG_CINE = "seg", "seg-cine"
 #: SNOMED CT code and meaning of each structure (PS3.16, CID 7151).
-_CODES = {
+CODES = {
     RV: ("53085002", "Right ventricle"),
     MYO: ("49848007", "Left Ventricle Myocardium"),
     LV: ("87878005", "Left ventricle"),
 }
+#: Number of the segment of each structure.
+SEGMENT_NUMBER = {structure: number for number, structure in enumerate(CODES, 1)}
 _CATEGORY = ("123037004", "Anatomical Structure")
-
-
-def is_available() -> bool:
-    """Whether highdicom is installed."""
-    return find_spec("highdicom") is not None
 
 
 def encode_segmentations(
     series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False
 ) -> Iterator[bytes]:
     """A segmentation object for each phase in turn, with references to the images of the phase.
+
+    All are instances of one series.
 
     Args:
         series: the segmented images, of one series or several, in single-frame or enhanced files.
@@ -50,10 +57,49 @@ def encode_segmentations(
     Raises:
         InputError: the images cannot be read again, or lack an attribute.
     """
-    import highdicom
-    from pydicom.uid import generate_uid
+    uids = segmentation_uids(series, labels, de_identify)
+    for phase, uid in zip(_encode_phases(series, labels, de_identify), uids, strict=True):
+        phase.segmentation.SOPInstanceUID = uid
+        phase.segmentation.file_meta.MediaStorageSOPInstanceUID = uid
+        yield encode(phase.segmentation, phase.attributes)
 
-    uid, stack = str(generate_uid()), arrange(series)
+
+def encode_cine(series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False) -> bytes:
+    """One segmentation object for all phases; see :func:`encode_segmentations`.
+
+    Its frames have a temporal position, and refer to the images of their phase.
+    """
+    uid = cine_uid(series, labels, de_identify)
+    phases = list(_encode_phases(series, labels, de_identify))
+    return encode(join_phases(phases, uid), phases[0].attributes)
+
+
+def segmentation_uids(
+    series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False
+) -> list[str]:
+    """SOPInstanceUID of each of :func:`encode_segmentations`; others for other labels."""
+    key = fingerprint(series, labels, de_identify)
+    return [derive_uid(SEG, key, str(number)) for number in range(len(labels))]
+
+
+def cine_uid(series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False) -> str:
+    """SOPInstanceUID of :func:`encode_cine`; another one for other labels."""
+    return derive_uid(SEG_CINE, fingerprint(series, labels, de_identify))
+
+
+def segmentation_series(
+    series: Series, labels: npt.NDArray[np.uint8], de_identify: bool = False
+) -> str:
+    """SeriesInstanceUID of all of :func:`encode_segmentations`."""
+    return derive_uid("series", fingerprint(series, labels, de_identify))
+
+
+def _encode_phases(
+    series: Series, labels: npt.NDArray[np.uint8], de_identify: bool
+) -> Iterator[Phase]:
+    import highdicom
+
+    uid, stack = segmentation_series(series, labels, de_identify), arrange(series)
     with Opener() as opener:
         headers = HeaderCache(opener)
         for number, (images, phase_labels) in enumerate(zip(stack.images, labels, strict=True), 1):
@@ -64,16 +110,11 @@ def encode_segmentations(
                     )
                     segmentation = _encode(highdicom, copies, phase_labels, uid, number)
                     restore_references(segmentation, originals)
-                    stream = io.BytesIO()
-                    segmentation.save_as(stream)
+                    attributes = study_attributes(copies[0])
             except Exception as error:  # highdicom refuses values that the standard forbids
                 log.debug("%s", series.path, exc_info=True)
-                reason = str(error) if isinstance(error, AttributeError) else type(error).__name__
-                raise InputError(
-                    f"{series.path}: cannot be encoded as DICOM-SEG ({reason}); export it "
-                    "again, or request no dicom-seg"
-                ) from error
-            yield stream.getvalue()
+                raise InputError(describe_failure(series, "DICOM-SEG", error)) from error
+            yield Phase(segmentation, tuple(originals.values()), attributes)
 
 
 def _encode(
@@ -84,39 +125,43 @@ def _encode(
     number: int,
 ) -> Any:
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name="ctct",
+        name=MAKER,
         version=version("ctct"),
         family=_code(highdicom, ("123110", "Artificial Intelligence"), "DCM"),
     )
     segments = [
         highdicom.seg.SegmentDescription(
-            segment_number=n,
+            segment_number=SEGMENT_NUMBER[structure],
             segment_label=structure,
             segmented_property_category=_code(highdicom, _CATEGORY),
             segmented_property_type=_code(highdicom, code),
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
+            display_color=highdicom.color.CIELabColor.from_rgb(*COLORS[structure]),
         )
-        for n, (structure, code) in enumerate(_CODES.items(), 1)
+        for structure, code in CODES.items()
     ]
-    masks = np.stack([labels == VALUE[structure] for structure in _CODES], axis=-1)
-    return highdicom.seg.Segmentation(
+    masks = np.stack([labels == VALUE[structure] for structure in CODES], axis=-1)
+    segmentation = highdicom.seg.Segmentation(
         source_images=images,
         pixel_array=masks,  # (Z, H, W, segments)
         segmentation_type="BINARY",
         segment_descriptions=segments,
         series_instance_uid=series_uid,
         series_number=1000 + int(images[0].get("SeriesNumber") or 0),
+        series_description="ctct segmentation",
         sop_instance_uid=highdicom.UID(),
         instance_number=number,
-        manufacturer="ctct",
-        manufacturer_model_name="ctct",
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
         software_versions=version("ctct"),
         device_serial_number="0",
         content_label="CTCT",
         content_description=f"Phase {number}",
         omit_empty_frames=False,
     )
+    set_organization(segmentation, derive_uid("dimensions", series_uid))
+    return segmentation
 
 
 def _code(highdicom: Any, code: tuple[str, str], scheme: str = "SCT") -> Any:

@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from ctct.io.dicom.files import DicomFile, Opener
 from ctct.io.dicom.header import Image, parse_number, read_dataset
+from ctct.io.dicom.instances import study_attributes
 
-#: Attributes that a segmentation copies from its images; empty where an image lacks them.
+#: What highdicom reads of an image but for its place, and what it tells of the scanner.
 _COPIED = (
-    *("AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex"),
-    *("ReferringPhysicianName", "StudyDate", "StudyID", "StudyTime"),
+    *("Rows", "Columns", "FrameOfReferenceUID", "PositionReferenceIndicator", "SliceThickness"),
+    *("SeriesInstanceUID", "SeriesNumber", "LossyImageCompression", "LossyImageCompressionRatio"),
+    *("LossyImageCompressionMethod", "Modality"),
 )
-#: Groups of the attributes that may tell who the patient is, where and when he was examined, and by
-#: whom: identification, patient, clinical trial, request and procedure.
-_IDENTIFYING_GROUPS = {0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040}
-#: NumberOfFrames and the functional groups, shared and of each frame.
-_MULTI_FRAME_TAGS = {0x00280008, 0x52009229, 0x52009230}
+_SCANNER = (
+    *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber"),
+    *("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "StationName"),
+)
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 
 
@@ -71,8 +71,9 @@ def copy_single_images(
 
     All copies have the orientation and frame of reference of the first image. Headers may round
     the orientation differently, and some anonymizers give each image another frame of reference.
-    Text is in UTF-8: highdicom refuses some character sets that DICOM allows. With ``de_identify``,
-    only identifiers of study, series and images tell where they come from.
+    All have patient and study of the first one, with text in UTF-8: highdicom refuses some
+    character sets that DICOM allows. With ``de_identify``, only the UIDs of study, series and
+    images tell where they come from.
 
     Raises:
         AttributeError: the images lack a required attribute.
@@ -83,25 +84,15 @@ def copy_single_images(
 
     copies: list[Any] = []
     originals: dict[str, Original] = {}
+    study: Any = None
     for image in images:
         header = headers(image.file)
-        is_multi_frame = (parse_number(header.get("NumberOfFrames")) or 1) > 1
         single = Dataset()
-        single.update(
-            {
-                tag: copy(header.get_item(tag))
-                for tag in header.keys() - _MULTI_FRAME_TAGS
-                if not (de_identify and tag.group in _IDENTIFYING_GROUPS)
-            }
-        )
-        single.SpecificCharacterSet = "ISO_IR 192"
-        for name in _COPIED:
-            # Decoded with the character set of the header.
-            value = None if de_identify else header.get(name)
-            is_date_or_text = not name.endswith("Date") or _is_date(value)
-            setattr(single, name, value if value is not None and is_date_or_text else "")
-        if single.PatientSex not in ("M", "F", "O"):
-            single.PatientSex = ""
+        for name in _COPIED + (() if de_identify else _SCANNER):
+            if name in header:
+                single[name] = copy(header[name])
+        study = study or study_attributes(header, de_identify)
+        single.update(study)
         first = copies[0] if copies else single
         if not first.get("FrameOfReferenceUID"):
             raise AttributeError("the images lack FrameOfReferenceUID")
@@ -114,44 +105,24 @@ def copy_single_images(
         single.SliceThickness = single.get("SliceThickness") or f"{slice_spacing_mm:.6g}"
         single.SpacingBetweenSlices = f"{slice_spacing_mm:.6g}"
         copies.append(single)
-        originals[single.SOPInstanceUID] = Original(
-            str(header.SOPClassUID),
-            str(header.SOPInstanceUID),
-            str(header.SeriesInstanceUID),
-            image.frame + 1 if is_multi_frame else 0,
-        )
+        originals[single.SOPInstanceUID] = original_of(image, header)
     return copies, originals
+
+
+def original_of(image: Image, header: Any) -> Original:
+    """What refers to an image."""
+    is_multi_frame = (parse_number(header.get("NumberOfFrames")) or 1) > 1
+    return Original(
+        str(header.SOPClassUID),
+        str(header.SOPInstanceUID),
+        str(header.SeriesInstanceUID),
+        image.frame + 1 if is_multi_frame else 0,
+    )
 
 
 def restore_references(segmentation: Any, originals: Mapping[str, Original]) -> None:
     """Replace every reference to a copy by a reference to its original."""
-    from pydicom.dataset import Dataset
-    from pydicom.sequence import Sequence
-
-    def item(**attributes: Any) -> Any:
-        dataset = Dataset()
-        for name, value in attributes.items():
-            setattr(dataset, name, value)
-        return dataset
-
-    def instances(images: Iterable[Original]) -> Any:
-        files = dict.fromkeys((image.sop_class, image.instance) for image in images)
-        return Sequence(
-            [item(ReferencedSOPClassUID=kind, ReferencedSOPInstanceUID=uid) for kind, uid in files]
-        )
-
-    segmentation.SourceImageSequence = instances(originals.values())
-    segmentation.ReferencedSeriesSequence = Sequence(
-        [
-            item(
-                SeriesInstanceUID=uid,
-                ReferencedInstanceSequence=instances(
-                    image for image in originals.values() if image.series == uid
-                ),
-            )
-            for uid in dict.fromkeys(image.series for image in originals.values())
-        ]
-    )
+    list_sources(segmentation, originals.values())
     for frame in segmentation.PerFrameFunctionalGroupsSequence:
         for reference in frame.DerivationImageSequence[0].SourceImageSequence:
             original = originals.get(reference.ReferencedSOPInstanceUID)
@@ -163,10 +134,33 @@ def restore_references(segmentation: Any, originals: Mapping[str, Original]) -> 
                 reference.ReferencedFrameNumber = original.frame
 
 
-def _is_date(value: Any) -> bool:
-    """Whether a date exists; anonymized dates may have a month or day of 0."""
-    try:
-        datetime.strptime(str(value), "%Y%m%d")
-    except ValueError:
-        return False
-    return True
+def list_sources(segmentation: Any, originals: Iterable[Original]) -> None:
+    """State the images that a segmentation was made from, at all and by series."""
+    originals = list(originals)
+    segmentation.SourceImageSequence = _instances(originals)
+    segmentation.ReferencedSeriesSequence = [
+        make_item(
+            SeriesInstanceUID=uid,
+            ReferencedInstanceSequence=_instances(
+                image for image in originals if image.series == uid
+            ),
+        )
+        for uid in dict.fromkeys(image.series for image in originals)
+    ]
+
+
+def _instances(images: Iterable[Original]) -> list[Any]:
+    files = dict.fromkeys((image.sop_class, image.instance) for image in images)
+    return [
+        make_item(ReferencedSOPClassUID=kind, ReferencedSOPInstanceUID=uid) for kind, uid in files
+    ]
+
+
+def make_item(**attributes: Any) -> Any:
+    """An item of a sequence."""
+    from pydicom.dataset import Dataset
+
+    dataset = Dataset()
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return dataset

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import CtctError, ModelError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.model_files.engine_profile import EngineProfile
 from ctct.model_files.model_file import find_model, read_onnx
 from ctct.model_files.sidecar import RTX, TENSORRT, EngineRecord, sidecar_path, write_engine_record
 from ctct.runtimes.cuda import Gpu, current_gpu
 from ctct.runtimes.tensorrt.compatibility import (
-    INSTALL,
     TensorRTPackage,
     check_targets,
     load_package,
@@ -72,7 +72,7 @@ def build_engine(
     if gpu is None and not tensorrt.is_rtx:
         raise RuntimeUnavailableError(
             f"{TENSORRT}: needs the GPU it builds for, and there is no CUDA GPU or driver here; "
-            f"{INSTALL} brings {RTX}, which needs none"
+            f"{how_to_install('tensorrt')} brings {RTX}, which needs none"
         )
     prepare_folder(engine_path.parent)  # before minutes of work are lost for want of it
     content = prepare_graph(read_onnx(onnx_path), str(onnx_path))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ctct.errors import ConfigError, ModelError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.model_files.sidecar import (
     OLDEST_RTX,
     REMEDY,
@@ -29,9 +30,6 @@ from ctct.runtimes import cuda
 from ctct.runtimes.cuda import Gpu
 
 PACKAGES = (TENSORRT, RTX)
-#: Installs the package that needs no GPU to build.
-INSTALL = "pip install 'ctct[tensorrt]'"
-_INSTALL = {TENSORRT: "pip install tensorrt", RTX: INSTALL, None: INSTALL}
 #: The first major version of TensorRT whose networks are all strongly typed, with named tensors.
 _MIN_TENSORRT = 10
 
@@ -76,20 +74,25 @@ def load_package(name: str | None = None) -> TensorRTPackage:
         preferred = PACKAGES if cuda.cuda_devices() else PACKAGES[::-1]
         name = next((package for package in preferred if package in installed), None)
     if name is None or name not in installed:
-        raise RuntimeUnavailableError(f"{name or 'TensorRT'}: not installed; {_INSTALL[name]}")
+        raise RuntimeUnavailableError(f"{name or 'TensorRT'}: not installed; {_install(name)}")
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RuntimeUnavailableError(
-            f"{name}: installed, but cannot be loaded ({reason}); {_INSTALL[name]}"
+            f"{name}: installed, but cannot be loaded ({reason}); {_install(name)}"
         ) from error
     package = TensorRTPackage(name, str(module.__version__), module)
     if name == TENSORRT and int(package.version.split(".")[0]) < _MIN_TENSORRT:
         raise RuntimeUnavailableError(
-            f"{package}: too old, expected {_MIN_TENSORRT} or newer; {_INSTALL[name]} --upgrade"
+            f"{package}: too old, expected {_MIN_TENSORRT} or newer; {_install(name)} --upgrade"
         )
     return package
+
+
+def _install(name: str | None) -> str:
+    """The command that brings a TensorRT package; by default the one that needs no GPU to build."""
+    return "pip install tensorrt" if name == TENSORRT else how_to_install("tensorrt")
 
 
 def known_targets(module: Any) -> dict[str, Any]:

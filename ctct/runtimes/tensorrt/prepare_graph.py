@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ctct.errors import ModelError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 
 #: Names of interpolations in operator set 20, and before.
 _FORMER_MODES = {b"linear": b"bilinear", b"cubic": b"bicubic"}
@@ -40,7 +41,7 @@ def prepare_graph(content: bytes, name: str = "model") -> bytes:
         from onnxscript import optimizer
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"{error.name}: not installed; pip install 'ctct[tensorrt]'"
+            f"{error.name}: not installed; {how_to_install('tensorrt')}"
         ) from error
     try:
         model = onnx.ModelProto.FromString(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 import ctct
 from ctct.errors import ConfigError, InputError, OutputError
+from ctct.installation import how_to_install
 from ctct.io.nifti import encode_study
 from ctct.synthetic import synthetic_cine
 
@@ -80,15 +82,22 @@ def test_bad_arguments(
     [
         ("ctct.export(out=OUT)", "onnx", "export"),
         ("ctct.train(OUT, preset='small')", "torch", "train"),
+        ("ctct.predict(SCAN, OUT + '/o', tta=True)", "torch", "train"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(
-    call: str, package: str, extra: str, tmp_path: Path
+    call: str, package: str, extra: str, scans: Path, tmp_path: Path
 ) -> None:
     program = (
         f"import sys, ctct\nsys.modules[{package!r}] = None\nOUT = {str(tmp_path)!r}\n"
+        f"SCAN = {str(scans)!r}\n"
         f"try:\n    {call}\n"
         "except ctct.errors.RuntimeUnavailableError as error:\n    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert f"pip install 'ctct[{extra}]'" in done.stdout, done.stderr[-500:]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CTCT_CACHE": str(tmp_path / "cache")},
+    )
+    assert how_to_install(extra) in done.stdout, done.stderr[-500:]

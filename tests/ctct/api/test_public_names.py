@@ -46,11 +46,11 @@ def test_functions_stay_callable_once_everything_is_imported() -> None:
 
 def test_examples_in_docstrings_run() -> None:
     modules = {ctct, *(sys.modules[home] for home in ctct._HOMES.values() if home in sys.modules)}
-    modules.add(import_module("ctct.api.functions"))
+    modules |= {import_module(f"ctct.api.{name}") for name in ("functions", "prediction")}
     for module in modules:
         failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
         assert not failed, module
-        assert tried or module.__name__ not in ("ctct", "ctct.api.functions")
+        assert tried or module.__name__ not in ("ctct", "ctct.api.functions", "ctct.api.prediction")
 
 
 @pytest.mark.parametrize("name", ["predict", "evaluate", "train", "read_study", "load_model"])

@@ -56,7 +56,7 @@ def write_set(folder: Path, values: tuple[int, ...] = (0, 1, 2, 3)) -> Path:
 
 def test_a_set_by_hand(threshold: Segmenter, tmp_path: Path) -> None:
     folder = write_set(tmp_path / "whole")
-    result = measure_set(threshold, folder, "whole", robustness=True)
+    result = measure_set(threshold, folder, "whole", changed_patients=3)
     cells = set_cells(result)
     assert (cells["patients"], cells["frames"], cells["not scored"]) == ("1", "2", "0")
     assert cells["LV Dice"] == cells["MYO Dice"] == "1.000 (1.000)"
@@ -148,10 +148,12 @@ def test_sets_are_called_after_their_folders(tmp_path: Path) -> None:
 
 def test_changes_of_indices_by_hand() -> None:
     before = {f"{v}{i}": 50.0 for v in ("LV", "RV") for i in ("EDV (mL)", "ESV (mL)", "EF (%)")}
-    after = before | {"LVEDV (mL)": 60.0, "LVESV (mL)": 45.0, "LVEF (%)": 47.0}
+    before["LVM (g)"] = 100.0
+    after = before | {"LVEDV (mL)": 60.0, "LVESV (mL)": 45.0, "LVEF (%)": 47.0, "LVM (g)": 97.0}
     found = compare_indices("p", "mirrored", before | {"RVESV (mL)": 0.0}, after)
     assert found.percent["LVEDV (mL)"] == pytest.approx(20)
     assert found.percent["LVESV (mL)"] == pytest.approx(-10)
+    assert found.percent["LVM (g)"] == pytest.approx(-3)
     assert found.points == {"LVEF (%)": -3, "RVEF (%)": 0}
     assert math.isnan(found.percent["RVESV (mL)"])
     other = Deviation("q", "mirrored", found.percent, {"LVEF (%)": 1.0, "RVEF (%)": 0.0})
@@ -177,7 +179,7 @@ def test_a_real_patient_stored_in_other_ways(acdc: Path) -> None:
     from ctct.inference.segmenter import ModelSpec
 
     result: SetResult = measure_set(
-        ModelSpec().load(), acdc / "patient019", "patient019", robustness=True
+        ModelSpec().load(), acdc / "patient019", "patient019", changed_patients=3
     )
     assert result.findings.evaluation.indices.keys() == {"patient019"}
     assert min(score.mean_dice for score in result.findings.evaluation.scores) > 0.85

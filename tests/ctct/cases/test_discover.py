@@ -101,6 +101,16 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         discover([tmp_path])
 
 
+def test_a_named_folder_without_a_scan_gets_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "a/deep/one.nii", "maps/b_seg.nii.gz", "empty/.hidden.nii", "not_named/x.txt")
+    (tmp_path / "empty" / "below").mkdir()
+    folders = [tmp_path / name for name in ("a", "maps", "empty")]
+    assert len(discover(folders)[0]) == 1
+    assert caplog.messages == [f"{tmp_path / 'empty'}: no scan found there"]
+
+
 def test_a_folder_of_label_maps_only(tmp_path: Path) -> None:
     touch(tmp_path, "a_seg.nii.gz", "b_seg.nii.gz")
     with pytest.raises(InputError, match=r"2 label maps such as .*a_seg\.nii\.gz, which are read"):

@@ -17,6 +17,7 @@ from pydicom.fileset import FileSet
 from ctct.cases.discover import discover
 from ctct.cases.read import read_case
 from ctct.errors import ConfigError, InputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.prediction.scan_record import ScanRecord
 
 
@@ -96,7 +97,7 @@ def test_relative_folders_have_their_real_names(
 def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_cine(tmp_path / "cine")
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[dicom\]'"):
+    with pytest.raises(RuntimeUnavailableError, match=re.escape(how_to_install("dicom"))):
         discover([folder])
     write_scan(tmp_path / "scan.nii.gz")
     assert [case.name for case in discover([tmp_path])[0]] == ["scan"]

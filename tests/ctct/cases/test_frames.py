@@ -25,6 +25,9 @@ def patients(*names: str, folder: str = "in") -> dict[str, list[str]]:
         (["A0S9V9_SA_ED", "A0S9V9_SA_ES"], "A0S9V9_SA"),
         (["P01_ED", "P01_ES"], "P01"),
         (["p-ed", "p-es"], "p"),
+        (["p_LVED", "p_LVES"], "p"),
+        (["p-rved", "p-rves"], "p"),
+        (["p_LV_ED", "p_LV_ES"], "p"),
         (["p_dia", "p_sys"], "p"),
         (["p_diastole", "p_end_systole"], "p"),
         (["p_frame01", "p_frame12"], "p"),
@@ -59,6 +62,16 @@ def test_files_of_one_patient(names: list[str], patient: str) -> None:
 )
 def test_files_that_may_be_of_several_patients_stay_apart(names: list[str]) -> None:
     assert patients(*names) == {name: [name] for name in names}
+
+
+def test_ventricles_with_frames_of_their_own_are_joined_apart() -> None:
+    names = ["p_LVED", "p_LVES", "p_RVED", "p_RVES", "q_LVED", "q_LVES"]
+    assert patients(*names) == {
+        "p_LV": ["p_LVED", "p_LVES"],
+        "p_RV": ["p_RVED", "p_RVES"],
+        "q": ["q_LVED", "q_LVES"],
+    }
+    assert patients("p_LVED", "p_RVES") == {"p_LV": ["p_LVED"], "p_RV": ["p_RVES"]}
 
 
 def test_frames_in_two_folders_are_of_two_patients() -> None:

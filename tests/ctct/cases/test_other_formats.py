@@ -66,7 +66,8 @@ def test_zips_without_dicom(tmp_path: Path) -> None:
         folder.mkdir()
         path = (tmp_path / f"{name}.zip").rename(folder / "a.zip")
         for read in (lambda f=folder: discover([f]), lambda p=path: read_study(p)):
-            with pytest.raises(InputError, match=r"a\.zip: holds no DICOM; unpack"):
+            found = " but scan.nii.gz; unpack it" if name == "nifti" else "; unpack other files"
+            with pytest.raises(InputError, match=rf"a\.zip: holds no DICOM{found}"):
                 read()
 
 
@@ -113,3 +114,18 @@ def test_a_dicomdir_without_images(tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "DICOMDIR"):
         with pytest.raises(InputError, match="DICOMDIR: a list of DICOM files, without the files"):
             discover([given])
+
+
+def test_a_dicomdir_without_images_beside_a_study(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dicom_support import write_cine
+    from pydicom.fileset import FileSet
+
+    for folder in ("lost", "copied"):
+        (tmp_path / folder).mkdir()
+        FileSet().write(tmp_path / folder)
+    write_cine(tmp_path / "copied" / "images")
+    assert len(discover([tmp_path])[0]) == 1
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path / 'lost' / 'DICOMDIR'}: a list of DICOM files, without")

@@ -89,7 +89,7 @@ def test_html_loads_nothing_and_escapes_text_from_files() -> None:
     assert "<b>odd" not in html
     assert not re.search(r"(src|href)=|url\(|@import|https?://", html)
     assert "References without a prediction" in html
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 6  # box plots of all frames, ED and ES; three of Bland-Altman
 
 
 def test_bland_altman_places_points_by_mean_and_difference() -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import builtins
 import math
+import re
 
 import numpy as np
 import pytest
 
 from ctct.errors import InputError, RuntimeUnavailableError
 from ctct.evaluation.statistics import assess_agreement, compare_paired, summarize
+from ctct.installation import how_to_install
 
 
 def test_summary_by_hand() -> None:
@@ -85,5 +87,5 @@ def test_without_scipy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(RuntimeUnavailableError, match=r"ctct\[evaluate\]"):
+    with pytest.raises(RuntimeUnavailableError, match=re.escape(how_to_install("evaluate"))):
         compare_paired([1.0], [2.0], ["a"])

@@ -3,7 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ctct.inference.crop import Crop, centered_crop, heart_crop, touches_edge, visible_crop
+from ctct.inference.crop import (
+    Crop,
+    centered_crop,
+    heart_crop,
+    moved_crop,
+    other_places,
+    reaches_beyond,
+    touches_edge,
+    visible_crop,
+)
+from ctct.measurement.heart_box import HeartBox
 
 GRID = {"size": 160, "spacing_mm": 1.5}
 SMALL = {"size": 96, "spacing_mm": 1.5}
@@ -107,3 +117,33 @@ def test_labels_at_the_edge_of_a_heart_crop() -> None:
         labels[at, row, column] = 1
     touched = touches_edge(labels, crop, (1.5, 1.5), SMALL)
     assert touched.tolist() == [False, True, False, True, False]
+
+
+def test_a_moved_crop_shows_as_much_as_the_grid_also_beyond_the_slice() -> None:
+    # 159 x 1.5 mm and a pixel of 1.5 mm on both sides are 161 pixels, up to 176.
+    assert moved_crop((10.0, 200.5), (1.5, 1.5), GRID) == Crop((-78, 113), (176, 176))
+
+
+def test_a_heart_reaches_beyond_the_grid_only_where_the_slice_goes_on() -> None:
+    # Slices of 300 mm, of which the grid shows 240: from row 30 on. Within 117 mm of the middle
+    # (149.5) all is well, from row 33 on.
+    crop = visible_crop((300, 300), (1.0, 1.0), GRID)
+    inside, outside = HeartBox((33, 100), (90, 180)), HeartBox((32, 100), (90, 180))
+    assert not reaches_beyond(inside, crop, (300, 300), (1.0, 1.0), GRID)
+    assert reaches_beyond(outside, crop, (300, 300), (1.0, 1.0), GRID)
+    # The same heart at the upper edge of slices of 236 mm, which the grid shows wholly.
+    crop = visible_crop((236, 300), (1.0, 1.0), GRID)
+    at_edge = HeartBox((0, 100), (58, 180))
+    assert not reaches_beyond(at_edge, crop, (236, 300), (1.0, 1.0), GRID)
+    assert not reaches_beyond(outside, crop, (300, 300), (1.0, 1.0), None)
+    assert not reaches_beyond(outside, crop, (300, 300), (1.0, 1.0), GRID | {"stretch": True})
+
+
+def test_other_places_show_the_slices_up_to_their_edges() -> None:
+    # 300 mm are 60 more than the grid shows, 30 on each side; 200 mm are all seen. 30 mm up and
+    # down are 20 rows of 1.5 mm.
+    places = other_places((200, 200), (1.5, 1.0), GRID)
+    assert places == [moved_crop((row, 99.5), (1.5, 1.0), GRID) for row in (99.5 - 20, 99.5 + 20)]
+    assert other_places((160, 160), (1.5, 1.5), GRID) == []
+    assert len(other_places((400, 200), (1.0, 1.5), GRID)) == 8
+    assert len(other_places((2000, 2000), (5.0, 5.0), GRID)) == 24  # no body is so large

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctct.inference.batching import Batch, Job, Part
-from ctct.inference.crop import Crop
+from ctct.inference.crop import Crop, moved_crop, other_places
 from ctct.inference.stages import stages
 from ctct.io.study import Study
 from ctct.labels import LV, VALUE
@@ -103,3 +103,91 @@ def test_the_graph_is_told_the_scaled_spacing() -> None:
     slices, spacing_mm = Batch((Part(volume, crop, slice(0, 2)),)).inputs()
     assert slices.shape == (2, 1, 64, 64)
     assert spacing_mm.tolist() == [[3.0, 3.0], [3.0, 3.0]]
+
+
+def wide_job(frames: int, slices: int) -> Job:
+    """Slices of 400 mm, of which the grid shows rows and columns 80 to 319."""
+    voxels = np.zeros((frames, slices, 400, 400), np.float32)
+    return Job(Study("case", voxels, (1.0, 1.0), 8.0))
+
+
+def answer(job: Job, stage: list[Part], rows: slice, columns: slice) -> None:
+    """Label an LV in what the grid of each part shows, 120 mm on each side of its middle."""
+    for part in stage:
+        job.labels[part.span] = 0
+        middle = [a + (n - 1) / 2 for a, n in zip(part.crop.start, part.crop.size, strict=True)]
+        half_mm = (72 if part.crop.on_heart else 120) / part.crop.scale
+        row, column = (slice(max(round(m - half_mm), 0), round(m + half_mm)) for m in middle)
+        shown = np.zeros((400, 400), bool)
+        shown[row, column] = True
+        heart = np.zeros((400, 400), bool)
+        heart[rows, columns] = True
+        job.labels[part.span][:, shown & heart] = VALUE[LV]
+
+
+@pytest.mark.parametrize("small", [None, SMALL, SCALED])
+@pytest.mark.parametrize("frames", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (slice(160, 240), slice(280, 360)),  # partly beyond the grid, to the right
+        (slice(10, 90), slice(20, 100)),  # but for a corner
+        (slice(0, 79), slice(160, 240)),  # wholly beyond
+        (slice(330, 400), slice(330, 400)),
+    ],
+)
+def test_a_heart_away_from_the_middle_is_labelled_wholly(
+    rows: slice, columns: slice, frames: int, small: dict[str, float] | None
+) -> None:
+    wide = wide_job(frames, 4)
+    for stage in stages(wide, GRID, small):
+        answer(wide, stage, rows, columns)
+    heart = np.zeros((400, 400), bool)
+    heart[rows, columns] = True
+    assert (wide.labels == VALUE[LV] * heart).all()
+
+
+def test_a_heart_in_the_middle_is_not_searched_for_elsewhere() -> None:
+    crops = []
+    for stage in stages(wide := wide_job(6, 4), GRID, SCALED):
+        answer(wide, stage, slice(150, 240), slice(150, 240))
+        crops += [part.crop for part in stage]
+    assert [(crop.on_heart, crop.scale) for crop in crops] == [(False, 1), (True, 110 / 90)]
+
+
+def test_where_no_place_shows_a_heart_the_middle_counts() -> None:
+    crops = [part.crop for stage in stages(wide_job(1, 4), GRID, SCALED) for part in stage]
+    places = other_places((400, 400), (1.0, 1.0), GRID)
+    assert crops[3:-1] == places
+    assert crops[-1] == crops[0]
+    assert crops[0] == Crop((72, 72), (256, 256))
+    assert places[0] == moved_crop((199.5 - 80, 199.5), (1.0, 1.0), GRID)
+
+
+def test_a_doubtful_heart_counts_only_where_no_place_shows_a_better_one() -> None:
+    # In the middle something small on which the networks disagree; the heart is at the left edge.
+    wide = wide_job(1, 4)
+    crops = []
+    for stage in stages(wide, GRID, SCALED):
+        answer(wide, stage, slice(150, 240), slice(0, 70))
+        for part in stage:
+            crops.append(part.crop)
+            wide.disagreement[part.span] = 0
+            if not wide.labels[part.span].any():
+                wide.labels[part.span, 200:210, 200:210] = VALUE[LV]
+                wide.disagreement[part.span, 200:210, 200:210] = 0.9
+    assert crops[-1].on_heart
+    assert (wide.labels[:, 150:240, 0:70] == VALUE[LV]).all()
+
+
+def test_of_doubtful_hearts_the_one_with_the_least_doubt_counts() -> None:
+    wide = wide_job(1, 4)
+    crops = []
+    for stage in stages(wide, GRID, SCALED):
+        for part in stage:
+            wide.labels[part.span, 180:220, 180:220] = VALUE[LV]
+            wide.disagreement[part.span] = 0.5 if len(crops) == 1 else 1.0
+            crops.append(part.crop)
+    places = other_places((400, 400), (1.0, 1.0), GRID)
+    assert crops[3:-2] == places
+    assert (crops[-2], crops[-1].on_heart) == (crops[1], True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ import SimpleITK as sitk  # noqa: N813
 from ctct.cases.discover import discover
 from ctct.cases.read import read_study
 from ctct.errors import InputError, RuntimeUnavailableError
+from ctct.installation import how_to_install
 from ctct.io import itk_files
 from ctct.io.itk_files import read_itk
 
@@ -212,9 +214,9 @@ def test_without_simpleitk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = saved(image(VOXELS), tmp_path / "a.mha")
     for module in (sys.modules["ctct.cases.discover"], itk_files):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[itk\]'"):
+    with pytest.raises(RuntimeUnavailableError, match=re.escape(how_to_install("itk"))):
         read_itk(path)
-    with pytest.raises(RuntimeUnavailableError, match=r"pip install 'ctct\[itk\]'"):
+    with pytest.raises(RuntimeUnavailableError, match=re.escape(how_to_install("itk"))):
         discover([tmp_path])
     write_scan(tmp_path / "b.nii.gz")
     assert [case.name for case in discover([tmp_path])[0]] == ["b"]

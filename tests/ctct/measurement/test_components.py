@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ctct.labels import LV, MYO, RV, VALUE
-from ctct.measurement.components import find_heart, largest_component
+from ctct.measurement.components import find_heart
 
 
 def ventricles() -> np.ndarray:
@@ -51,25 +51,67 @@ def test_an_rv_far_from_the_wall_stays_if_there_is_no_other() -> None:
 
 def test_of_two_walls_the_larger_stays() -> None:
     labels = ventricles()
-    labels[1, 30:34, 30:34] = VALUE[LV]
+    labels[1, 28:34, 28:34] = VALUE[MYO]
+    labels[1, 30:32, 30:32] = VALUE[LV]
     assert (find_heart(labels)[1] == np.isin(ventricles(), (VALUE[MYO], VALUE[LV]))).all()
 
 
-def test_the_largest_component_is_counted_in_three_dimensions() -> None:
-    mask = np.zeros((2, 6, 6), bool)
-    mask[:, 0:2, 0:2] = True  # 8 voxels, 4 in each slice
-    mask[0, 4:6, 3:6] = True  # 6 voxels in one slice
-    kept = largest_component(mask)
-    assert kept[:, 0:2, 0:2].all()
-    assert np.count_nonzero(kept) == 8
+def test_a_larger_cavity_without_a_ring_is_not_the_heart() -> None:
+    heart = ventricles()  # 300 voxels of LV and wall, the LV within
+    labels = heart.copy()
+    labels[0, 22:40, 18:40] = VALUE[LV]  # 396 voxels of stomach
+    labels[0, 22:40, 38:40] = VALUE[MYO]  # with muscle on one side
+    rv, wall = find_heart(labels)
+    assert (wall == np.isin(heart, (VALUE[MYO], VALUE[LV]))).all()
+    assert (rv == (heart == VALUE[RV])).all()
+
+
+def test_a_larger_ring_without_an_rv_is_not_the_heart() -> None:
+    heart = ventricles()  # 300 voxels of LV and wall, 72 of RV
+    labels = heart.copy()
+    labels[0, 22:40, 21:40] = VALUE[MYO]  # 342 voxels
+    labels[0, 24:38, 23:38] = VALUE[LV]
+    rv, wall = find_heart(labels)
+    assert (wall == np.isin(heart, (VALUE[MYO], VALUE[LV]))).all()
+    assert (rv == (heart == VALUE[RV])).all()
+
+
+def test_an_rv_elsewhere_does_not_speak_for_a_ring() -> None:
+    labels = ventricles()
+    wall = np.isin(labels, (VALUE[MYO], VALUE[LV]))
+    labels[labels == VALUE[RV]] = 0
+    labels[0, 24:28, 30:40] = VALUE[RV]  # beside neither
+    labels[1, 30:39, 20:39] = VALUE[MYO]
+    labels[1, 32:37, 22:37] = VALUE[LV]  # 171 voxels of a second ring
+    rv, found = find_heart(labels)
+    assert (found == wall).all()
+    assert (rv == (labels == VALUE[RV])).all()
+
+
+def test_a_large_heart_whose_ring_has_a_gap_stays_beside_a_small_closed_ring() -> None:
+    labels = ventricles()
+    labels[:, 10:12, 12:18] = 0  # each pixel of the LV has muscle on three sides
+    wall = np.isin(labels, (VALUE[MYO], VALUE[LV]))
+    labels[1, 30:33, 30:33] = VALUE[MYO]
+    labels[1, 31, 31] = VALUE[LV]
+    assert (find_heart(labels)[1] == wall).all()
+
+
+def test_the_largest_stays_where_none_has_a_ring() -> None:
+    labels = np.zeros((2, 20, 20), np.uint8)
+    labels[:, 0:2, 0:2] = VALUE[LV]  # 8 voxels, 4 in each slice
+    labels[0, 10:12, 3:6] = VALUE[LV]  # 6 voxels in one slice
+    labels[1, 10, 15] = VALUE[MYO]
+    wall = find_heart(labels)[1]
+    assert wall[:, 0:2, 0:2].all()
+    assert np.count_nonzero(wall) == 8
 
 
 def test_voxels_that_touch_at_a_corner_are_one_component() -> None:
-    mask = np.zeros((2, 3, 3), bool)
-    mask[0, 0, 0] = mask[1, 1, 1] = True
-    assert np.count_nonzero(largest_component(mask)) == 2
+    labels = np.zeros((2, 3, 3), np.uint8)
+    labels[0, 0, 0] = labels[1, 1, 1] = VALUE[MYO]
+    assert np.count_nonzero(find_heart(labels)[1]) == 2
 
 
 def test_nothing_stays_nothing() -> None:
-    assert not largest_component(np.zeros((2, 4, 4), bool)).any()
     assert not np.any(find_heart(np.zeros((2, 4, 4), np.uint8)))

@@ -23,6 +23,7 @@ APEX = "the stack ends before the apex"
 TALL = "the stack holds more than one heart, or slices twice"
 SHORT = "slices are missing or not labelled"
 WAIST = "the LV narrows towards slice"
+MIDDLE = "the LV is wide at both ends of the stack, and short"
 STEP = "the LV changes abruptly between slices"
 
 
@@ -101,12 +102,20 @@ def test_whole_ventricles_have_no_flag(areas: list[int]) -> None:
         ([20, 100, 70], SHORT),  # 24 mm of a heart 80 mm wide
         ([0, 0, 0, 80, 60, 0, 0], SHORT),
         ([0, 0, 0, 90, 0, 0], SHORT),
+        ([100, 92, 80, 66, 52], MIDDLE),
+        ([95, 100, 95, 80, 62, 45], MIDDLE),
     ],
 )
 def test_a_part_of_a_ventricle(areas: list[int], words: str) -> None:
     for order in (areas, areas[::-1]):
         (reason,) = reasons(order, rv=30)
         assert words in reason
+
+
+def test_the_middle_of_a_ventricle_by_hand() -> None:
+    found = measure_coverage(stack([100, 92, 80, 66, 52], rv=30), SPACING_MM, 10.0)
+    apex = (0.52 + 0.66 + 0.2 * 0.14) / 2  # 0.15 diameters are 1.2 slices
+    assert found.middle == pytest.approx(apex + 0.7 * (1 - 0.52) + 0.15 / (3.9 * 10 / 80))
 
 
 def test_a_wide_ventricle_may_end_between_two_slices() -> None:

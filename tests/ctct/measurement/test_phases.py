@@ -58,6 +58,13 @@ def test_warns_of_an_odd_curve(curve: np.ndarray, message: str) -> None:
     assert any(message in warning for warning in find_phases(list(curve)).warnings)
 
 
+def test_a_constant_curve_has_no_shape() -> None:
+    # The smoothed curves differ from the volume by rounding only.
+    for volume_ml, frames in ((156.09, 20), (100.0, 25), (90.7, 30)):
+        (warning,) = find_phases([volume_ml] * frames).warnings
+        assert warning == "the left ventricle hardly contracts, by 0 %"
+
+
 def test_smoothing_keeps_four_harmonics_and_fills_gaps() -> None:
     angle = 2 * np.pi * np.arange(24) / 24
     low = 10 + np.cos(angle) + np.sin(4 * angle)

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 from tests_support import GOOD_INDICATORS as GOOD
 
-from ctct.measurement.quality_flags import Flag, frame_flags, image_flags, index_flags, judge
+from ctct.measurement.quality_flags import (
+    Flag,
+    frame_flags,
+    image_flags,
+    index_flags,
+    judge,
+    show_apart,
+)
 from ctct.measurement.volumes import FrameVolumes, Measurements
 
 FRAMES = tuple(
@@ -38,6 +45,56 @@ def test_each_sign_has_its_flag(change: dict[str, object], level: str, words: st
     assert words in flag.reason
 
 
+LOOK = (
+    "unless valves leak or there is a shunt, one ventricle is too large or too small at ED or ES; "
+    "look at the base of both"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "decimals", "shown"),
+    [
+        (0.41, 0.4, 1, "0.41"),
+        (0.4004, 0.4, 1, "0.4004"),
+        (0.46, 0.4, 1, "0.5"),
+        (0.7996, 0.8, 2, "0.7996"),
+        (0.4 + 1e-9, 0.4, 1, "0.4000"),
+        (10.2, 10.0, 0, "10.2"),
+    ],
+)
+def test_a_number_is_not_shown_as_the_limit_it_passed(
+    value: float, limit: float, decimals: int, shown: str
+) -> None:
+    assert show_apart(value, limit, decimals) == shown
+
+
+@pytest.mark.parametrize(
+    ("rv_es", "ratio"),
+    [(60.0, "2.00"), (70.0, "3.00"), (79.0, "above 10"), (200.0, "below 0"), (82.0, "below 0")],
+)
+def test_a_ratio_of_stroke_volumes_says_where_to_look(rv_es: float, ratio: str) -> None:
+    # LVSV is 60 mL, RVEDV 90 mL.
+    frames = (
+        FrameVolumes("p", 0, {"RV": 90.0 if rv_es != 79 else 80.0, "MYO": 80, "LV": 90.0}),
+        FrameVolumes("p", 1, {"RV": rv_es if rv_es != 82 else 91.0, "MYO": 80, "LV": 30.0}),
+    )
+    reasons = [flag.reason for flag in index_flags(Measurements(frames, 0, 1))]
+    assert f"LVSV/RVSV is {ratio}, expected 0.6 to 1.7: {LOOK}" in reasons
+
+
+def test_an_ejection_fraction_below_0_is_put_in_words() -> None:
+    frames = (
+        FrameVolumes("p", 0, {"RV": 31.0, "MYO": 80, "LV": 90.0}),
+        FrameVolumes("p", 1, {"RV": 731.0, "MYO": 80, "LV": 30.0}),  # RVEF -2258 %
+    )
+    reasons = [flag.reason for flag in index_flags(Measurements(frames, 0, 1))]
+    assert (
+        "RVEF (%) is below 0, expected 5 to 90: the RV is larger at ES than at ED; look at its "
+        "base in both"
+    ) in reasons
+    assert not any("2258" in reason for reason in reasons)
+
+
 def test_no_sign_no_flag_and_undefined_is_none() -> None:
     nan = math.nan
     assert frame_flags(GOOD) == []
@@ -64,7 +121,7 @@ def test_numbers_that_no_heart_has() -> None:
     assert reasons == [
         "LVEDV (mL) is 20, expected 30 to 500",
         "LVEF (%) is 0, expected 5 to 90",
-        "LVSV/RVSV is 0, expected 0.6 to 1.7",
+        f"LVSV/RVSV is 0.00, expected 0.6 to 1.7: {LOOK}",
         "odd curve",
     ]
 

@@ -170,7 +170,9 @@ class TestEmptyImages:
     def test_an_empty_slice_within_the_stack(self, voxels: npt.NDArray[np.float32]) -> None:
         lost = voxels.copy()
         lost[:, 4] = 0
-        assert any(reason.startswith("slices 4 (from 0)") for reason in review(lost))
+        assert any(
+            reason.startswith("slice 4 (from 0) holds no picture") for reason in review(lost)
+        )
 
     def test_a_padded_stack_has_no_flag(self, voxels: npt.NDArray[np.float32]) -> None:
         assert review(np.pad(voxels, ((0, 0), (2, 1), (0, 0), (0, 0)))) == []
@@ -204,7 +206,7 @@ class TestTiming:
         shuffled = labels.copy()
         shuffled[:, 4] = shuffled[[5, 0, 6, 2, 9, 4, 1, 7, 3, 8], 4]
         (flag,) = timing_flags(shuffled)
-        assert "slices 4 (from 0)" in flag.reason
+        assert "slice 4 (from 0)" in flag.reason
 
     def test_the_ends_of_the_ventricle_move_through_the_image(
         self, labels: npt.NDArray[np.uint8]

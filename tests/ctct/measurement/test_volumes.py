@@ -52,6 +52,18 @@ def test_requested_phases_win_over_the_curve() -> None:
     assert math.isnan(measured.indices["LVEF (%)"])  # EDV is 0
 
 
+@pytest.mark.parametrize(("frames", "doubtful"), [(2, False), (3, True), (7, True), (8, False)])
+def test_ed_and_es_among_few_frames_are_doubtful(frames: int, doubtful: bool) -> None:
+    labels = np.zeros((frames, 1, 10, 10), np.uint8)
+    for t in range(frames):  # 100, 80, 60, 40, 20, 40, … voxels
+        labels[t].flat[: 20 + 20 * abs(4 - t)] = 3
+    volumes = frame_volumes(labels, voxel_ml=1.0)
+    shown = f"{frames} frames are too few to find ED and ES among them; name both where known"
+    assert (shown in measure_frames(volumes).warnings) is doubtful
+    assert (shown in measure_frames(volumes, ed=0).warnings) is doubtful
+    assert shown not in measure_frames(volumes, ed=0, es=1).warnings
+
+
 def test_given_phases_far_from_the_extreme_volumes_are_noted() -> None:
     labels = np.zeros((4, 1, 10, 10), np.uint8)
     for t, lv in enumerate((20, 17, 10, 8)):

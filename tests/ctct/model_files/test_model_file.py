@@ -16,7 +16,6 @@ def test_the_bundled_model_describes_itself_as_the_onnx_package_reads_it() -> No
     onnx = pytest.importorskip("onnx")
     model = find_model()
     entries = {e.key: json.loads(e.value) for e in onnx.load(model.path).metadata_props}
-    assert "licence" in entries and "optimiser" in entries["config"]  # as version 0.1 wrote it
     assert model.description == current_description(entries)
     assert model.description["config"]["optimizer"] == "adamw"
     assert model.description["config"]["heart_crop_size"] == 96

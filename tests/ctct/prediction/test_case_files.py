@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,17 @@ import pytest
 
 from ctct.cases.case import Case
 from ctct.errors import InputError
-from ctct.inference.segmentation import Segmentation
+from ctct.inference.segmentation import Segmentation, clean_components
 from ctct.io.nifti import encode_study
 from ctct.io.study import Study
 from ctct.prediction.case_files import CaseFiles, PredictOptions, read_case_result
-from ctct.prediction.case_result import CaseResult
+from ctct.prediction.case_record import WRITING, LabelMapStamp, read_record, write_record
+from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.patients import Overrides
 from ctct.prediction.quality_record import output_path
+from ctct.prediction.results import TableOptions, join_records
 from ctct.prediction.run_manifest import CaseStatus
+from ctct.prediction.scan_record import ScanRecord
 
 
 @pytest.fixture
@@ -32,14 +34,18 @@ def written(cine: tuple[Study, np.ndarray], tmp_path: Path) -> tuple[Path, Case,
     study = files.read(case, status)
     assert isinstance(study, Study)
     disagreement = np.full(labels.shape, 0.125, np.float16)
-    return folder, case, files.write(case, Segmentation(study, labels, disagreement), status)
+    segmentation = Segmentation(study, labels, disagreement)
+    files.write(case, segmentation, status)
+    return folder, case, analyze_case(clean_components(segmentation), name="cine")
 
 
 def test_a_result_is_the_same_when_it_is_read_again(
     written: tuple[Path, Case, CaseResult],
 ) -> None:
     folder, case, result = written
-    again = read_case_result(folder, case, "mnms")
+    record = read_record(folder, "cine")
+    assert record
+    again = read_case_result(folder, case, "mnms", indicators=record.indicators)
     assert again.name == again.study.name == "cine"
     assert (again.labels == result.labels).all()
     assert (again.study.voxels == result.study.voxels).all()
@@ -86,13 +92,41 @@ def test_a_damaged_label_map_is_refused(written: tuple[Path, Case, CaseResult]) 
 def test_indicators_of_another_number_of_frames_are_not_those_of_the_labels(
     written: tuple[Path, Case, CaseResult],
 ) -> None:
-    folder, case, _ = written
-    path = folder / "quality" / "cine.json"
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "frames": content["frames"][1:]}))
-    again = read_case_result(folder, case, "mnms")
+    folder, case, result = written
+    assert result.indicators
+    fewer = replace(result.indicators, frames=result.indicators.frames[1:])
+    again = read_case_result(folder, case, "mnms", indicators=fewer)
     assert again.indicators is None
-    assert "not known" in again.judgement.flags[0].reason
+    assert any("not known" in flag.reason for flag in again.judgement.flags)
+
+
+def test_the_record_holds_what_the_label_map_does(written: tuple[Path, Case, CaseResult]) -> None:
+    folder, _, result = written
+    record = read_record(folder, "cine")
+    assert record
+    assert (record.status, record.drawn) == ("done", True)
+    assert record.frames == list(result.frames)
+    assert set(record.walls_mm) == set(result.measurements.phases.values())
+    assert record.measured == LabelMapStamp.of(output_path(folder, "cine"))
+    assert record.label_map_sha256 == record.measured.sha256
+
+
+@pytest.mark.parametrize("moment", ["before the label map", "after the label map"])
+def test_a_case_killed_while_it_was_written(
+    moment: str, written: tuple[Path, Case, CaseResult]
+) -> None:
+    """The label map is that of the record or not there, so nothing is done twice or lost."""
+    folder, case, _ = written
+    record = read_record(folder, "cine")
+    assert record
+    write_record(folder, replace(record, status=WRITING, measured=None))
+    if moment == "before the label map":
+        output_path(folder, "cine").unlink()
+    files = CaseFiles(folder, PredictOptions(label_order="mnms"))
+    is_complete = files.read(case, CaseStatus("cine", "cine")) is None
+    assert is_complete == (moment == "after the label map")
+    if is_complete:
+        assert repr(read_record(folder, "cine")) == repr(record)
 
 
 def test_what_reading_raised_is_a_flag_of_the_case_in_this_run_and_the_next(
@@ -103,10 +137,15 @@ def test_what_reading_raised_is_a_flag_of_the_case_in_this_run_and_the_next(
     case, status = Case(tmp_path / "cine.nii.gz", "cine"), CaseStatus("cine", "cine.nii.gz")
     files = CaseFiles(tmp_path, PredictOptions())
     segmentation = Segmentation(noted, labels, np.full(labels.shape, 0.125, np.float16))
-    result = files.write(case, segmentation, status)
+    (tmp_path / "cine.nii.gz").write_bytes(b"")
+    status.scan = asdict(ScanRecord.of(case))
+    files.write(case, segmentation, status)
     assert "20 files cannot be read" in status.flags
+    record = read_record(tmp_path, "cine")
+    assert record
+    result = join_records("cine", [record], TableOptions())
     assert "20 files cannot be read" in [flag.reason for flag in result.judgement.flags]
     assert result.judgement.verdict != "ok"
     later = CaseStatus("cine", "cine.nii.gz")
-    assert isinstance(files.read(case, later), CaseResult)
+    assert files.read(case, later) is None
     assert later.flags == status.flags

@@ -83,6 +83,16 @@ def test_pictures_of_a_cine_and_of_a_single_frame() -> None:
         assert result.disagreement_picture.startswith(b"\xff\xd8")
 
 
+@pytest.mark.parametrize("name", ["p_ED", "p_ES"])
+def test_the_picture_of_a_single_frame_is_titled_with_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(case_result, "montage_png", lambda *args: drawn.append(args[2]) or b"")
+    analyze_case(segmentation(1), name=name).draw_contours()
+    assert drawn == [{name: 0}]
+
+
 def test_a_single_network_has_no_picture_of_a_disagreement() -> None:
     pair = segmentation()
     alone = replace(pair, disagreement=np.full_like(pair.disagreement, np.nan))

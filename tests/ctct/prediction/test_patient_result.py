@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests_support import analyze_phantom
 
+from ctct.inference.segmentation import Segmentation
+from ctct.prediction.case_result import CaseResult, analyze_case
 from ctct.prediction.patient_result import add_phases, join_cases
 from ctct.prediction.patients import PatientContext
 
@@ -61,3 +64,36 @@ def test_a_single_frame_has_a_picture_and_no_walls() -> None:
         result = add_phases(join_cases(cases), cases)
         assert result.picture.startswith(b"\xff\xd8")
         assert (result.ed_wall_mm, result.es_wall_mm) == ((), ())
+
+
+def moved(case: CaseResult, columns: int) -> CaseResult:
+    """The case of another heart: the phantom at another place, and labels to match."""
+    labels = np.roll(case.labels, columns, -1)
+    study = replace(case.study, voxels=np.roll(case.study.voxels, columns, -1))
+    return replace(case, labels=labels, study=study)
+
+
+def test_files_of_two_hearts_are_told_apart_by_labels_and_by_images() -> None:
+    ed, es = analyze_phantom("p_ED"), analyze_phantom("p_ES", 4)
+    reasons = [flag.reason for flag in join_cases([ed, es]).judgement.flags]
+    assert not any("show one heart" in reason or "heartbeat" in reason for reason in reasons)
+    judgement = join_cases([ed, moved(es, 20)]).judgement
+    assert judgement.verdict == "reject"
+    reasons = [flag.reason for flag in judgement.flags]
+    assert any("less alike than those of one heartbeat" in reason for reason in reasons)
+    assert any("ED and ES hardly show one heart" in reason for reason in reasons)
+    # Of an earlier run whose scan cannot be read, only the labels are left.
+    without = replace(moved(es, 20), has_image=False)
+    reasons = [flag.reason for flag in join_cases([ed, without]).judgement.flags]
+    assert not any("heartbeat" in reason for reason in reasons)
+    assert any("ED and ES hardly show one heart" in reason for reason in reasons)
+
+
+def test_a_cine_of_two_hearts_is_flagged() -> None:
+    one = analyze_phantom("cine", 4, frames=4)
+    labels = one.labels.copy()
+    labels[2:] = np.roll(labels[2:], 20, -1)
+    study = one.study
+    raw = Segmentation(study, labels, np.full(labels.shape, 0.1, np.float16))
+    reasons = [flag.reason for flag in analyze_case(raw).judgement.flags]
+    assert any("hardly show one heart" in reason for reason in reasons)

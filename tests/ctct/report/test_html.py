@@ -16,7 +16,7 @@ def test_text_is_escaped_and_markup_is_not() -> None:
     html = render(
         "indices.html",
         columns=["<i>", Markup("<b>x</b>")],
-        rows=[IndexRow('"&"', 1.0, "", None, None)],
+        rows=[IndexRow('"&"', 1.0, "", None, False, None, None)],
         sex="",
         models=1,
     )

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ctct.io.study import Study
 from ctct.labels import COLORS
-from ctct.report.montage import RED, STRIP, TILE, disagreement_jpeg, montage_png
+from ctct.report.montage import AMBER, RED, STRIP, TILE, disagreement_jpeg, montage_png
 
 
 def picture(
@@ -23,10 +23,31 @@ def painted(tile: np.ndarray, structure: str) -> np.ndarray:
     return np.argwhere((tile == COLORS[structure]).all(-1))
 
 
-def test_a_row_per_frame_and_a_tile_for_each_of_at_most_six_slices() -> None:
-    labels = np.zeros((2, 9, 40, 50), np.uint8)
-    assert picture(labels, {"ED": 0, "ES": 1}, (1, 1)).shape == (2 * TILE + STRIP, 6 * TILE, 3)
+def test_a_row_per_frame_and_a_tile_for_every_slice() -> None:
+    labels = np.zeros((2, 12, 40, 50), np.uint8)
+    assert picture(labels, {"ED": 0, "ES": 1}, (1, 1)).shape == (2 * TILE + STRIP, 12 * TILE, 3)
     assert picture(labels[:, :2], {"": 0}, (1, 1)).shape == (TILE + STRIP, 2 * TILE, 3)
+
+
+def test_more_slices_than_fit_beside_each_other_get_another_line() -> None:
+    labels = np.zeros((2, 13, 40, 50), np.uint8)
+    assert picture(labels, {"ED": 0, "ES": 1}, (1, 1)).shape == (4 * TILE + STRIP, 7 * TILE, 3)
+    many = np.zeros((1, 300, 40, 50), np.uint8)  # 48 of them
+    assert picture(many, {"": 0}, (1, 1)).shape == (4 * TILE + STRIP, 12 * TILE, 3)
+
+
+def test_a_slice_in_doubt_has_a_frame_of_its_own_color() -> None:
+    labels = np.zeros((2, 3, 40, 40), np.uint8)
+    study = Study("x", np.random.default_rng(0).random(labels.shape, np.float32), (1, 1), 8.0)
+    content = montage_png(study, labels, {"ED": 0, "ES": 1}, {(1, 2)})
+    tiles = np.asarray(Image.open(io.BytesIO(content)))[: 2 * TILE]
+    framed = {
+        (row, n)
+        for row in range(2)
+        for n in range(3)
+        if (tiles[row * TILE, n * TILE : (n + 1) * TILE] == AMBER).all()
+    }
+    assert framed == {(1, 2)}
 
 
 def test_outlines_lie_on_the_edges_for_any_pixel_spacing() -> None:
@@ -73,7 +94,7 @@ def test_disagreement_is_red_and_the_rest_stays_gray() -> None:
     disagreement[0, 0, 20:40, 20:30] = 0.9  # the left half of the heart
     content = disagreement_jpeg(Study("x", voxels, (1, 1), 8), labels, disagreement, {"": 0})
     image = np.asarray(Image.open(io.BytesIO(content))).astype(int)
-    assert image.shape == (TILE, TILE, 3)
+    assert image.shape == (TILE + STRIP, TILE, 3)
     assert np.abs(image[96, 60] - RED).max() < 20
     assert np.ptp(image[96, 140]) < 20  # gray
 

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 import re
 from dataclasses import replace
 
 import numpy as np
 
+from ctct.measurement.papillary import papillary_remark
 from ctct.measurement.patient import PatientResult
 from ctct.measurement.quality_flags import Flag, Judgement
 from ctct.measurement.quality_indicators import frame_indicators
 from ctct.measurement.subject import Subject
 from ctct.measurement.volumes import FrameVolumes, measure_frames
-from ctct.report.patient_page import draw_disagreement, draw_volume_curve
+from ctct.report.html import render
+from ctct.report.patient_page import (
+    IndexRow,
+    draw_disagreement,
+    draw_volume_curve,
+    explain_missing,
+)
 from ctct.report.report_page import cohort_html
 
 SCRIPT = "<script>alert(1)</script>"
@@ -60,8 +69,21 @@ def test_the_report_is_one_file_that_loads_nothing() -> None:
 
 def test_text_from_files_is_escaped() -> None:
     html = cohort_html([result(SCRIPT)], {"model": SCRIPT}).decode()
-    assert "<script" not in html
+    assert html.count("<script") == 1  # the page's own
+    assert "<script>alert" not in html
     assert html.count("&lt;script&gt;") >= 4  # table, title, reason, model
+
+
+def test_no_script_but_the_page_s_own_may_run() -> None:
+    html = cohort_html([result()], {}).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src 'sha256-{digest}'"
+    )
+    assert "script" not in cohort_html([], {}).decode()
 
 
 def test_ranges_and_marks_need_a_sex() -> None:
@@ -70,6 +92,37 @@ def test_ranges_and_marks_need_a_sex() -> None:
     assert "93 – 232" in man
     assert '<span class="outside">0.00 low</span>' in man
     assert "range (" not in cohort_html([result()], {}).decode()
+
+
+def test_what_is_missing_is_explained() -> None:
+    assert explain_missing(result(sex="M")) == [
+        "RVEF, mass in g, ratios and rates have no range in the source.",
+        "No cardiac output, times and rates: the heart rate is not known.",
+    ]
+    alone = replace(result(), measurements=replace(result().measurements, subject=Subject()))
+    assert explain_missing(alone) == [
+        "No reference ranges: the sex is not known.",
+        "No indices per body surface: height and weight not known.",
+        "No cardiac output, times and rates: the heart rate is not known.",
+    ]
+    otherwise = replace(result(sex="M"), remarks=papillary_remark("myocardium"))
+    assert explain_missing(otherwise)[0].startswith("No reference ranges: they count papillary")
+
+
+def test_a_range_never_excludes_its_own_value() -> None:
+    html = render(
+        "indices.html",
+        columns=[],
+        rows=[IndexRow("LVSV/RVSV", 0.956, "", None, False, None, (0.956, 1.204))],
+        sex="",
+        models=2,
+        volumes_ml={},
+    )
+    assert "<td>0.96</td>" in html
+    assert "<td>0.96 – 1.20</td>" in html  # and not 1.0 – 1.2
+    # 232.04 mL is above 232: one decimal would say that it is not.
+    high = IndexRow("LVEDV (mL)", 232.04, "high", (93, 232), True, None, None)
+    assert high.shown == "232.04"
 
 
 def test_a_single_frame_has_volumes_and_no_charts() -> None:
@@ -103,6 +156,16 @@ def test_no_patient() -> None:
     assert "No patient was measured" in cohort_html([], {}).decode()
 
 
+def test_times_are_in_ms_where_the_heart_rate_is_known() -> None:
+    one = result(frames=10)
+    assert ">frame</text>" in draw_volume_curve(one.measurements)
+    known = replace(one.measurements, subject=Subject(heart_rate_bpm=60.0))
+    picture = draw_volume_curve(known)
+    assert ">time (ms)</text>" in picture
+    assert ">800</text>" in picture  # ten frames of 100 ms: the last one begins at 900
+    assert len(re.findall("LV peak (?:ejection|filling)", picture)) == 2
+
+
 def test_the_curve_marks_ed_and_es() -> None:
     picture = draw_volume_curve(result().measurements)
     pattern = r'<circle cx="([\d.]+)" cy="([\d.]+)" r="5"[^>]*><title>(E[DS])'
@@ -113,7 +176,7 @@ def test_the_curve_marks_ed_and_es() -> None:
 
 def test_disagreement_has_a_cell_per_slice_gray_without_labels() -> None:
     picture = draw_disagreement(result(frames=3))
-    assert picture.count("<rect") == 3 * 2
+    assert picture.count("<rect") == 3 * 2 + 4  # and four colors of the scale
     assert picture.count("#e5e5e5") == 3  # the second slice holds nothing
     # 0.25 of the 0.6 that is deepest: 255 - 75 / 2.4, 245 - 215 / 2.4, 240 - 215 / 2.4.
     assert "rgb(224,155,150)" in picture

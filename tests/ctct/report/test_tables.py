@@ -33,8 +33,12 @@ CINE = Measurements(
 )
 LONE = Measurements((volumes('odd, "name"', 0, math.nan),), ed=None, es=None)
 
-GOOD = replace(GOOD_INDICATORS, disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3})
-P = PatientResult("p", CINE, Judgement("ok", 0.2, ()), (None, GOOD))
+GOOD = replace(
+    GOOD_INDICATORS,
+    disagreement={"RV": 0.1, "MYO": 0.2, "LV": 0.3},
+    predicted_dice={"RV": 0.9, "MYO": math.nan},
+)
+P = PatientResult("p", CINE, Judgement("ok", 0.2, (), {"RV": 0.9, "LV": 0.95}), (None, GOOD))
 Q = PatientResult("q", LONE, Judgement("review", math.nan, ()), (None,))
 
 
@@ -44,15 +48,16 @@ def test_patients() -> None:
     text = patients_csv([P, Q, PatientResult("w", woman, flagged, (None, None))]).decode()
     header, cine, lone, _ = text.splitlines()
     assert header == (
-        "patient,frames,ED frame,ES frame,verdict,score,LVEDV (mL),LVESV (mL),LVSV (mL),LVEF (%),"
+        "patient,frames,ED frame,ES frame,verdict,score,RV predicted Dice,MYO predicted Dice,"
+        "LV predicted Dice,LVEDV (mL),LVESV (mL),LVSV (mL),LVEF (%),"
         "RVEDV (mL),RVESV (mL),RVSV (mL),RVEF (%),LVM (g),LVM ES (g),LVSV/RVSV,BSA (m2),"
         "LVEDVi (mL/m2),LVESVi (mL/m2),LVSVi (mL/m2),RVEDVi (mL/m2),RVESVi (mL/m2),"
         "RVSVi (mL/m2),LVMi (g/m2),LVCO (L/min),LVCOi (L/min/m2),out of range,flags"
     )
     # EF = 72 / 120; mass = 100 mL x 1.05 g/mL; the RV does not move.
     numbers = "120.00,48.00,72.00,60.00,50.00,50.00,0.00,0.00,105.00,105.00,"
-    assert cine == f"p,2,0,1,ok,0.20,{numbers}" + "," * 12
-    assert lone == "q,1,,,review" + "," * 24
+    assert cine == f"p,2,0,1,ok,0.20,0.90,,0.95,{numbers}" + "," * 12
+    assert lone == "q,1,,,review" + "," * 27
     row = list(csv.DictReader(io.StringIO(text)))[2]
     assert row["LVEDVi (mL/m2)"] == "60.00"
     assert row["out of range"] == (
@@ -64,10 +69,11 @@ def test_patients() -> None:
 def test_frames_have_their_phase_and_unknown_values_are_empty() -> None:
     assert frames_csv([P, Q]).decode().splitlines() == [
         "patient,case,frame,phase,RV volume (mL),MYO volume (mL),LV volume (mL),"
-        '"LV volume, smooth (mL)",score,RV disagreement,MYO disagreement,LV disagreement',
-        "p,cine,0,ED,50.00,100.00,120.00,118.00,,,,",
-        "p,cine,1,ES,50.00,100.00,48.00,50.00,0.20,0.100,0.200,0.300",
-        'q,"odd, ""name""",0,,50.00,100.00,,,,,,',
+        '"LV volume, smooth (mL)",score,RV disagreement,MYO disagreement,LV disagreement,'
+        "RV predicted Dice,MYO predicted Dice,LV predicted Dice",
+        "p,cine,0,ED,50.00,100.00,120.00,118.00,,,,,,,",
+        "p,cine,1,ES,50.00,100.00,48.00,50.00,0.20,0.100,0.200,0.300,0.90,,",
+        'q,"odd, ""name""",0,,50.00,100.00,,,,,,,,,',
     ]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from ctct.installation import how_to_install
 from ctct.runtimes import cuda, machine
 from ctct.runtimes.machine import (
     DISTRIBUTIONS,
     PACKAGES,
     Machine,
-    install_command,
+    how_to_install_runtime,
     installed_runtimes,
     installed_version,
 )
@@ -42,8 +43,8 @@ def test_every_installed_runtime_has_a_version() -> None:
 
 
 def test_how_a_runtime_is_installed() -> None:
-    assert install_command("openvino") == "pip install 'ctct'"
-    assert install_command("tensorrt") == "pip install 'ctct[tensorrt]'"
+    assert how_to_install_runtime("openvino") == how_to_install()
+    assert how_to_install_runtime("tensorrt") == how_to_install("tensorrt")
 
 
 def test_each_question_is_asked_when_it_matters_and_once(monkeypatch: pytest.MonkeyPatch) -> None:

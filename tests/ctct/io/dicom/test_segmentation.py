@@ -22,8 +22,14 @@ from pydicom.sequence import Sequence
 from ctct.cases.discover import discover
 from ctct.cases.read import read_case
 from ctct.errors import InputError
-from ctct.io.dicom.segmentation import encode_segmentations
-from ctct.labels import LV, MYO, RV, VALUE
+from ctct.io.dicom.segmentation import (
+    cine_uid,
+    encode_cine,
+    encode_segmentations,
+    segmentation_series,
+    segmentation_uids,
+)
+from ctct.labels import COLORS, LV, MYO, RV, VALUE
 
 LABELS = np.random.default_rng(5).integers(0, 4, (6, 5, 40, 36)).astype(np.uint8)
 
@@ -303,6 +309,109 @@ def test_a_validator_finds_no_errors(tmp_path: Path, source: str) -> None:
     assert case.series is not None
     for content in encode_segmentations(case.series, LABELS):
         assert find_errors(content, tmp_path / "seg.dcm") == []
+    assert find_errors(encode_cine(case.series, LABELS), tmp_path / "cine.dcm") == []
+
+
+CINES = ("single-frame", "enhanced", "a series per slice")
+
+
+@pytest.mark.parametrize("source", CINES)
+def test_each_frame_of_a_cine_lies_on_the_image_of_its_phase(tmp_path: Path, source: str) -> None:
+    SOURCES[source](tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    study, pixels = read_case(case), source_pixels(tmp_path / "in")
+    labels = LABELS.copy()
+    labels[2] = 0  # a phase without a label
+    labels[:, 3][labels[:, 3] == VALUE[RV]] = 0
+    seg = dcmread(io.BytesIO(encode_cine(case.series, labels)))
+    pointers = [item.DimensionIndexPointer for item in seg.DimensionIndexSequence]
+    assert pointers == [0x0062000B, 0x00209128, 0x00200032]  # segment, temporal position, place
+    found, indices = np.zeros_like(labels), []
+    frames = seg.PerFrameFunctionalGroupsSequence
+    for frame, mask in zip(frames, seg.pixel_array, strict=True):
+        assert mask.any()
+        (content,) = frame.FrameContentSequence
+        indices.append(tuple(content.DimensionIndexValues))
+        segment, phase, place = content.DimensionIndexValues
+        assert content.TemporalPositionIndex == phase
+        (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+        number = int(reference.get("ReferencedFrameNumber", 0))
+        original = pixels[reference.ReferencedSOPInstanceUID, number]
+        at = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float) * [-1, -1, 1]
+        z = round(np.linalg.solve(study.affine, [*at, 1])[2])
+        np.testing.assert_array_equal(original, study.voxels[phase - 1, z])
+        found[phase - 1, z][mask == 1] = {1: VALUE[RV], 2: VALUE[MYO], 3: VALUE[LV]}[segment]
+        assert place in (z + 1, 5 - z)
+    np.testing.assert_array_equal(found, labels)
+    assert indices == sorted(set(indices))
+    assert len(frames) == 5 * (3 * 5 - 1)  # phases; segments and slices, one without RV
+    named = {i.ReferencedSOPInstanceUID for i in seg.SourceImageSequence}
+    assert named == {instance for instance, _ in pixels}
+
+
+def test_other_tools_read_a_cine(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    write_single(tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    (tmp_path / "cine.dcm").write_bytes(encode_cine(case.series, LABELS))
+    seg = Segmentation.from_dataset(dcmread(tmp_path / "cine.dcm"))
+    read = sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "cine.dcm"))
+    np.testing.assert_array_equal(read > 0, seg.pixel_array > 0)
+    datasets = {d.SOPInstanceUID: d for d in map(dcmread, (tmp_path / "in").iterdir())}
+    for uid, source in datasets.items():
+        t = round((source.TriggerTime - 10) / 40)
+        z = (source.InstanceNumber - 1) // 100
+        (mask,) = seg.get_pixels_by_source_instance([uid], combine_segments=True)
+        np.testing.assert_array_equal(mask, SEGMENT[LABELS[t, z]])
+
+
+def test_a_cine_without_any_label_has_frames(tmp_path: Path) -> None:
+    write_single(tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    content = encode_cine(case.series, np.zeros_like(LABELS))
+    seg = dcmread(io.BytesIO(content))
+    assert seg.NumberOfFrames == 15
+    assert not seg.pixel_array.any()
+    assert find_errors(content, tmp_path / "cine.dcm") == []
+
+
+def test_segments_have_the_colors_of_the_report(tmp_path: Path) -> None:
+    from highdicom.color import CIELabColor
+
+    write_single(tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    (*phases, cine) = [*encode_segmentations(case.series, LABELS), encode_cine(case.series, LABELS)]
+    for content in (*phases, cine):
+        for segment in dcmread(io.BytesIO(content)).SegmentSequence:
+            shown = CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue).to_rgb()
+            assert shown == pytest.approx(COLORS[segment.SegmentLabel], abs=2)
+
+
+def test_equal_labels_give_equal_files_and_others_other_uids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    write_single(tmp_path / "in")
+    ((case,), _) = discover([tmp_path / "in"])
+    assert case.series is not None
+    once, again = ([*encode_segmentations(case.series, LABELS)] for _ in range(2))
+    assert once == again
+    cine = encode_cine(case.series, LABELS)
+    assert cine == encode_cine(case.series, LABELS)
+    datasets = [dcmread(io.BytesIO(content)) for content in (*once, cine)]
+    uids = [*segmentation_uids(case.series, LABELS), cine_uid(case.series, LABELS)]
+    assert [dataset.SOPInstanceUID for dataset in datasets] == uids
+    assert [dataset.file_meta.MediaStorageSOPInstanceUID for dataset in datasets] == uids
+    (series, cine_series) = dict.fromkeys(dataset.SeriesInstanceUID for dataset in datasets)
+    assert series == segmentation_series(case.series, LABELS) != cine_series
+    changed = LABELS.copy()
+    changed[0, 0, 0, 0] = (changed[0, 0, 0, 0] + 1) % 4
+    others = [*segmentation_uids(case.series, changed), cine_uid(case.series, changed)]
+    assert not set(others) & set(uids)
 
 
 def test_the_validator_finds_errors(tmp_path: Path) -> None:
@@ -322,7 +431,8 @@ def test_a_validator_finds_no_errors_for_real_cines(tmp_path: Path, scd: Path, n
     assert case.series is not None
     study = read_case(case)
     labels = np.random.default_rng(1).integers(0, 4, study.voxels.shape).astype(np.uint8)
-    for content in encode_segmentations(case.series, labels):
+    cine = encode_cine(case.series, labels)
+    for content in (*encode_segmentations(case.series, labels), cine):
         # Some UIDs of these files have leading zeros, and references must repeat them.
         valid = content.replace(b".99.0", b".99.1")
         assert find_errors(valid, tmp_path / "seg.dcm") == []

@@ -25,14 +25,14 @@ def test_copies_of_single_frame_files(tmp_path: Path) -> None:
     frame_of_reference = {"FrameOfReferenceUID": "1.2.7"}
     datasets = [
         image(0, 0, **frame_of_reference),
-        image(0, 1, "1.2.4", FrameOfReferenceUID="1.2.8", StudyDate="20200001", PatientID=None),
+        image(0, 1, "1.2.4", FrameOfReferenceUID="1.2.8", PatientID=None),
     ]
     paths = [save(dataset, tmp_path / f"{n}.dcm") for n, dataset in enumerate(datasets)]
     copies, originals = copies_of(*paths)
     assert [copy.SeriesInstanceUID for copy in copies] == ["1.2.3", "1.2.3"]
     assert [copy.FrameOfReferenceUID for copy in copies] == ["1.2.7", "1.2.7"]
     assert [copy.SpacingBetweenSlices for copy in copies] == [8, 8]
-    assert (copies[1].StudyDate, copies[1].PatientID) == ("", "")  # no such day; missing
+    assert [copy.PatientID for copy in copies] == ["ID-4711", "ID-4711"]
     assert list(copies[1].ImagePositionPatient) == pytest.approx(ORIGIN + 8 * NORMAL, abs=1e-4)
     assert list(copies[1].ImageOrientationPatient) == pytest.approx([*ROW, *COLUMN])
     assert list(originals) == [copy.SOPInstanceUID for copy in copies]

@@ -40,8 +40,9 @@ def test_the_folded_graph_of_the_bundled_model_gives_the_same_and_keeps_half_wei
     ort = pytest.importorskip("onnxruntime")
     content = default_model_path().read_bytes()
     model = onnx.ModelProto.FromString(prepare_graph(content))
-    for node in grid_samples(model):  # ONNX Runtime knows the name of operator set 20 alone
-        node.attribute[0].s = b"linear"
+    if model.opset_import[0].version >= 20:
+        for node in grid_samples(model):  # ONNX Runtime knows the name of operator set 20 alone
+            node.attribute[0].s = b"linear"
     folded = model.SerializeToString()
     assert len(folded) < 1.1 * len(content)
     inputs = {

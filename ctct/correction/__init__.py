@@ -1,0 +1,1 @@
+"""Label maps that were corrected elsewhere, measured again: what ``ctct measure`` does."""

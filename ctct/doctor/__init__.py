@@ -1,0 +1,1 @@
+"""What ``ctct doctor`` examines: whether ctct works on this machine, and what is missing."""
