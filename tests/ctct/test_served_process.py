@@ -1,16 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 
 import pytest
+from served_process_support import add_to
 
 from ctct.served_process import ServedProcess
-
-
-def add_to(connection: Connection, start: int) -> None:
-    while (number := connection.recv()) is not None:
-        connection.send(start + number)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from served_process_support import crash, fail, pid, sleep
 from tests_support import write_scan
 
 pytest.importorskip("gradio", reason="needs the extra demo")
@@ -16,22 +15,6 @@ pytest.importorskip("gradio", reason="needs the extra demo")
 from ctct.demo.handlers import visit_program
 from ctct.demo.worker import EngineChoice, Worker
 from ctct.errors import InputError, ModelError
-
-
-def sleep(seconds: float, engines: Any, on_stage: Any) -> Iterator[str]:
-    on_stage("asleep", 0.5)
-    yield "fell asleep"
-    time.sleep(seconds)
-    yield "woke up"
-
-
-def crash(engines: Any, on_stage: Any) -> Iterator[None]:
-    yield os._exit(7)
-
-
-def fail(engines: Any, on_stage: Any) -> Iterator[None]:
-    yield None
-    raise ZeroDivisionError("a bug")
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +26,6 @@ def worker() -> Iterator[Worker]:
 
 def ignore(*stage: object) -> None:
     """Progress that nobody looks at."""
-
-
-def pid(engines: Any, on_stage: Any) -> Iterator[int]:
-    yield os.getpid()
 
 
 def test_parts_come_one_by_one_and_stages_between_them(worker: Worker) -> None:
