@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import math
 import os
@@ -122,7 +123,20 @@ def remove_partials(folder: Path, older_than_s: float = 0) -> None:
 
 def strict_json(content: Any) -> bytes:
     """``content`` as standard JSON, with null for NaN and infinity."""
-    return (json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n").encode()
+    try:
+        return _encode_json(content)
+    except ValueError:  # seldom, so large content is not copied first
+        return _encode_json(_without_nan(content))
+
+
+def _encode_json(content: Any) -> bytes:
+    stream = io.BytesIO()
+    # dumps would hold each number and bracket of large content as a string of its own
+    with io.TextIOWrapper(stream, encoding="utf-8", newline="\n") as text:
+        json.dump(content, text, indent=1, allow_nan=False)
+        text.write("\n")
+        text.flush()
+        return stream.getvalue()
 
 
 def _without_nan(content: Any) -> Any:

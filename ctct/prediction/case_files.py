@@ -242,29 +242,27 @@ class CaseFiles:
     updated: set[str] = field(default_factory=set)
 
     def load(self, case: Case) -> Case:
-        """A case with its headers; one from an index stays without them where it is complete.
+        """A case with its headers.
 
         Raises:
             InputError: its files have changed since the index was made.
         """
-        return (
-            case if self._is_complete_as_listed(case) else load_case(case, self.options.deadline_s)
-        )
+        return load_case(case, self.options.deadline_s)
 
     def fetch_ahead(self, cases: Iterable[Case]) -> Iterator[Case]:
         """The cases, those in object storage fetched before their turn where they are needed."""
-        return fetch_ahead(cases, cache, lambda case: not self._is_complete_as_listed(case))
+        return fetch_ahead(cases, cache, lambda case: self.find_listed(case) is None)
 
-    def _is_complete_as_listed(self, case: Case) -> bool:
-        """Whether the record of a case says that nothing is to be done."""
+    def find_listed(self, case: Case) -> CaseRecord | None:
+        """The record of a case from an index where it says that nothing is to be done."""
         if case.row is None or self.options.overwrite or self.earlier.is_damaged:
-            return False
+            return None
         record = read_record(self.folder, case.name)
         if record is None or record.scan is None or record.measured is None:
-            return False
+            return None
         has_dicom = case.row.kind == "dicom"
         lacks_names = self.options.keep_identifiers and has_dicom and not record.identifiers
-        return (
+        is_complete = (
             record.is_measured
             and record.settings == self.settings
             and record.scan.is_as_listed(case)
@@ -275,8 +273,11 @@ class CaseFiles:
             and not lacks_names
             and not self._lacks_extras(case)
         )
+        return record if is_complete else None
 
-    def read(self, case: Case, case_status: CaseStatus) -> Study | None:
+    def read(
+        self, case: Case, case_status: CaseStatus, listed: CaseRecord | None = None
+    ) -> Study | None:
         """The scan; None where an earlier run has completed the case.
 
         A case with a file that is empty, a label map that cannot be read, or without a picture that
@@ -284,12 +285,17 @@ class CaseFiles:
         picture is made from it. DICOM objects that are missing, or hold other values than the
         tables will, are made from the label map.
 
+        Args:
+            case: with its headers, unless it is complete as listed.
+            case_status: for the run manifest.
+            listed: what :meth:`find_listed` found.
+
         Raises:
             InputError: the scan, or the label map, cannot be used.
             ConfigError: the label map was made otherwise, or from another scan.
         """
         begun = time.perf_counter()
-        record = read_record(self.folder, case.name) if case.row else self._find_complete(case)
+        record = listed or self._find_complete(case)
         if record:
             case_status.output = output_path(self.folder, case.name).name
             case_status.scan = asdict(record.scan) if record.scan else {}

@@ -220,7 +220,7 @@ class _Run:
             manifest["peak_memory_mb"] = peak
         manifest |= {
             "seconds": round(seconds, 3),
-            "cases": [asdict(status) for status in statuses],
+            "cases": [vars(status) for status in statuses],
         }
         write_manifest(folder, manifest, self.manifest_name)
         if is_stopped:

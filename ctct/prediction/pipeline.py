@@ -150,9 +150,11 @@ def run(
             yield _Work(case, status)
 
     def read(work: _Work) -> Study | None:
-        work.case = files.load(work.case)
+        listed = files.find_listed(work.case)
+        if listed is None:
+            work.case = files.load(work.case)
         work.status.unreadable = list(work.case.unreadable)
-        return files.read(work.case, work.status)
+        return files.read(work.case, work.status, listed)
 
     def write(work: _Work, segmentation: Segmentation) -> None:
         files.write(work.case, segmentation, work.status)

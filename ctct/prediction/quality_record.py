@@ -15,6 +15,8 @@ from ctct.measurement.quality_flags import REVIEW, Flag, image_flags
 from ctct.measurement.quality_indicators import FrameIndicators, frame_indicators
 from ctct.measurement.stack_flags import stack_flags, timing_flags
 
+_FRAME_FIELDS = frozenset(field.name for field in fields(FrameIndicators))
+
 
 @dataclass(frozen=True)
 class CaseIndicators:
@@ -121,7 +123,7 @@ def _decode_frame(content: dict[str, Any]) -> FrameIndicators:
             return tuple(map(decode, value))
         return math.nan if value is None else value
 
-    names = {field.name for field in fields(FrameIndicators)}
-    if names != set(content):
-        raise KeyError(f"indicators of another version: {', '.join(names ^ set(content))}")
-    return FrameIndicators(**{name: decode(content[name]) for name in names})
+    if content.keys() != _FRAME_FIELDS:
+        odd = ", ".join(_FRAME_FIELDS ^ content.keys())
+        raise KeyError(f"indicators of another version: {odd}")
+    return FrameIndicators(**{name: decode(value) for name, value in content.items()})

@@ -67,6 +67,8 @@ class OpenVinoRuntime:
         settings: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
+            # Several processes on one machine would pin their threads to the same cores.
+            "ENABLE_CPU_PINNING": False,
         }
         if threads := cpu_threads():
             settings["INFERENCE_NUM_THREADS"] = threads

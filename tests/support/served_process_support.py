@@ -1,4 +1,4 @@
-"""What processes at the other end of a pipe run; they import it, which they cannot do with a test."""
+"""What tests run in another process, which can import it, unlike a test."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from ctct.inference.segmentation import Segmentation
 from ctct.inference.segmenter import Segmenter
 from ctct.io.study import Study
 from ctct.prediction.case_files import CaseFiles, PredictOptions
+from ctct.prediction.case_record import CaseRecord
 from ctct.prediction.pipeline import AHEAD, WRITERS, Observer, ahead, run
 from ctct.prediction.run_manifest import CaseStatus
 
@@ -34,7 +35,9 @@ class Memory(CaseFiles):
         self.failed: list[str] = []
         self.lock = threading.Lock()
 
-    def read(self, case: Case, case_status: CaseStatus) -> Study | None:
+    def read(
+        self, case: Case, case_status: CaseStatus, listed: CaseRecord | None = None
+    ) -> Study | None:
         self.on_read(case)
         with self.lock:
             self.held += 1
@@ -144,7 +147,9 @@ def test_ctrl_c_lets_those_at_work_finish(threshold: Segmenter) -> None:
 
 def test_nothing_to_segment_loads_no_model() -> None:
     class Done(Memory):
-        def read(self, case: Case, case_status: CaseStatus) -> None:
+        def read(
+            self, case: Case, case_status: CaseStatus, listed: CaseRecord | None = None
+        ) -> None:
             return None
 
     def refuse() -> Segmenter:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ctct.errors import RuntimeUnavailableError
@@ -22,6 +24,18 @@ def test_what_openvino_compiled_is_kept_for_the_next_start(
     written = kept.stat().st_mtime_ns
     load_runtime(resolve(default_model, "openvino", "cpu", "fp32"))
     assert [p.stat().st_mtime_ns for p in (tmp_path / "openvino").glob("*.blob")] == [written]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+def test_no_thread_is_pinned_to_a_core(default_model: ModelFile) -> None:
+    """Several processes on one machine would pin theirs to the same cores."""
+    allowed = os.sched_getaffinity(0)
+    runtime = load_runtime(resolve(default_model, "openvino", "cpu", "fp32"))
+    runtime(np.zeros((2, 1, 96, 96), np.float32), np.full((2, 2), 1.5, np.float32))
+    threads = Path("/proc/self/task").iterdir()
+    assert {frozenset(os.sched_getaffinity(int(thread.name))) for thread in threads} == {
+        frozenset(allowed)
+    }
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(
