@@ -94,9 +94,6 @@ def run_on_cluster(
         # For the nodes may differ, and all runs of a study are to be of one kind.
         run = config.run.model_copy(update={"precision": "fp32"})
         config = config.model_copy(update={"run": run})
-    begun = folder / f".{uuid.uuid4().hex}.partial"
-    begun.mkdir()
-    job = ray.put(pickle.dumps(Job(config, folder, test, device, Path.cwd(), begun)))
     task = ray.remote(
         num_cpus=cluster.cpus,
         num_gpus=int(device == "cuda"),
@@ -105,9 +102,12 @@ def run_on_cluster(
         retry_exceptions=[StoppedError],  # by SIGTERM there, as when its node is taken away
         scheduling_strategy="SPREAD",
     )(train_on_node)
+    begun = folder / f".{uuid.uuid4().hex}.partial"
+    begun.mkdir()
     seen: dict[Cell, str] = {}
     waiting: dict[Any, Cell] = {}
     try:
+        job = ray.put(pickle.dumps(Job(config, folder, test, device, Path.cwd(), begun)))
         with catch_interruption() as interrupted:
             waiting |= {task.remote(version("ctct"), job, cell): cell for cell in cells}
             while waiting:
@@ -115,11 +115,7 @@ def run_on_cluster(
                 _tell_begun(begun, waiting.values(), seen, on_begin)
                 for ref in done:
                     cell = waiting.pop(ref)
-                    outcome = _outcome(ray, ref)
-                    if isinstance(outcome, Result):
-                        dice = outcome.validation["ensemble"]
-                        log.info("%s: finished, validation Dice %.4f", cell.name, dice)
-                    on_end(cell, outcome)
+                    on_end(cell, _outcome(ray, ref, cell.name))
                 if waiting and interrupted():
                     raise StoppedError("stopped; the same command continues the runs under way")
     finally:  # after a fault that every run would meet too
@@ -149,8 +145,8 @@ def _tell_begun(
         seen[cell] = place
 
 
-def _outcome(ray: Any, ref: Any) -> Result | CtctError:
-    """The result of a task, or why there is none.
+def _outcome(ray: Any, ref: Any, name: str) -> Result | CtctError:
+    """The result of a task, which is told in a line, or why there is none.
 
     Raises:
         CtctError: a fault that the other runs would meet as well.
@@ -168,6 +164,8 @@ def _outcome(ray: Any, ref: Any) -> Result | CtctError:
             f"its worker was lost on each of {MAX_RETRIES + 1} tries, for lack of memory or with "
             "its node; see the logs of Ray"
         )
+    dice = result.validation["ensemble"]
+    log.info("%s: finished, validation Dice %.4f", name, dice)
     return result
 
 
