@@ -43,7 +43,7 @@ TINY = {
     "warm_up": 0.0,
 }
 #: Long enough to be stopped half-way, at step 50 at the earliest, where metrics.csv gets its row.
-LONG = TINY | {"steps": 400, "validate_every": 400, "save_every": 20}
+LONG = TINY | {"steps": 100, "validate_every": 100, "save_every": 40}
 CELLS = [Cell("labelled_only", 1, 0), Cell("mean_teacher", 1, 0)]
 
 
@@ -200,7 +200,7 @@ def test_a_fault_that_every_run_would_meet_ends_the_study(
 def test_ctrl_c_saves_the_runs_under_way_and_the_same_call_continues(
     cluster: RayCluster, data: Path, tmp_path: Path
 ) -> None:
-    out, here, settings = tmp_path / "out", tmp_path / "here", LONG | {"save_every": 400}
+    out, here, settings = tmp_path / "out", tmp_path / "here", LONG | {"save_every": 100}
 
     def interrupt() -> None:
         wait_for(lambda: all(trains(out / cell.name) for cell in CELLS))
@@ -212,7 +212,7 @@ def test_ctrl_c_saves_the_runs_under_way_and_the_same_call_continues(
         study(data, out, settings, cluster=cluster)
     thread.join()
     for cell in CELLS:  # saved by nothing else
-        assert 50 <= read_state(out / cell.name)["step"] < 400
+        assert 50 <= read_state(out / cell.name)["step"] < 100
     study(data, out, settings, cluster=cluster)
     study(data, here, settings)
     check_equal(out, here)
@@ -223,7 +223,7 @@ def test_a_worker_that_is_told_to_end_saves_and_its_run_goes_on(
     cluster: RayCluster, data: Path, tmp_path: Path
 ) -> None:
     """As on a node that is taken away with notice."""
-    settings = LONG | {"save_every": 400}
+    settings = LONG | {"save_every": 100}
     run = tmp_path / CELLS[0].name
     steps: list[int] = []
 
@@ -239,7 +239,7 @@ def test_a_worker_that_is_told_to_end_saves_and_its_run_goes_on(
     _, failed = study(data, tmp_path, settings, cluster=cluster)
     thread.join()
     assert not failed
-    assert 50 <= steps[0] < 400
+    assert 50 <= steps[0] < 100
 
 
 def job(data: Path, folder: Path, begun: Path) -> bytes:
