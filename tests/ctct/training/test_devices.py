@@ -15,7 +15,6 @@ from ctct.training.devices import (
     make_fabric,
     should_compile,
 )
-from ctct.training.processes import is_first_process
 
 
 def config(**settings: object) -> TrainingConfig:
@@ -72,27 +71,6 @@ def test_a_study_under_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.M
     under_torchrun(monkeypatch, 1, 2)
     with pytest.raises(ConfigError, match="cannot run under torchrun; give ray for several"):
         compare_methods(tmp_path, tmp_path / "study")
-
-
-@pytest.mark.parametrize(
-    ("variables", "is_first"),
-    [
-        ({}, True),
-        ({"LOCAL_RANK": "0"}, True),
-        ({"LOCAL_RANK": "1"}, False),
-        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "0", "LOCAL_RANK": "0"}, True),
-        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "4", "LOCAL_RANK": "0"}, False),
-        ({"RANK": "4"}, True),  # somebody else's
-    ],
-)
-def test_one_process_speaks_for_all(
-    variables: dict[str, str], is_first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("TORCHELASTIC_RUN_ID", "RANK", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert is_first_process() is is_first
 
 
 @pytest.mark.parametrize(
