@@ -35,7 +35,7 @@ def terminal() -> Console | None:
     return console if erases else None
 
 
-def progress(*columns: str | ProgressColumn) -> Progress:
+def progress(*columns: str | ProgressColumn, hidden: bool = False) -> Progress:
     """A bar, the count and ``columns`` before the remaining time; use it with ``with``."""
     console = terminal()
     return Progress(
@@ -44,15 +44,17 @@ def progress(*columns: str | ProgressColumn) -> Progress:
         *columns,
         TimeRemainingColumn(),
         console=console,
-        disable=console is None,
+        disable=hidden or console is None,
         transient=True,
     )
 
 
 @contextmanager
-def bar(*columns: str | ProgressColumn) -> Iterator[Callable[[int, int | None], None]]:
+def bar(
+    *columns: str | ProgressColumn, hidden: bool = False
+) -> Iterator[Callable[[int, int | None], None]]:
     """A bar; yields the function to call with the number done and the total, if it is known."""
-    with progress(*columns) as shown:
+    with progress(*columns, hidden=hidden) as shown:
         task = shown.add_task("", total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 

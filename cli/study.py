@@ -50,6 +50,16 @@ def study(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs, or processes.")] = 1,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster whose nodes train the runs: auto, ray://HEAD:10001 or HEAD:6379.",
+        ),
+    ] = "",
+    ray_cpus: Annotated[
+        int, typer.Option(metavar="N", help="CPUs that each run takes on the cluster.")
+    ] = 1,
 ) -> None:
     """Train and compare methods, numbers of labelled patients and seeds.
 
@@ -63,7 +73,7 @@ def study(
     def announce(name: str, number: int, runs: int) -> None:
         typer.echo(f"run {number} of {runs}: {name}", err=True)
 
-    with bar("steps", SpeedColumn()) as observe:
+    with bar("steps", SpeedColumn(), hidden=bool(ray)) as observe:
         table, failed = run(
             data,
             out,
@@ -77,6 +87,8 @@ def study(
             devices=devices,
             observe=observe,
             on_run=announce,
+            ray=ray,
+            ray_cpus=ray_cpus,
             **overrides,
         )
     typer.echo(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,13 +43,18 @@ def train(
         ),
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to train.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many GPUs, or processes.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="How many GPUs, or processes; leave it out under torchrun.")
+    ] = 1,
 ) -> None:
     """Train a CNN and a Transformer that teach each other."""
     from ctct.api.training import train as run
     from ctct.cli.progress import SpeedColumn, bar
+    from ctct.training.processes import is_first_process
 
-    with bar("steps", SpeedColumn()) as observe:
+    if not (is_first := is_first_process()):
+        logging.getLogger("ctct").setLevel(logging.CRITICAL)
+    with bar("steps", SpeedColumn(), hidden=not is_first) as observe:
         scores = run(
             data,
             out,
@@ -60,5 +66,5 @@ def train(
             observe=observe,
             **overrides,
         )
-    for name, dice in scores.items():
+    for name, dice in scores.items() if is_first else ():
         typer.echo(f"validation Dice, {name}: {dice:.4f}")

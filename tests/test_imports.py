@@ -16,7 +16,7 @@ LAYERS = (
     ("choices", "installation"),
     ("errors",),
     ("labels",),
-    ("child_process", "served_process", "storage"),
+    ("child_process", "ray_cluster", "served_process", "storage"),
     ("io", "model_files", "parquet"),
     ("cases", "datasets", "measurement", "models"),
     ("report", "synthetic"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -103,6 +104,8 @@ def compare_methods(
     devices: int = 1,
     observe: Callable[[int, int], None] = lambda step, steps: None,
     on_run: Callable[[str, int, int], None] = lambda name, number, runs: None,
+    ray: str = "",
+    ray_cpus: int = 1,
     **settings: Any,
 ) -> tuple[str, dict[str, str]]:
     """Train and compare methods of learning from unlabelled scans; what ``ctct study`` does.
@@ -122,6 +125,9 @@ def compare_methods(
         devices: see there.
         observe: see there.
         on_run: told the name of each run that begins, its number, from 1, and how many there are.
+        ray: address of a Ray cluster whose nodes train the runs: "auto", "ray://host:10001" or
+            "host:6379". Scans and ``out`` lie on disks that all nodes share.
+        ray_cpus: CPUs that each run takes there, and one GPU where there are any.
         settings: of all runs.
 
     Returns:
@@ -130,21 +136,31 @@ def compare_methods(
     Raises:
         ConfigError: a setting makes no sense, or ``out`` holds a study with other settings.
         InputError: the data cannot be used.
-        RuntimeUnavailableError: PyTorch is not installed, or there is no such device.
+        RuntimeUnavailableError: PyTorch is not installed, or there is no such device or cluster.
+        StoppedError: by Ctrl-C or SIGTERM, after saving.
 
     >>> import ctct
     >>> table, failed = ctct.compare_methods(  # doctest: +SKIP
     ...     "ACDC", "study", labelled=(3,), seeds=(0, 1, 2)
     ... )
     """
+    from ctct.ray_cluster import join_cluster
     from ctct.training.config import make_config
+    from ctct.training.processes import started_by_torchrun
 
     settings["data"] = as_path(data, "data")
-    with needs("train"):
+    if started_by_torchrun():
+        raise ConfigError("ctct study cannot run under torchrun; give --ray for several machines")
+    if ray and devices != 1:
+        raise ConfigError("--devices and --ray exclude each other; a run there has one GPU")
+    with needs("train"), join_cluster(ray, ray_cpus) if ray else nullcontext() as cluster:
         from ctct.training.devices import default_preset
         from ctct.training.study import run_study
         from ctct.training.study_tables import study_markdown
 
+        if cluster:  # this machine may have another device than the nodes
+            device = cluster.choose_device(device)
+            preset = preset or ("best" if device == "cuda" else "small")
         results, failed = run_study(
             make_config(preset or default_preset(device), settings, config),
             as_path(out, "out"),
@@ -156,5 +172,6 @@ def compare_methods(
             devices=devices,
             observe=observe,
             on_run=on_run,
+            cluster=cluster,
         )
         return study_markdown(results), failed

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import signal
-import socket
-import threading
 import time
 import uuid
 from collections import Counter, deque
@@ -23,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from ctct.cases.case import Case
-from ctct.errors import ConfigError, CtctError, OutputError, RuntimeUnavailableError
+from ctct.errors import OutputError, RuntimeUnavailableError
 from ctct.inference.segmenter import ModelSpec
-from ctct.installation import how_to_install
 from ctct.prediction.case_files import CaseFiles
 from ctct.prediction.cluster_worker import Answer, Job, Worker
 from ctct.prediction.pipeline import Limits, Observer
 from ctct.prediction.run_manifest import DONE, FAILED, SKIPPED, CaseStatus
+from ctct.ray_cluster import RayCluster, cause_of, join_cluster
 
 log = logging.getLogger(__name__)
 
@@ -39,26 +36,19 @@ AT_ONCE = 2
 MAX_TRIES = 3
 _HIRING_S = 10.0
 _WAITING_S = 1.0
-_CONNECTING_S = 10.0
 #: How long cases under way may take to end after an error, or Ctrl-C.
 _DRAINING_S = 30.0
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """A Ray cluster that this process is connected to; see :func:`connect`.
+class Cluster(RayCluster):
+    """A Ray cluster for the cases of a run; see :func:`connect`.
 
     Attributes:
-        ray: the package.
-        address: of the cluster, for messages.
         spec: the model that each worker loads.
-        cpus: CPUs that each worker takes.
     """
 
-    ray: Any
-    address: str
     spec: ModelSpec
-    cpus: int
 
     def run(
         self,
@@ -104,54 +94,8 @@ def connect(address: str, spec: ModelSpec, cpus: int = 1) -> Iterator[Cluster]:
         ConfigError: ``cpus`` makes no sense.
         RuntimeUnavailableError: there is no cluster, it cannot be joined, or Ray is not installed.
     """
-    if cpus < 1:
-        raise ConfigError(f"--ray-cpus {cpus}: give a number, from 1")
-    ray = _load_ray()
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        with _own_sigterm():
-            _init(ray, address)
-    try:
-        yield Cluster(ray, address, spec, cpus)
-    finally:
-        if is_ours:
-            ray.shutdown()
-
-
-def _load_ray() -> Any:
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise RuntimeUnavailableError(
-            f"--ray needs ray, which is not installed; {how_to_install('cluster')}"
-        ) from error
-    return ray
-
-
-def _init(ray: Any, address: str) -> None:
-    try:
-        host, _, port = address.removeprefix("ray://").rpartition(":")
-        if host and port.isdecimal():  # Ray itself waits for a minute
-            socket.create_connection((host, int(port)), _CONNECTING_S).close()
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # of many kinds: no cluster, another version of Ray or of Python
-        raise RuntimeUnavailableError(
-            f"--ray {address}: cannot join a cluster there ({' '.join(str(error).split())[:300]}); "
-            "start one with ray start --head"
-        ) from error
-
-
-@contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Keep what SIGTERM does here, which Ray changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    with join_cluster(address, cpus) as joined:
+        yield Cluster(joined.ray, joined.address, joined.cpus, spec)
 
 
 @dataclass
@@ -253,34 +197,14 @@ class _Foreman:
         if (now := time.monotonic()) < self.hire_at_s or self._has_ended():
             return
         self.hire_at_s = now + _HIRING_S
-        wanted = self._count_places()
+        wanted = self.cluster.count_places(self.cluster.spec.device)
         if not wanted and not self.workers and not self.statuses:
-            needed = f"{self.cluster.cpus} CPUs"
-            if self.cluster.spec.device == "cuda":
-                needed += " and a GPU"
-            raise RuntimeUnavailableError(
-                f"--ray {self.cluster.address}: no node has {needed}; start nodes, or give other "
-                "--ray-cpus and --device"
-            )
+            raise self.cluster.no_room(self.cluster.spec.device)
         hired = Counter(worker.has_gpu for worker in self.workers)
         for has_gpu in (True, False):
             for _ in range(wanted[has_gpu] - hired[has_gpu]):
                 if self.total is None or len(self.workers) < self.total:
                     self._start_worker(has_gpu)
-
-    def _count_places(self) -> Counter[bool]:
-        """Number of workers with a GPU, and without one, that all nodes have room for."""
-        places: Counter[bool] = Counter()
-        device = self.cluster.spec.device
-        for node in self.cluster.ray.nodes():
-            resources = node["Resources"] if node["Alive"] else {}
-            cpus, gpus = (int(resources.get(name, 0)) for name in ("CPU", "GPU"))
-            by_cpus = cpus // self.cluster.cpus
-            if gpus and device != "cpu":
-                places[True] += min(gpus, by_cpus)
-            elif device != "cuda":
-                places[False] += by_cpus
-        return +places
 
     def _start_worker(self, has_gpu: bool) -> None:
         actor = self.actor_class.options(
@@ -327,7 +251,7 @@ class _Foreman:
             try:
                 answer = ray.get(answered)
             except ray.exceptions.RayTaskError as error:
-                raise _cause_of(error) from error
+                raise cause_of(error) from error
             except ray.exceptions.RayError as error:
                 log.debug("%s", error)
                 self._lose(worker, task)
@@ -402,15 +326,3 @@ class _Foreman:
             log.warning("stopping: waiting for %d cases under way", len(under_way))
             wait = self.cluster.ray.wait
             wait(under_way, num_returns=len(under_way), timeout=_DRAINING_S)
-
-
-def _cause_of(error: Any) -> CtctError:
-    """What a worker raised."""
-    cause = error.cause
-    if isinstance(cause, CtctError):
-        return cause
-    lines = str(error).strip().splitlines()
-    return RuntimeUnavailableError(
-        f"a worker of the cluster failed ({' '.join(lines[-1:])[:300]}); install the same ctct, "
-        "with the same extras, on all nodes"
-    )

@@ -9,18 +9,17 @@ import pickle
 import platform
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from ctct.cases.case import Case
-from ctct.errors import ConfigError, CtctError, ModelError, OutputError
+from ctct.errors import ModelError, OutputError
 from ctct.inference.segmenter import ModelSpec, Segmenter
 from ctct.prediction.case_files import CaseFiles
 from ctct.prediction.pipeline import Limits, Observer, run
 from ctct.prediction.run_manifest import CaseStatus
+from ctct.ray_cluster import check_version, naming_node
 from ctct.runtimes.threads import THREADS
 
 
@@ -90,11 +89,7 @@ class Worker:
             ConfigError: this machine has another version of ctct.
             OutputError: the folder of the results is not there.
         """
-        if its_version != (own := version("ctct")):
-            raise ConfigError(
-                f"node {self._node}: has ctct {own}, this is {its_version}; install one version on "
-                "all nodes"
-            )
+        check_version(its_version, self._node)
         self._job: Job = pickle.loads(job)
         self._job = replace(self._job, spec=replace(self._job.spec, device=device))
         with suppress(OSError):  # where all paths are absolute it does not matter
@@ -118,7 +113,7 @@ class Worker:
         """
         job, ended = self._job, _Ended()
         answer = Answer()
-        with self._naming_node():
+        with naming_node(self._node):
             try:
                 run([case], job.files, self._load, ended, Limits(job.case_s, stop=self._stop))
             except OutputError as error:
@@ -146,14 +141,6 @@ class Worker:
                     )
                 self._segmenter = segmenter
         return self._segmenter
-
-    @contextmanager
-    def _naming_node(self) -> Iterator[None]:
-        try:
-            yield
-        except CtctError as error:
-            error.args = (f"node {self._node}: {error}",)
-            raise
 
 
 class _Ended(Observer):

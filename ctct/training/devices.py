@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import torch
 from ctct.errors import ConfigError, RuntimeUnavailableError
 from ctct.models.networks import build_network
 from ctct.training.config import TrainingConfig
+from ctct.training.processes import started_by_torchrun
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -26,8 +28,11 @@ LONG_RUN = 1000
 def make_fabric(device: str, devices: int, config: TrainingConfig) -> Fabric:
     """Fabric, launched, on a number of ``devices``: "cpu", "cuda", or "auto" for a GPU if any.
 
+    Under torchrun, the processes are those that it started on all nodes.
+
     Raises:
-        ConfigError: the batch cannot be shared out evenly.
+        ConfigError: the batch cannot be shared out evenly, or torchrun started other processes
+            than ``devices`` on each node.
         RuntimeUnavailableError: there are fewer GPUs.
     """
     try:
@@ -37,9 +42,11 @@ def make_fabric(device: str, devices: int, config: TrainingConfig) -> Fabric:
 
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"--device must be auto, cpu or cuda, got {device!r}")
-    if devices < 1 or config.batches.batch % (2 * devices):
+    devices, nodes = count_processes(devices)
+    if devices < 1 or config.batches.batch % (2 * devices * nodes):
+        among = f"--devices {devices}" if nodes == 1 else f"{nodes} nodes × {devices} processes"
         raise ConfigError(
-            f"--devices {devices}: the batch of {config.batches.batch} cannot be shared out evenly"
+            f"{among}: the batch of {config.batches.batch} cannot be shared out evenly"
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,16 +57,41 @@ def make_fabric(device: str, devices: int, config: TrainingConfig) -> Fabric:
         )
     precision: str = config.run.precision
     if precision == "auto":
-        precision = "bf16" if device == "cuda" else faster_cpu_precision(config)
+        if device == "cuda":
+            precision = "bf16"
+        else:  # several processes, which would each measure for themselves, are to agree
+            precision = "fp32" if devices * nodes > 1 else faster_cpu_precision(config)
         log.info("precision %s", precision)
     fabric = Fabric(
         accelerator=device,
         devices=devices,
-        strategy="auto" if devices == 1 else "ddp",
+        num_nodes=nodes,
+        strategy="auto" if devices * nodes == 1 else "ddp",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
     return fabric
+
+
+def count_processes(devices: int) -> tuple[int, int]:
+    """Processes on each node, and nodes: those of torchrun, otherwise ``devices`` on this one.
+
+    Raises:
+        ConfigError: torchrun started another number, or not the same on all nodes.
+    """
+    if not started_by_torchrun():
+        return devices, 1
+    here, all_of_them = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    if devices not in (1, here):
+        raise ConfigError(
+            f"--devices {devices}: torchrun started {here} on this node; leave out --devices"
+        )
+    if all_of_them % here:
+        raise ConfigError(
+            f"torchrun started {here} of {all_of_them} processes on this node; give the same "
+            "--nproc-per-node on all nodes"
+        )
+    return here, all_of_them // here
 
 
 def default_preset(device: str, announce: bool = True) -> str:

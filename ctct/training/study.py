@@ -9,19 +9,15 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from ctct.datasets.collection import Volume
-from ctct.datasets.layouts import read_collection
-from ctct.errors import ConfigError, InputError
-from ctct.models.checkpoint import load_checkpoint
+from ctct.errors import ConfigError, CtctError
+from ctct.ray_cluster import RayCluster
 from ctct.storage import prepare_folder, strict_json, write_atomic
 from ctct.training.config import TrainingConfig
 from ctct.training.monitor import DivergedError
-from ctct.training.resume import RESUME_FILE, read_state
-from ctct.training.run import SPLIT_FILE
+from ctct.training.study_cluster import run_on_cluster
 from ctct.training.study_result import RESULT_FILE, Cell, Result, read_results
+from ctct.training.study_run import configure, read_test, run_cell
 from ctct.training.study_tables import study_files
-from ctct.training.trainer import train
-from ctct.training.validation import score
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +39,7 @@ def run_study(
     devices: int = 1,
     observe: Callable[[int, int], None] = lambda step, steps: None,
     on_run: Callable[[str, int, int], None] = lambda name, number, runs: None,
+    cluster: RayCluster | None = None,
 ) -> tuple[list[Result], dict[str, str]]:
     """Train every combination that ``folder`` does not hold yet, and write the tables.
 
@@ -61,6 +58,7 @@ def run_study(
         devices: likewise.
         observe: told the step of a run and the number of its steps.
         on_run: told the name of each run that begins, its number, from 1, and how many there are.
+        cluster: trains the runs on its nodes, without ``devices`` and ``observe``.
 
     Returns:
         The results of all runs in the folder, and the reason of each that failed, by name.
@@ -68,6 +66,8 @@ def run_study(
     Raises:
         ConfigError: ``folder`` holds a study with other settings.
         InputError: ``test`` has no labelled patient.
+        StoppedError: by Ctrl-C or SIGTERM; the runs under way are saved.
+        CtctError: of other kinds: a fault that the other runs would meet as well.
     """
     cells = [Cell(m, n, seed) for seed, n, m in product(seeds, labelled, methods)]
     for cell in cells:  # before the first run begins, not after hours of training
@@ -76,28 +76,33 @@ def run_study(
     check_study(folder, config, test)
     volumes = read_test(config, test) if test else []
     failed: dict[str, str] = {}
-    for number, cell in enumerate(cells, 1):
-        if (folder / cell.name / RESULT_FILE).exists():
-            continue
-        on_run(cell.name, number, len(cells))
-        try:
-            result = run_cell(config, folder, cell, volumes, device, devices, observe)
-        except DivergedError as error:  # other runs may succeed
-            log.warning("%s: %s", cell.name, error)
-            failed[cell.name] = str(error)
-            continue
-        write_atomic(folder / cell.name / RESULT_FILE, strict_json(asdict(result)))
+    todo = {
+        cell: number
+        for number, cell in enumerate(cells, 1)
+        if not (folder / cell.name / RESULT_FILE).exists()
+    }
+
+    def begin(cell: Cell) -> None:
+        on_run(cell.name, todo[cell], len(cells))
+
+    def end(cell: Cell, outcome: Result | CtctError) -> None:
+        if isinstance(outcome, CtctError):
+            log.warning("%s: %s", cell.name, outcome)
+            failed[cell.name] = str(outcome)
+            return
+        write_atomic(folder / cell.name / RESULT_FILE, strict_json(asdict(outcome)))
         write_tables(folder)
+
+    if cluster:
+        run_on_cluster(cluster, config, folder, test, device, list(todo), begin, end)
+    else:
+        for cell in todo:
+            begin(cell)
+            try:
+                end(cell, run_cell(config, folder, cell, volumes, device, devices, observe))
+            except DivergedError as error:  # other runs may succeed
+                end(cell, error)
     return write_tables(folder), failed
-
-
-def configure(config: TrainingConfig, cell: Cell) -> TrainingConfig:
-    """The settings of one run.
-
-    Raises:
-        ConfigError: they make no sense.
-    """
-    return TrainingConfig.model_validate({**config.to_dict(), **asdict(cell)})
 
 
 def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None:
@@ -125,45 +130,6 @@ def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None
                 )
     else:
         write_atomic(path, strict_json(settings))
-
-
-def read_test(config: TrainingConfig, test: Path) -> list[Volume]:
-    """The labelled volumes of the test patients.
-
-    Raises:
-        InputError: there is none.
-    """
-    collection = read_collection(test, config.patients.label_order)
-    volumes = [volume for volume in collection.volumes if volume.labels is not None]
-    if not volumes:
-        raise InputError(f"{test}: no labelled patient to test on")
-    return volumes
-
-
-def run_cell(
-    config: TrainingConfig,
-    folder: Path,
-    cell: Cell,
-    test: Sequence[Volume],
-    device: str,
-    devices: int,
-    observe: Callable[[int, int], None],
-) -> Result:
-    """Train one run, or what is left of it, and score its weights."""
-    run = folder / cell.name
-    settings = configure(config, cell)
-    is_begun = (run / RESUME_FILE).exists()
-    if not is_begun or read_state(run)["step"] < settings.optimization.steps:
-        train(settings, run, device=device, devices=devices, resume=is_begun, observe=observe)
-    graph, description = load_checkpoint(run)
-    return Result(
-        **asdict(cell),
-        split=json.loads((run / SPLIT_FILE).read_text("utf-8"))["method"],
-        step=description.step,
-        minutes=read_state(run)["seconds"] / 60,
-        validation=description.validation_dice,
-        test=score(graph.eval(), test) if test else {},
-    )
 
 
 def write_tables(folder: Path) -> list[Result]:

@@ -14,6 +14,7 @@ from ctct.training.data.hearts import find_hearts
 from ctct.training.data.slices import SliceSet
 from ctct.training.devices import make_fabric
 from ctct.training.interruption import StoppedError, catch_interruption
+from ctct.training.losses import sum_over_processes
 from ctct.training.monitor import Monitor, RecentLosses
 from ctct.training.run import check_folder, open_run, save_result
 from ctct.training.schedules import SCHEDULES, ramp_up
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Steps between two looks at the loss, for which a GPU must be waited for.
 LOG_EVERY = 50
+#: Steps between two questions to all processes whether to stop, likewise.
+STOP_EVERY = 10
 
 
 def train(
@@ -45,7 +48,8 @@ def train(
         config: of the run.
         folder: of the run.
         device: "cpu", "cuda" or "auto".
-        devices: number of processes, each with its share of every batch.
+        devices: number of processes, each with its share of every batch; under torchrun, they are
+            those that it started.
         resume: continue the run in ``folder``.
         observe: called after each step with its number and the number of all steps.
 
@@ -92,7 +96,7 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
             observe(run.step, steps)
 
             is_last = run.step == steps
-            stops = interrupted() and not is_last
+            stops = not is_last and stops_here(run, interrupted())
             logs = run.step % LOG_EVERY == 0
             validates = run.step % config.run.validate_every == 0 or is_last
             saves = run.step % config.run.save_every == 0 or validates or stops
@@ -133,6 +137,15 @@ def fit(run: TrainingRun, observe: Callable[[int, int], None]) -> dict[str, floa
     if monitor:
         monitor.close()
     return run.best
+
+
+def stops_here(run: TrainingRun, interrupted: bool) -> bool:
+    """Whether the run stops after this step, as all its processes do if any was interrupted."""
+    if run.fabric.world_size == 1:
+        return interrupted
+    if run.step % STOP_EVERY:
+        return False
+    return sum_over_processes(torch.tensor(float(interrupted), device=run.fabric.device)).item() > 0
 
 
 def validate_and_keep(run: TrainingRun, monitor: Monitor) -> None:

@@ -64,6 +64,29 @@ def test_settings_that_make_no_sense(
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--ray", "127.0.0.1:9"], 5, "--ray 127.0.0.1:9: cannot join a cluster there"),
+        (["--ray", "auto", "--devices", 2], 2, "--devices and --ray exclude each other"),
+        (["--ray", "auto", "--ray-cpus", 0], 2, "--ray-cpus 0: give a number, from 1"),
+    ],
+)
+def test_a_study_on_a_cluster_that_cannot_be(
+    ctct: Callable[..., object],
+    acdc: Path,
+    tmp_path: Path,
+    options: list[object],
+    code: int,
+    message: str,
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra cluster")
+    outcome = ctct("study", acdc, "-o", tmp_path / "study", *options)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err.startswith(f"ctct: {message}")
+    assert len(outcome.err.splitlines()) == 1
+
+
 def test_resume_takes_no_other_preset(ctct: Callable[..., object], tmp_path: Path) -> None:
     outcome = ctct("train", "--resume", "-o", tmp_path, "--preset", "paper")
     assert outcome.code == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from node_support import free_port
 from tests_support import write_scan
 
 from ctct.cases.case import Case
@@ -79,16 +77,6 @@ def results_of(out: Path) -> dict[str, bytes]:
 def results_here(threshold: Segmenter, scans: Path, out: Path) -> dict[str, bytes]:
     predict_folder(discover([scans])[0], out, threshold.model, lambda _: threshold)
     return results_of(out)
-
-
-def test_a_head_that_is_not_there_is_named_at_once() -> None:
-    # Before the cluster is there: a process belongs to one at a time.
-    address = f"ray://127.0.0.1:{free_port()}"
-    with (
-        pytest.raises(RuntimeUnavailableError, match=f"--ray {address}: cannot join .* ray start"),
-        connect(address, ModelSpec()),
-    ):
-        pass
 
 
 @pytest.mark.slow
@@ -206,17 +194,3 @@ def test_a_worker_that_does_not_see_the_results_says_so(tmp_path: Path) -> None:
     job = Job(ModelSpec(), files, None, 1, tmp_path, tmp_path / "out" / ".x", logging.WARNING)
     with pytest.raises(OutputError, match=r"node n1: does not see .*out; give .* all nodes share"):
         Worker("n1").begin(version("ctct"), pickle.dumps(job), "cpu")
-
-
-def test_without_ray_the_command_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with (
-        pytest.raises(RuntimeUnavailableError, match=r"not installed; .*install .*cluster"),
-        connect("auto", ModelSpec()),
-    ):
-        pass
-
-
-def test_a_worker_takes_at_least_one_cpu() -> None:
-    with pytest.raises(ConfigError, match="--ray-cpus 0"), connect("auto", ModelSpec(), 0):
-        pass

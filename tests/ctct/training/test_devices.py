@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from ctct.api.training import compare_methods
 from ctct.errors import ConfigError, RuntimeUnavailableError
 from ctct.training import devices
 from ctct.training.config import TrainingConfig, make_config
@@ -37,6 +40,37 @@ def test_refusals(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(error, match=message):
         make_fabric(device, count, config(batch=8))
+
+
+def under_torchrun(monkeypatch: pytest.MonkeyPatch, here: int, everywhere: int) -> None:
+    for name, value in (
+        *(("TORCHELASTIC_RUN_ID", "none"), ("RANK", "1"), ("LOCAL_RANK", "0")),
+        *(("LOCAL_WORLD_SIZE", str(here)), ("WORLD_SIZE", str(everywhere))),
+    ):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("here", "everywhere", "count", "message"),
+    [
+        (4, 8, 2, "--devices 2: torchrun started 4 on this node; leave out --devices"),
+        (3, 4, 1, "torchrun started 3 of 4 processes on this node; give the same --nproc-per-node"),
+        (4, 8, 1, "2 nodes × 4 processes: the batch of 8 cannot be shared out evenly"),
+        (4, 8, 4, "2 nodes × 4 processes: the batch of 8 cannot be shared out evenly"),
+    ],
+)
+def test_refusals_under_torchrun(
+    here: int, everywhere: int, count: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_torchrun(monkeypatch, here, everywhere)
+    with pytest.raises(ConfigError, match=message):
+        make_fabric("cpu", count, config(batch=8))
+
+
+def test_a_study_under_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_torchrun(monkeypatch, 1, 2)
+    with pytest.raises(ConfigError, match="cannot run under torchrun; give ray for several"):
+        compare_methods(tmp_path, tmp_path / "study")
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class TestRunStudy:
         def train(config: TrainingConfig, folder: Path, **settings: object) -> dict[str, float]:
             raise DivergedError(f"the loss of {config.run.seed} is not a number")
 
-        monkeypatch.setattr("ctct.training.study.train", train)
+        monkeypatch.setattr("ctct.training.study_run.train", train)
         config = TrainingConfig(data=acdc, **TINY)
         results, failed = run_study(config, tmp_path / "s", ("labelled_only",), (1,), (0, 1))
         assert results == []
