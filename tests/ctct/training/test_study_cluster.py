@@ -312,7 +312,9 @@ def test_runs_on_cpus_are_all_of_one_precision(tmp_path: Path) -> None:
 
     for gpus, precision in ((0, "fp32"), (1, "auto")):
         nodes = [{"Alive": True, "Resources": {"CPU": 1, "GPU": gpus}}]
-        stub = SimpleNamespace(nodes=lambda nodes=nodes: nodes, put=put)
+        stub = SimpleNamespace(
+            nodes=lambda nodes=nodes: nodes, remote=lambda **options: lambda function: None, put=put
+        )
         with pytest.raises(RuntimeError, match="far enough"):
             run_on_cluster(
                 *(RayCluster(stub, "head:1", 1), TrainingConfig(data=tmp_path), tmp_path, None),
