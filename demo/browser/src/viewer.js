@@ -31,6 +31,10 @@ export class Viewer {
     for (const id of ["layer", "style", "opacity", "level", "width"])
       $(id)?.addEventListener("input", () => this.draw());
     document.addEventListener("keydown", (event) => this._onKey(event));
+    this._reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+    this._reducedMotion.addEventListener("change", () => {
+      if (this._timer && this._reducedMotion.matches) this.play(false);
+    });
   }
 
   /**
@@ -53,7 +57,7 @@ export class Viewer {
     $("slice").disabled = slices < 2;
     this.play(false);
     this.go(phases.ed ?? 0, this._middleSlice());
-    this.play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+    this.play(!this._reducedMotion.matches);
   }
 
   /** The number of the slice that is shown, t · Z + z. */
