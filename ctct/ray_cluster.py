@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import pickle
 import signal
 import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from ctct.choices import Device
-from ctct.errors import ConfigError, CtctError, RuntimeUnavailableError
+from ctct.errors import ConfigError, CtctError, OutputError, RuntimeUnavailableError
 from ctct.installation import how_to_install
 
 _CONNECTING_S = 10.0
@@ -149,6 +152,31 @@ def check_version(its_version: str, node: str) -> None:
         raise ConfigError(
             f"node {node}: has ctct {own}, this is {its_version}; install one version on all nodes"
         )
+
+
+def open_job(its_version: str, packed: bytes, node: str) -> Any:
+    """A pickled job, whose relative paths start from where they did when it was made.
+
+    Args:
+        its_version: version of ctct that sends it.
+        packed: the job, which has the attribute ``here``.
+        node: what errors call this machine.
+
+    Raises:
+        ConfigError: this machine has another version of ctct.
+    """
+    check_version(its_version, node)
+    job = pickle.loads(packed)
+    with suppress(OSError):  # where all paths are absolute it does not matter
+        os.chdir(job.here)
+    return job
+
+
+def not_shared(folder: Path) -> OutputError:
+    """The error of a node that does not see the folder of the results."""
+    return OutputError(
+        f"does not see {folder}; give an output folder on a disk that all nodes share"
+    )
 
 
 @contextmanager

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-import pickle
 import platform
 import queue
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from ctct.inference.segmenter import ModelSpec, Segmenter
 from ctct.prediction.case_files import CaseFiles
 from ctct.prediction.pipeline import Limits, Observer, run
 from ctct.prediction.run_manifest import CaseStatus
-from ctct.ray_cluster import check_version, naming_node
+from ctct.ray_cluster import naming_node, not_shared, open_job
 from ctct.runtimes.threads import THREADS
 
 
@@ -89,17 +87,12 @@ class Worker:
             ConfigError: this machine has another version of ctct.
             OutputError: the folder of the results is not there.
         """
-        check_version(its_version, self._node)
-        self._job: Job = pickle.loads(job)
+        self._job: Job = open_job(its_version, job, self._node)
         self._job = replace(self._job, spec=replace(self._job.spec, device=device))
-        with suppress(OSError):  # where all paths are absolute it does not matter
-            os.chdir(self._job.here)
         os.environ.setdefault(THREADS, str(self._job.threads))
         if not self._job.token.exists():
-            raise OutputError(
-                f"node {self._node}: does not see {self._job.files.folder}; give an output folder "
-                "on a disk that all nodes share"
-            )
+            with naming_node(self._node):
+                raise not_shared(self._job.files.folder)
         logger = logging.getLogger("ctct")
         logger.handlers = [logging.handlers.QueueHandler(self._logged)]
         logger.setLevel(self._job.level)

@@ -13,15 +13,14 @@ import platform
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ctct.errors import CtctError, OutputError, RuntimeUnavailableError
+from ctct.errors import CtctError, RuntimeUnavailableError
 from ctct.models.checkpoint import MODEL_FILE
-from ctct.ray_cluster import RayCluster, cause_of, check_version, naming_node
+from ctct.ray_cluster import RayCluster, cause_of, naming_node, not_shared, open_job
 from ctct.storage import lock_folder
 from ctct.training.config import TrainingConfig
 from ctct.training.interruption import StoppedError, catch_interruption
@@ -183,19 +182,14 @@ def train_on_node(its_version: str, packed: bytes, cell: Cell) -> Result:
         CtctError: as training.
     """
     node = platform.node()
-    check_version(its_version, node)
-    job: Job = pickle.loads(packed)
-    with suppress(OSError):  # where all paths are absolute it does not matter
-        os.chdir(job.here)
+    job: Job = open_job(its_version, packed, node)
     with naming_node(node):
         place, run = job.begun / cell.name, job.folder / cell.name
         is_retry = place.exists()
         try:
             place.write_text(f"process {os.getpid()} of {node}", "utf-8")
         except OSError as error:
-            raise OutputError(
-                f"does not see {job.folder}; give an output folder on a disk that all nodes share"
-            ) from error
+            raise not_shared(job.folder) from error
         if is_retry:
             with lock_folder(run, _LOCK_S):
                 if not (run / RESUME_FILE).exists():  # lost between the first weights and this file
