@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctct.cli.options import DEVICE, OUTPUT, RUNTIME, SERVICE_MODEL, SERVICE_PRECISION
+from ctct.cli.options import (
+    DEVICE,
+    OUTPUT,
+    RUNTIME,
+    SERVICE_MODEL,
+    SERVICE_PRECISION,
+    SERVICE_STATUS_PORT,
+)
 
 if TYPE_CHECKING:
     from ctct.node.settings import PollingSettings, SendingSettings, Tls
@@ -206,15 +213,7 @@ def node(
             rich_help_panel=LIMITS,
         ),
     ] = 7,
-    status_port: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of /health and /metrics on this machine; 0: none.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = STATUS_PORT,
+    status_port: SERVICE_STATUS_PORT = STATUS_PORT,
     retry_failed: Annotated[
         bool,
         typer.Option(

@@ -77,6 +77,15 @@ AS_JSON = Annotated[
 SERVICE_MODEL = Annotated[
     str, typer.Option(help="'default', or any model of ctct predict.", rich_help_panel=MODEL)
 ]
+SERVICE_STATUS_PORT = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port of /health and /metrics on this machine; 0: none.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 SERVICE_PRECISION = Annotated[
     Precision, typer.Option(help="As of ctct predict.", rich_help_panel=MODEL)
 ]

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ctct.cli.options import DEVICE, LABEL_MAPS, OUTPUT, RUNTIME, SERVICE_MODEL, SERVICE_PRECISION
+from ctct.cli.options import (
+    DEVICE,
+    LABEL_MAPS,
+    OUTPUT,
+    RUNTIME,
+    SERVICE_MODEL,
+    SERVICE_PRECISION,
+    SERVICE_STATUS_PORT,
+)
 
 
 def watch(
@@ -51,15 +59,7 @@ def watch(
         float,
         typer.Option(min=0, help="How long reasons of failures are kept.", rich_help_panel=OUTPUT),
     ] = 7,
-    status_port: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port of /health and /metrics on this machine; 0: none.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = 0,
+    status_port: SERVICE_STATUS_PORT = 0,
     retry_failed: Annotated[
         bool,
         typer.Option(
