@@ -21,6 +21,8 @@ def fit_attention(network: nn.Module, from_size: int, to_size: int) -> None:
     Raises:
         ConfigError: a window's side would not be whole, or larger than its table.
     """
+    if from_size == to_size:
+        return
     for block in network.modules():
         if not isinstance(block, SwinTransformerBlock):
             continue

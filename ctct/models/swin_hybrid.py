@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from ctct.models.attention import fit_attention
 from ctct.models.swin_unet import DEPTHS, HEADS, WIDTHS, check_grid, check_input
-from ctct.models.unet import UpBlock, decode
+from ctct.models.unet import UpBlock, join_levels
 
 
 class SwinHybrid(nn.Module):
@@ -30,6 +31,8 @@ class SwinHybrid(nn.Module):
     Shape:
         (N, 1, S, S) → (N, classes, S, S) logits, S = ``grid_size``.
     """
+
+    encoder_parts = ("at_full", "at_half", "to_quarter", "norm", "stages")
 
     def __init__(
         self, size: str = "nano", grid_size: int = 160, classes: int = 4, drop_path: float = 0.1
@@ -72,7 +75,7 @@ class SwinHybrid(nn.Module):
         self.grid_size = grid_size
 
     def forward(self, x: Tensor) -> Tensor:
-        return decode(self.encode(x), self.decoder, self.head)
+        return self.decode(self.encode(x))
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features (N, channels, H, W) of each level, the largest maps first."""
@@ -84,6 +87,11 @@ class SwinHybrid(nn.Module):
             x = stage(x)
             features.append(x.permute(0, 3, 1, 2))
         return features
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits of the features of :meth:`encode`."""
+        logits: Tensor = self.head(join_levels(features, self.decoder))
+        return logits
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

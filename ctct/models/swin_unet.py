@@ -7,7 +7,7 @@ expanding and skip connections. Feature maps are channels-last, (N, H, W, C), as
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import timm
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ctct.errors import ConfigError
 from ctct.models.attention import fit_attention
 from ctct.models.imagenet import ask_hub
+from ctct.models.unet import join_levels
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ class SwinUNet(nn.Module):
         (N, 1, S, S) → (N, classes, S, S) logits, S = ``grid_size``.
     """
 
+    encoder_parts = ("encoder",)
+
     def __init__(
         self,
         size: str = "nano",
@@ -116,6 +119,7 @@ class SwinUNet(nn.Module):
             window_size=window,
             drop_path_rate=drop_path,
         )
+        self.encoder.patch_embed.strict_img_size = False  # the grid changes; check_input checks
         self.decoder = nn.ModuleList(
             DecoderStage(
                 width * 2**level, grid_size // PATCH // 2**level, HEADS[level], window, drop_path
@@ -130,22 +134,27 @@ class SwinUNet(nn.Module):
     def set_grid_size(self, grid_size: int) -> None:
         """Take inputs of another size, see :func:`~ctct.models.attention.fit_attention`."""
         fit_attention(self, self.grid_size, grid_size)
-        self.encoder.patch_embed.set_input_size(grid_size)
         self.grid_size = grid_size
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features (N, channels, H, W) of each level, the largest maps first."""
         check_input(x, self.grid_size)
         x = self.encoder.patch_embed(x)  # (N, S/4, S/4, C)
-        skips: list[Tensor] = []
+        features: list[Tensor] = []
         for stage in self.encoder.layers:
             x = stage(x)
-            skips.append(x)
-        skips.pop()
-        x = self.encoder.norm(x)
-        for stage in self.decoder:
-            x = stage(x, skips.pop())
-        x = self.head(self.expand(self.norm(x)))  # (N, S, S, classes)
-        return x.permute(0, 3, 1, 2)
+            features.append(x)
+        features[-1] = self.encoder.norm(x)
+        return [x.permute(0, 3, 1, 2) for x in features]
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits of the features of :meth:`encode`."""
+        x = join_levels([x.permute(0, 2, 3, 1) for x in features], self.decoder)
+        logits: Tensor = self.head(self.expand(self.norm(x)))  # (N, S, S, classes)
+        return logits.permute(0, 3, 1, 2)
 
     def _load_imagenet(self, width: int, window: int) -> bool:
         """Take the ImageNet weights of timm's Swin-T; whether there are any that can be reached."""

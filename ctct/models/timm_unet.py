@@ -32,6 +32,8 @@ class TimmUNet(nn.Module):
             it does not take inputs of these sizes.
     """
 
+    encoder_parts = ("unet.encoder",)
+
     def __init__(
         self,
         encoder: str,
@@ -70,8 +72,17 @@ class TimmUNet(nn.Module):
         self.unet.train()
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """The input, and features (N, channels, H, W) of each level, the largest maps first."""
         check_sides(x, 32)
-        logits: Tensor = self.unet(x)
+        features: list[Tensor] = self.unet.encoder(x)
+        return features
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits of the features of :meth:`encode`."""
+        logits: Tensor = self.unet.segmentation_head(self.unet.decoder(features))
         return logits
 
 

@@ -58,6 +58,8 @@ class UNet(nn.Module):
         (N, 1, S, S) → (N, classes, S, S) logits, S a multiple of 16.
     """
 
+    encoder_parts = ("encoder", "pool")
+
     def __init__(
         self,
         classes: int = 4,
@@ -79,7 +81,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(channels[0], classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return decode(self.encode(x), self.decoder, self.head)
+        return self.decode(self.encode(x))
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features (N, channels, H, W) of each level, the largest maps first."""
@@ -90,14 +92,21 @@ class UNet(nn.Module):
             features.append(x)
         return features
 
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits of the features of :meth:`encode`."""
+        logits: Tensor = self.head(join_levels(features, self.decoder))
+        return logits
 
-def decode(features: Sequence[Tensor], blocks: Iterable[nn.Module], head: nn.Module) -> Tensor:
-    """Logits of an encoder's features, the largest maps first, by blocks from the smallest up."""
+
+def join_levels(features: Sequence[Tensor], blocks: Iterable[nn.Module]) -> Tensor:
+    """The largest of an encoder's ``features``, the first, joined by all others from the last up.
+
+    Each of ``blocks`` takes a map and the features of the next larger level.
+    """
     *skips, x = features
     for block, skip in zip(blocks, reversed(skips), strict=True):
         x = block(x, skip)
-    logits: Tensor = head(x)
-    return logits
+    return x
 
 
 def check_sides(x: Tensor, multiple: int) -> None:

@@ -146,7 +146,7 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
         check_split(folder, split)
     data = training_data(collection, split)
     partly = data.partly_labelled
-    check_unlabelled(config.unlabelled_slices.method, data)
+    check_method(config.unlabelled_slices.method, data, fabric.world_size)
 
     students, origin = build_students(config, fabric, resume)
     if not resume:
@@ -158,8 +158,6 @@ def set_up(config: TrainingConfig, folder: Path, fabric: Fabric, resume: bool) -
     networks = (students.cnn, students.transformer)
     settings = config.unlabelled_slices
     method = METHODS[settings.method](networks, settings).to(fabric.device)
-    if fabric.world_size > 1 and any(True for _ in method.parameters()):
-        raise ConfigError(f"--method {settings.method} trains on one device only")
     run = TrainingRun(
         config=config,
         folder=folder,
@@ -207,14 +205,16 @@ def read_patients(settings: PatientSettings) -> Collection:
     )
 
 
-def check_unlabelled(method: str, data: TrainingData) -> None:
-    """Refuse a method that learns from unlabelled scans where there are none.
+def check_method(method: str, data: TrainingData, processes: int) -> None:
+    """Refuse a method that needs unlabelled scans where there are none, or a single process.
 
     Cross teaching works on labelled slices too, though it gains less; a line says so.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: the method cannot train on these data, or in so many processes.
     """
+    if processes > 1 and METHODS[method].has_weights:
+        raise ConfigError(f"--method {method} trains on one device only")
     if data.unlabelled or method == "labelled_only":
         return
     if method != "cross_teaching":

@@ -8,12 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from ctct.errors import ConfigError, CtctError
 from ctct.ray_cluster import RayCluster
 from ctct.storage import prepare_folder, strict_json, write_atomic
 from ctct.training.config import TrainingConfig
+from ctct.training.devices import faster_cpu_precision
 from ctct.training.monitor import DivergedError
+from ctct.training.setup import check_method, read_patients
+from ctct.training.split import Split, TrainingData, split_patients, training_data
 from ctct.training.study_cluster import run_on_cluster
 from ctct.training.study_result import RESULT_FILE, Cell, Result, read_results
 from ctct.training.study_run import configure, read_test, run_cell
@@ -64,23 +70,25 @@ def run_study(
         The results of all runs in the folder, and the reason of each that failed, by name.
 
     Raises:
-        ConfigError: ``folder`` holds a study with other settings.
-        InputError: ``test`` has no labelled patient.
+        ConfigError: ``folder`` holds a study with other settings, or the patients do not allow one
+            of the runs; then none begins.
+        InputError: the data cannot be used, or ``test`` has no labelled patient.
         StoppedError: by Ctrl-C or SIGTERM; the runs under way are saved.
         CtctError: of other kinds: a fault that the other runs would meet as well.
     """
     cells = [Cell(m, n, seed) for seed, n, m in product(seeds, labelled, methods)]
-    for cell in cells:  # before the first run begins, not after hours of training
-        configure(config, cell)
-    prepare_folder(folder)
-    check_study(folder, config, test)
-    volumes = read_test(config, test) if test else []
-    failed: dict[str, str] = {}
     todo = {
         cell: number
         for number, cell in enumerate(cells, 1)
         if not (folder / cell.name / RESULT_FILE).exists()
     }
+    check_runs(config, list(todo), 1 if cluster else devices)
+    prepare_folder(folder)
+    if not cluster:
+        config = with_one_precision(config, folder, device, devices)
+    check_study(folder, config, test)
+    volumes = read_test(config, test) if test else []
+    failed: dict[str, str] = {}
 
     def begin(cell: Cell) -> None:
         on_run(cell.name, todo[cell], len(cells))
@@ -105,6 +113,47 @@ def run_study(
     return write_tables(folder), failed
 
 
+def check_runs(config: TrainingConfig, cells: Sequence[Cell], processes: int) -> None:
+    """Refuse runs that cannot begin, before hours of training of the others.
+
+    Args:
+        config: settings of all runs.
+        cells: the runs.
+        processes: that train a run together.
+
+    Raises:
+        ConfigError: the settings of a run make no sense, or the patients or the number of
+            processes do not allow it.
+        InputError: the data cannot be used.
+    """
+    settings = {cell: configure(config, cell) for cell in cells}
+    if not cells:
+        return
+    collection = read_patients(config.patients)
+    data: dict[Split, TrainingData] = {}  # many runs share a split
+    for cell in cells:
+        split = split_patients(collection, settings[cell])
+        if split not in data:
+            data[split] = training_data(collection, split)
+        check_method(cell.method, data[split], processes)
+
+
+def with_one_precision(
+    config: TrainingConfig, folder: Path, device: str, devices: int
+) -> TrainingConfig:
+    """``config`` with a precision in place of "auto" where the runs could come to differ in it.
+
+    Alone on a CPU, each run would measure which one is faster; the study measures once.
+    """
+    is_alone_on_cpu = devices == 1 and (device == "cpu" or not torch.cuda.is_available())
+    if config.run.precision != "auto" or not is_alone_on_cpu:
+        return config
+    before = read_study(folder)
+    precision = before["precision"] if before else faster_cpu_precision(config)
+    run = config.run.model_copy(update={"precision": precision})
+    return config.model_copy(update={"run": run})
+
+
 def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None:
     """Write the settings of a new study; refuse those that differ from the study in ``folder``.
 
@@ -113,23 +162,35 @@ def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None
     """
     settings = {k: v for k, v in config.to_dict().items() if k not in VARIED}
     settings["test"] = str(test.resolve()) if test else None
+    before = read_study(folder)
+    if not before:
+        write_atomic(folder / STUDY_FILE, strict_json(settings))
+        return
+    # By default, a setting that is younger than the study does what was done without it.
+    defaults = TrainingConfig.model_validate({"data": config.patients.data}).to_dict()
+    for name in sorted(before.keys() | settings.keys()):
+        then, now = before.get(name, defaults.get(name)), settings.get(name)
+        if then != now:
+            raise ConfigError(
+                f"{folder}: holds a study with another {name} ({then!r} then, {now!r} now); "
+                "choose another folder"
+            )
+
+
+def read_study(folder: Path) -> dict[str, Any]:
+    """The settings of the study in ``folder``; empty if there is none.
+
+    Raises:
+        ConfigError: they cannot be read.
+    """
     path = folder / STUDY_FILE
-    if path.exists():
-        try:
-            before = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{path}: cannot be read; choose another folder") from error
-        # By default, a setting that is younger than the study does what was done without it.
-        defaults = TrainingConfig.model_validate({"data": config.patients.data}).to_dict()
-        for name in sorted(before.keys() | settings.keys()):
-            then, now = before.get(name, defaults.get(name)), settings.get(name)
-            if then != now:
-                raise ConfigError(
-                    f"{folder}: holds a study with another {name} ({then!r} then, {now!r} now); "
-                    "choose another folder"
-                )
-    else:
-        write_atomic(path, strict_json(settings))
+    if not path.exists():
+        return {}
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot be read; choose another folder") from error
+    return settings
 
 
 def write_tables(folder: Path) -> list[Result]:

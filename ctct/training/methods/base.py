@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,9 @@ class Method(nn.Module):
         students: both networks in training.
         settings: of the unlabelled slices.
     """
+
+    #: Whether it has weights of its own, which are not shared among several processes.
+    has_weights: ClassVar[bool] = False
 
     def __init__(self, students: Sequence[nn.Module], settings: UnlabelledSettings) -> None:
         super().__init__()

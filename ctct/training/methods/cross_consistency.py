@@ -13,34 +13,35 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from ctct.errors import ConfigError
-from ctct.models.unet import decode
 from ctct.training.config import UnlabelledSettings
 from ctct.training.losses import mean_square
 from ctct.training.methods.base import Method, StepInputs
 
 
-class Encoder(Protocol):
-    """A network that gives its features."""
+class EncoderDecoder(Protocol):
+    """What every network of :func:`~ctct.models.networks.build_network` is."""
+
+    #: Names of the modules that only :meth:`encode` needs.
+    encoder_parts: tuple[str, ...]
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features (N, channels, H, W) of each level, the largest maps first."""
+        ...
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits (N, C, S, S) of the features of :meth:`encode`."""
         ...
 
 
 class CrossConsistency(Method):
     """Mean squared difference between a network and three auxiliary decoders of its features."""
 
+    has_weights = True
+
     def __init__(self, students: Sequence[nn.Module], settings: UnlabelledSettings) -> None:
         super().__init__(students, settings)
-        for student in students:
-            if not hasattr(student, "encode"):
-                raise ConfigError(
-                    f"--method cross_consistency takes the networks unet and swin_hybrid, whose "
-                    f"decoders it copies; got {type(student).__name__}"
-                )
         self.decoders = nn.ModuleList(
-            nn.ModuleList(AuxiliaryDecoder(student) for _ in PERTURBATIONS) for student in students
+            nn.ModuleList(copy_decoder(student) for _ in PERTURBATIONS) for student in students
         )
 
     def forward(self, step: StepInputs) -> Tensor:
@@ -50,24 +51,24 @@ class CrossConsistency(Method):
             step.logits, step.students, self.decoders, strict=True
         ):
             taught = logits[step.unlabelled].detach().softmax(1)
-            features = cast(Encoder, student).encode(images)
+            features = cast(EncoderDecoder, student).encode(images)
             for decoder, perturb in zip(cast(nn.ModuleList, decoders), PERTURBATIONS, strict=True):
+                if hasattr(decoder, "set_grid_size"):
+                    decoder.set_grid_size(images.shape[-1])
                 perturbed = [perturb(x, step.generator) for x in features]
-                difference = decoder(perturbed).float().softmax(1) - taught
+                decoded = cast(EncoderDecoder, decoder).decode(perturbed)
+                difference = decoded.float().softmax(1) - taught
                 loss = loss + mean_square(difference) / len(PERTURBATIONS)
         return loss
 
 
-class AuxiliaryDecoder(nn.Module):
-    """A copy of a network's decoder and head; logits (N, C, S, S) of its features."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.decoder = copy.deepcopy(cast(nn.ModuleList, network.decoder))
-        self.head = copy.deepcopy(cast(nn.Module, network.head))
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        return decode(features, self.decoder, self.head)
+def copy_decoder(network: nn.Module) -> nn.Module:
+    """A copy of an :class:`EncoderDecoder` that can decode but not encode."""
+    copied = copy.deepcopy(network)
+    for part in cast(EncoderDecoder, network).encoder_parts:
+        parent, _, name = part.rpartition(".")
+        delattr(copied.get_submodule(parent), name)
+    return copied
 
 
 def add_noise(x: Tensor, generator: torch.Generator) -> Tensor:

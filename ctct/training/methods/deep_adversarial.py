@@ -39,6 +39,8 @@ class Discriminator(nn.Sequential):
 class DeepAdversarial(Method):
     """Each network deceives a discriminator, which learns at the same time to tell them apart."""
 
+    has_weights = True
+
     def __init__(self, students: Sequence[nn.Module], settings: UnlabelledSettings) -> None:
         super().__init__(students, settings)
         self.discriminators = nn.ModuleList(Discriminator() for _ in students)

@@ -20,6 +20,7 @@ from ctct.model_files.variant import Variant
 from ctct.models.graph import SegmentationGraph
 from ctct.models.grid import NetworkGrid
 from ctct.models.networks import build_network
+from ctct.training.methods.cross_consistency import copy_decoder
 
 SIZE = 64
 CONFIG: dict[str, Any] = {
@@ -78,6 +79,19 @@ def test_a_size_that_does_not_fit_is_refused_with_the_remedy(name: str) -> None:
     with pytest.raises(ConfigError, match=r"resample with ctct\.models\.grid\.sample") as caught:
         build(name).eval()(torch.zeros(1, 1, 72, 65))
     assert NETWORKS[name] in str(caught.value)
+
+
+@torch.no_grad()
+def test_a_copy_without_the_encoder_decodes_its_features(name: str) -> None:
+    network = build(name).eval()
+    copied = copy_decoder(network)
+    assert sum(p.numel() for p in copied.parameters()) < sum(
+        p.numel() for p in network.parameters()
+    )
+    features = network.encode(images())
+    sizes = [x.shape[-1] for x in features]
+    assert sizes == sorted(sizes, reverse=True)
+    torch.testing.assert_close(copied.decode(features), network(images()), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

@@ -103,16 +103,42 @@ class TestRunStudy:
         with pytest.raises(ConfigError, match=r"another grid_size \(32 then, 64 now\)"):
             run_study(other, out, (), (), ())
 
-    def test_more_labelled_patients_than_exist(self, acdc: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("methods", "labelled", "devices", "message"),
+        [
+            (("labelled_only",), (1, 9), 1, "--labelled 9: there are 2 training patients"),
+            (("labelled_only", "mean_teacher"), (2,), 1, "--method mean_teacher learns from scans"),
+            (("labelled_only", "self_training"), (1,), 1, "--method must be 'cross_teaching'"),
+            (("labelled_only", "deep_adversarial"), (1,), 2, "trains on one device only"),
+        ],
+    )
+    def test_no_run_begins_if_one_cannot(
+        self,
+        acdc: Path,
+        tmp_path: Path,
+        methods: tuple[str, ...],
+        labelled: tuple[int, ...],
+        devices: int,
+        message: str,
+    ) -> None:
         config = TrainingConfig(data=acdc, **TINY)
-        with pytest.raises(ConfigError, match="--labelled 9: there are"):
-            run_study(config, tmp_path / "study", ("labelled_only",), (9,), (0,))
-
-    def test_an_unknown_method(self, acdc: Path, tmp_path: Path) -> None:
-        config = TrainingConfig(data=acdc, **TINY)
-        with pytest.raises(ConfigError, match="--method must be 'cross_teaching'"):
-            run_study(config, tmp_path / "study", ("self_training",), (1,), (0,))
+        with pytest.raises(ConfigError, match=message):
+            run_study(config, tmp_path / "study", methods, labelled, (0,), devices=devices)
         assert not (tmp_path / "study").exists()
+
+    def test_all_runs_have_one_precision(
+        self, acdc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        measured = iter(["bf16", "fp32", "fp32"])
+        for module in ("study", "devices"):
+            name = f"ctct.training.{module}.faster_cpu_precision"
+            monkeypatch.setattr(name, lambda config: next(measured))
+        config, out = TrainingConfig(data=acdc, **TINY | {"precision": "auto"}), tmp_path / "study"
+        for seeds in ((0,), (0, 1)):  # begun, and continued by another call
+            run_study(config, out, ("labelled_only",), (1,), seeds, device="cpu")
+        settings = [json.loads(p.read_text()) for p in out.glob("*/config.json")]
+        assert [s["run"]["precision"] for s in settings] == ["bf16", "bf16"]
+        assert next(measured) == "fp32"  # one measurement served all
 
     def test_partly_labelled_patients(self, acdc: Path, tmp_path: Path) -> None:
         write_partly_labelled(tmp_path / "children")

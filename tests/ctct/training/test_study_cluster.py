@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from tests_support import write_acdc
 
-from ctct.errors import ConfigError, OutputError
+from ctct.errors import ConfigError, ModelError, OutputError
 from ctct.ray_cluster import RayCluster, join_cluster
 from ctct.training.config import TrainingConfig
 from ctct.training.interruption import StoppedError
@@ -194,9 +194,9 @@ def test_a_loss_that_is_not_a_number_does_not_stop_the_others(
 def test_a_fault_that_every_run_would_meet_ends_the_study(
     cluster: RayCluster, data: Path, tmp_path: Path
 ) -> None:
-    config = TrainingConfig(data=data, **TINY)
-    with pytest.raises(ConfigError, match=r"^node \S+: --labelled 9: there are"):
-        run_study(config, tmp_path, ("labelled_only",), (9,), (0, 1), cluster=cluster)
+    config = TrainingConfig(data=data, init_from=tmp_path / "lost.safetensors", **TINY)
+    with pytest.raises(ModelError, match=r"^node \S+: .*lost\.safetensors"):
+        run_study(config, tmp_path, ("labelled_only",), (1,), (0, 1), cluster=cluster)
     assert not [*tmp_path.glob(".*")]
 
 

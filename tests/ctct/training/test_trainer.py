@@ -205,6 +205,7 @@ class TestTrain:
             {"teacher": "student", "cut_mix": 0.0, "optimizer": "sgd", "schedule": "poly"},
             {"networks": ("unet", "unet")},
             {"networks": ("unet", "swin_unet"), "precision": "bf16"},
+            {"networks": ("unet", "swin_unet"), "method": "cross_consistency"},
         ],
     )
     def test_other_settings(self, acdc: Path, tmp_path: Path, changes: dict[str, object]) -> None:
