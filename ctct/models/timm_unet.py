@@ -43,12 +43,9 @@ class TimmUNet(nn.Module):
     ) -> None:
         super().__init__()
 
-        def make(weights: bool | None) -> nn.Module:
+        def make(weights: bool | None) -> smp.Unet:
             name = f"tu-{encoder}"
-            unet: nn.Module = smp.Unet(
-                name, encoder_weights=weights, in_channels=1, classes=classes
-            )
-            return unet
+            return smp.Unet(name, encoder_weights=weights, in_channels=1, classes=classes)
 
         loaded = ask_hub(f"timm:{encoder}", lambda: make(True)) if pretrained else None
         self.from_imagenet = loaded is not None

@@ -13,6 +13,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from ctct.models.swin_hybrid import SwinHybrid
+from ctct.models.swin_unet import SwinUNet
 from ctct.training.config import UnlabelledSettings
 from ctct.training.losses import mean_square
 from ctct.training.methods.base import Method, StepInputs
@@ -53,7 +55,7 @@ class CrossConsistency(Method):
             taught = logits[step.unlabelled].detach().softmax(1)
             features = cast(EncoderDecoder, student).encode(images)
             for decoder, perturb in zip(cast(nn.ModuleList, decoders), PERTURBATIONS, strict=True):
-                if hasattr(decoder, "set_grid_size"):
+                if isinstance(decoder, SwinUNet | SwinHybrid):
                     decoder.set_grid_size(images.shape[-1])
                 perturbed = [perturb(x, step.generator) for x in features]
                 decoded = cast(EncoderDecoder, decoder).decode(perturbed)
