@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import torch
 from ctct.errors import ConfigError, CtctError
 from ctct.ray_cluster import RayCluster
 from ctct.storage import prepare_folder, strict_json, write_atomic
-from ctct.training.config import TrainingConfig
+from ctct.training.config import TrainingConfig, read_json_object
 from ctct.training.devices import faster_cpu_precision
 from ctct.training.monitor import DivergedError
 from ctct.training.setup import check_method, read_patients
@@ -149,7 +148,7 @@ def with_one_precision(
     if config.run.precision != "auto" or not is_alone_on_cpu:
         return config
     before = read_study(folder)
-    precision = before["precision"] if before else faster_cpu_precision(config)
+    precision = before.get("precision", "auto") if before else faster_cpu_precision(config)
     run = config.run.model_copy(update={"precision": precision})
     return config.model_copy(update={"run": run})
 
@@ -184,13 +183,7 @@ def read_study(folder: Path) -> dict[str, Any]:
         ConfigError: they cannot be read.
     """
     path = folder / STUDY_FILE
-    if not path.exists():
-        return {}
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ConfigError(f"{path}: cannot be read; choose another folder") from error
-    return settings
+    return read_json_object(path, "of settings of a study") if path.exists() else {}
 
 
 def write_tables(folder: Path) -> list[Result]:

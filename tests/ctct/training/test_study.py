@@ -103,6 +103,11 @@ class TestRunStudy:
         with pytest.raises(ConfigError, match=r"another grid_size \(32 then, 64 now\)"):
             run_study(other, out, (), (), ())
 
+    def test_a_folder_whose_settings_are_damaged(self, acdc: Path, tmp_path: Path) -> None:
+        (tmp_path / "study.json").write_text("[1, 2")
+        with pytest.raises(ConfigError, match=r"study\.json: cannot be read as JSON"):
+            run_study(TrainingConfig(data=acdc, **TINY), tmp_path, (), (), ())
+
     @pytest.mark.parametrize(
         ("methods", "labelled", "devices", "message"),
         [
