@@ -255,8 +255,7 @@ def _without_missing_weights(config: TrainingConfig, students: SegmentationGraph
 def set_up_network(fabric: Fabric, network: nn.Module) -> nn.Module:
     """The network as Fabric runs it."""
     module: nn.Module = fabric.setup_module(network)
-    if hasattr(network, "encode"):
-        module.mark_forward_method("encode")  # type: ignore[operator]
+    module.mark_forward_method("encode")  # type: ignore[operator]
     return module
 
 

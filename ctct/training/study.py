@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -83,9 +83,12 @@ def run_study(
     }
     check_runs(config, list(todo), 1 if cluster else devices)
     prepare_folder(folder)
-    if not cluster:
-        config = with_one_precision(config, folder, device, devices)
-    check_study(folder, config, test)
+    before = read_study(folder)
+    is_alone_on_cpu = (
+        not cluster and devices == 1 and (device == "cpu" or not torch.cuda.is_available())
+    )
+    config = with_one_precision(config, before, is_alone_on_cpu)
+    check_study(folder, before, config, test)
     volumes = read_test(config, test) if test else []
     failed: dict[str, str] = {}
 
@@ -138,30 +141,35 @@ def check_runs(config: TrainingConfig, cells: Sequence[Cell], processes: int) ->
 
 
 def with_one_precision(
-    config: TrainingConfig, folder: Path, device: str, devices: int
+    config: TrainingConfig, before: Mapping[str, Any], is_alone_on_cpu: bool
 ) -> TrainingConfig:
     """``config`` with a precision in place of "auto" where the runs could come to differ in it.
 
-    Alone on a CPU, each run would measure which one is faster; the study measures once.
+    A study goes on in the precision that it was begun in. Alone on a CPU, each run would measure
+    which one is faster; a new study measures once.
+
+    Args:
+        config: settings of all runs.
+        before: those of the study that goes on; empty for a new one.
+        is_alone_on_cpu: whether each run has this machine's CPU, and no other device or process.
     """
-    is_alone_on_cpu = devices == 1 and (device == "cpu" or not torch.cuda.is_available())
-    if config.run.precision != "auto" or not is_alone_on_cpu:
+    if config.run.precision != "auto" or not (before or is_alone_on_cpu):
         return config
-    before = read_study(folder)
     precision = before.get("precision", "auto") if before else faster_cpu_precision(config)
     run = config.run.model_copy(update={"precision": precision})
     return config.model_copy(update={"run": run})
 
 
-def check_study(folder: Path, config: TrainingConfig, test: Path | None) -> None:
-    """Write the settings of a new study; refuse those that differ from the study in ``folder``.
+def check_study(
+    folder: Path, before: Mapping[str, Any], config: TrainingConfig, test: Path | None
+) -> None:
+    """Write the settings of a new study; refuse those that differ from ``before``.
 
     Raises:
         ConfigError: names the first difference.
     """
     settings = {k: v for k, v in config.to_dict().items() if k not in VARIED}
     settings["test"] = str(test.resolve()) if test else None
-    before = read_study(folder)
     if not before:
         write_atomic(folder / STUDY_FILE, strict_json(settings))
         return

@@ -11,7 +11,7 @@ from ctct.errors import ConfigError, InputError
 from ctct.training.config import TrainingConfig
 from ctct.training.interruption import StoppedError
 from ctct.training.monitor import DivergedError
-from ctct.training.study import run_study
+from ctct.training.study import run_study, with_one_precision
 from ctct.training.study_result import Cell, Result, read_results
 from ctct.training.study_tables import mean_and_deviation, study_csv, study_markdown
 
@@ -144,6 +144,14 @@ class TestRunStudy:
         settings = [json.loads(p.read_text()) for p in out.glob("*/config.json")]
         assert [s["run"]["precision"] for s in settings] == ["bf16", "bf16"]
         assert next(measured) == "fp32"  # one measurement served all
+
+    @pytest.mark.parametrize("is_alone_on_cpu", [True, False])  # else on a GPU, or a cluster
+    def test_a_study_goes_on_in_its_precision(self, acdc: Path, is_alone_on_cpu: bool) -> None:
+        config = TrainingConfig(data=acdc, **TINY | {"precision": "auto"})
+        for precision in ("bf16", "fp32", "auto"):
+            goes_on = with_one_precision(config, {"precision": precision}, is_alone_on_cpu)
+            assert goes_on.run.precision == precision
+        assert with_one_precision(config, {}, False).run.precision == "auto"
 
     def test_partly_labelled_patients(self, acdc: Path, tmp_path: Path) -> None:
         write_partly_labelled(tmp_path / "children")
