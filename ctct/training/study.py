@@ -141,7 +141,7 @@ def check_runs(config: TrainingConfig, cells: Sequence[Cell], processes: int) ->
 
 
 def with_one_precision(
-    config: TrainingConfig, before: Mapping[str, Any], is_alone_on_cpu: bool
+    config: TrainingConfig, before: Mapping[str, Any] | None, is_alone_on_cpu: bool
 ) -> TrainingConfig:
     """``config`` with a precision in place of "auto" where the runs could come to differ in it.
 
@@ -150,18 +150,23 @@ def with_one_precision(
 
     Args:
         config: settings of all runs.
-        before: those of the study that goes on; empty for a new one.
+        before: those of the study that goes on; None for a new one.
         is_alone_on_cpu: whether each run has this machine's CPU, and no other device or process.
     """
-    if config.run.precision != "auto" or not (before or is_alone_on_cpu):
+    if config.run.precision != "auto":
         return config
-    precision = before.get("precision", "auto") if before else faster_cpu_precision(config)
+    if before is not None:
+        precision = before.get("precision", "auto")
+    elif is_alone_on_cpu:
+        precision = faster_cpu_precision(config)
+    else:
+        return config
     run = config.run.model_copy(update={"precision": precision})
     return config.model_copy(update={"run": run})
 
 
 def check_study(
-    folder: Path, before: Mapping[str, Any], config: TrainingConfig, test: Path | None
+    folder: Path, before: Mapping[str, Any] | None, config: TrainingConfig, test: Path | None
 ) -> None:
     """Write the settings of a new study; refuse those that differ from ``before``.
 
@@ -170,7 +175,7 @@ def check_study(
     """
     settings = {k: v for k, v in config.to_dict().items() if k not in VARIED}
     settings["test"] = str(test.resolve()) if test else None
-    if not before:
+    if before is None:
         write_atomic(folder / STUDY_FILE, strict_json(settings))
         return
     # By default, a setting that is younger than the study does what was done without it.
@@ -184,14 +189,14 @@ def check_study(
             )
 
 
-def read_study(folder: Path) -> dict[str, Any]:
-    """The settings of the study in ``folder``; empty if there is none.
+def read_study(folder: Path) -> dict[str, Any] | None:
+    """The settings of the study in ``folder``, or None.
 
     Raises:
         ConfigError: they cannot be read.
     """
     path = folder / STUDY_FILE
-    return read_json_object(path, "of settings of a study") if path.exists() else {}
+    return read_json_object(path, "of settings of a study") if path.exists() else None
 
 
 def write_tables(folder: Path) -> list[Result]:

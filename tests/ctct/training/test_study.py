@@ -104,9 +104,15 @@ class TestRunStudy:
             run_study(other, out, (), (), ())
 
     def test_a_folder_whose_settings_are_damaged(self, acdc: Path, tmp_path: Path) -> None:
-        (tmp_path / "study.json").write_text("[1, 2")
-        with pytest.raises(ConfigError, match=r"study\.json: cannot be read as JSON"):
-            run_study(TrainingConfig(data=acdc, **TINY), tmp_path, (), (), ())
+        for content, message in (
+            ("[1, 2", r"study\.json: cannot be read as JSON"),
+            ("[1, 2]", r"study\.json: must hold an object"),
+            ("{}", "holds a study with another batch"),
+        ):
+            (tmp_path / "study.json").write_text(content)
+            with pytest.raises(ConfigError, match=message):
+                run_study(TrainingConfig(data=acdc, **TINY), tmp_path, (), (), ())
+            assert (tmp_path / "study.json").read_text() == content
 
     @pytest.mark.parametrize(
         ("methods", "labelled", "devices", "message"),
@@ -151,7 +157,7 @@ class TestRunStudy:
         for precision in ("bf16", "fp32", "auto"):
             goes_on = with_one_precision(config, {"precision": precision}, is_alone_on_cpu)
             assert goes_on.run.precision == precision
-        assert with_one_precision(config, {}, False).run.precision == "auto"
+        assert with_one_precision(config, None, False).run.precision == "auto"
 
     def test_partly_labelled_patients(self, acdc: Path, tmp_path: Path) -> None:
         write_partly_labelled(tmp_path / "children")
